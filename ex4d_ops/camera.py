@@ -1,0 +1,147 @@
+"""Cameras: the pixel grid, intrinsics, rigid transforms and CameraPath.
+
+OpenCV axes: x right, y down, z forward. The world is the camera of source frame 0. Column vectors:
+``p_cam = cam_from_world @ p_world``. Pixel (u, v) has its centre at (u + 0.5, v + 0.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+RELEASED_FOCAL = 500.0  # pixels at a width of RELEASED_WIDTH; released code
+RELEASED_WIDTH = 512
+RIGID_TOLERANCE = 1e-3  # files store rotations with as few as four digits
+
+
+@dataclass(frozen=True, eq=False)
+class CameraPath:
+    """One camera per output frame, and which source frame each output frame shows.
+
+    cam_from_world: [T, 4, 4] float32; intrinsics: [T, 3, 3] float32, pixels; size: (H, W);
+    source_frame: [T] int64, by default 0, 1, 2, ...
+    """
+
+    cam_from_world: Tensor
+    intrinsics: Tensor
+    size: tuple[int, int]
+    source_frame: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        frames = self.cam_from_world.shape[0]
+        if self.source_frame is None:
+            object.__setattr__(self, "source_frame", torch.arange(frames, device=self.cam_from_world.device))
+        check_tensor("cam_from_world", self.cam_from_world, (frames, 4, 4))
+        check_tensor("intrinsics", self.intrinsics, (frames, 3, 3), like=self.cam_from_world)
+        check_tensor("source_frame", self.source_frame, (frames,), torch.int64, like=self.cam_from_world)
+
+    def __len__(self) -> int:
+        return self.cam_from_world.shape[0]
+
+    @property
+    def eye(self) -> Tensor:
+        """Camera centres in the world, [T, 3]."""
+        return invert_rigid(self.cam_from_world)[:, :3, 3]
+
+
+def check_tensor(name: str, tensor: Tensor, shape: tuple, dtype=torch.float32, like: Tensor | None = None) -> None:
+    """Raise ValueError unless tensor has this shape and dtype and lies on the device of `like`."""
+    if tuple(tensor.shape) != tuple(shape) or tensor.dtype != dtype:
+        got = f"{list(tensor.shape)} {tensor.dtype}".replace("torch.", "")
+        raise ValueError(f"{name}: got {got}, needs {list(shape)} {dtype}".replace("torch.", ""))
+    if like is not None and tensor.device != like.device:
+        raise ValueError(f"{name}: lies on {tensor.device}, the rest on {like.device}; move it with .to()")
+
+
+def check_rigid(name: str, matrices: Tensor) -> None:
+    """Raise ValueError unless every [..., 4, 4] matrix is finite, a rotation (det +1) and a translation."""
+    if not torch.isfinite(matrices).all():
+        raise ValueError(f"{name}: holds NaN or infinity; every entry must be a number")
+    rotation = matrices[..., :3, :3].double()
+    identity = torch.eye(3, dtype=torch.float64, device=matrices.device)
+    error = (rotation @ rotation.mT - identity).abs().amax((-1, -2)).reshape(-1)
+    if (error > RIGID_TOLERANCE).any():
+        worst = int(error.argmax())
+        raise ValueError(f"{name}: frame {worst} is not rigid (R @ R.T is off the identity by {error[worst]:.3g}); "
+                         "remove scale and shear from it")
+    mirrored = (torch.linalg.det(rotation).reshape(-1) < 0).nonzero()
+    if len(mirrored):
+        raise ValueError(f"{name}: frame {int(mirrored[0])} is mirrored (determinant -1); negate one axis of it")
+    last_row = matrices.new_tensor([0, 0, 0, 1])
+    if (matrices[..., 3, :] - last_row).abs().max() > RIGID_TOLERANCE:
+        raise ValueError(f"{name}: the last row must be 0 0 0 1")
+
+
+def intrinsics_from_focal(focal: float, size: tuple[int, int]) -> Tensor:
+    """Pinhole intrinsics [3, 3] with square pixels, the centre in the middle of the image. focal in pixels."""
+    height, width = size
+    return torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+
+
+def default_intrinsics(size: tuple[int, int]) -> Tensor:
+    """The released focal length, 500 px at a width of 512, scaled to this width. [3, 3]"""
+    return intrinsics_from_focal(RELEASED_FOCAL * size[1] / RELEASED_WIDTH, size)
+
+
+def resize_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+    """Intrinsics [..., 3, 3] of the same view sampled at new_size, both (H, W)."""
+    (height, width), (new_height, new_width) = size, new_size
+    return intrinsics * intrinsics.new_tensor([[new_width / width], [new_height / height], [1.0]])
+
+
+def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Tensor:
+    """Image coordinates (x, y) of every pixel's centre, [H, W, 2]."""
+    height, width = size
+    y, x = torch.meshgrid(torch.arange(height, device=device, dtype=dtype),
+                          torch.arange(width, device=device, dtype=dtype), indexing="ij")
+    return torch.stack([x, y], -1) + 0.5
+
+
+def lift(depth: Tensor, intrinsics: Tensor) -> Tensor:
+    """Lift depth [H, W] to points [H, W, 3] of its camera. depth is z, not ray length. Paper eq. 1."""
+    pixels = pixel_centers(depth.shape, depth.device, depth.dtype)
+    focal, center = intrinsics[[0, 1], [0, 1]], intrinsics[:2, 2]
+    return torch.cat([(pixels - center) / focal, torch.ones_like(depth)[..., None]], -1) * depth[..., None]
+
+
+def project(points: Tensor, intrinsics: Tensor) -> Tensor:
+    """Image coordinates [..., 2] of points [..., 3] in front of the camera."""
+    image = points @ intrinsics.mT
+    return image[..., :2] / image[..., 2:]
+
+
+def transform(target_from_source: Tensor, points: Tensor) -> Tensor:
+    """Apply a rigid transform [4, 4] to points [..., 3]."""
+    return points @ target_from_source[:3, :3].mT + target_from_source[:3, 3]
+
+
+def invert_rigid(target_from_source: Tensor) -> Tensor:
+    """source_from_target of rigid transforms [..., 4, 4]."""
+    rotation = target_from_source[..., :3, :3].mT
+    translation = -rotation @ target_from_source[..., :3, 3:]
+    return rigid(rotation, translation[..., 0])
+
+
+def rigid(rotation: Tensor, translation: Tensor) -> Tensor:
+    """Rigid transforms [..., 4, 4] of rotations [..., 3, 3] and translations [..., 3]."""
+    last_row = rotation.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*rotation.shape[:-2], 1, 4)
+    return torch.cat([torch.cat([rotation, translation[..., None]], -1), last_row], -2)
+
+
+def look_at(eye: Tensor, target: Tensor) -> Tensor:
+    """cam_from_world [..., 4, 4] of a level camera at eye that sees target in its centre, both [..., 3].
+
+    Raises ValueError where the camera would look straight up or down, or stand in its target: its
+    heading is undefined there.
+    """
+    forward = torch.nn.functional.normalize(target - eye, dim=-1)
+    down = eye.new_tensor([0.0, 1.0, 0.0]).expand_as(eye)
+    right = torch.linalg.cross(down, forward)
+    if (right.norm(dim=-1) < 1e-6).any():
+        raise ValueError("look_at: a camera looks straight up or down or stands in its target; "
+                         "move it or the target a little, e.g. keep the pitch within -89..89 degrees")
+    right = torch.nn.functional.normalize(right, dim=-1)
+    rotation = torch.stack([right, torch.linalg.cross(forward, right), forward], -2)
+    return rigid(rotation, -(rotation @ eye[..., None])[..., 0])

@@ -1,0 +1,235 @@
+"""The Depth Watertight Mesh: a frame's visible surface closed by a border far away, hidden faces marked.
+
+The grid is implicit: vertex (i, j) is pixel (i, j) lifted to its depth, and every quad of neighbours
+holds two faces, {(i+1, j), (i, j), (i, j+1)} and {(i+1, j), (i, j+1), (i+1, j+1)}. Two large faces over
+the four corners close the back. Paper section 4.1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .camera import check_tensor, lift, transform
+from .depth import VideoDepth
+
+MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
+PAPER_DEPTH_JUMP = 0.013  # of the depth range of frame 0; paper 4.1
+BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
+BORDER_DEPTH = 100.0  # scene units; paper 4.1, D_max
+
+
+@dataclass(frozen=True)
+class MeshRules:
+    """Which faces count as hidden, and how the surface is closed. The defaults are the released model's.
+
+    min_angle: degrees, a face with a smaller angle is hidden. depth_jump: share of the depth range of
+    frame 0, a face spanning more is hidden too (paper: 0.013). filter: "angle", or the released
+    "boundary" slope test in its place. border_depth: scene units. clamp: keep the interior in front
+    of the border, so that the surface is closed; the released code lets it poke through.
+    """
+
+    min_angle: float = MIN_ANGLE
+    depth_jump: float | None = None
+    filter: Literal["angle", "boundary"] = "angle"
+    border_depth: float = BORDER_DEPTH
+    clamp: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class DWMesh:
+    """One watertight mesh per frame on the implicit grid.
+
+    depth: [T, H, W] float32, border at border_depth; colors: [T, H, W, 3] float32 in [0, 1], sRGB;
+    occluded: [T, H-1, W-1, 2] bool, the attribute O of each face of each quad;
+    intrinsics: [T, 3, 3]; world_from_cam: [T, 4, 4].
+    """
+
+    depth: Tensor
+    colors: Tensor
+    occluded: Tensor
+    intrinsics: Tensor
+    world_from_cam: Tensor
+
+    def __post_init__(self) -> None:
+        frames, height, width = self.depth.shape
+        check_tensor("depth", self.depth, (frames, height, width))
+        check_tensor("colors", self.colors, (frames, height, width, 3), like=self.depth)
+        check_tensor("occluded", self.occluded, (frames, height - 1, width - 1, 2), torch.bool, like=self.depth)
+        check_tensor("intrinsics", self.intrinsics, (frames, 3, 3), like=self.depth)
+        check_tensor("world_from_cam", self.world_from_cam, (frames, 4, 4), like=self.depth)
+
+    def __len__(self) -> int:
+        return self.depth.shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return tuple(self.depth.shape[1:])
+
+    def vertices(self, t: int) -> Tensor:
+        """World positions of frame t's vertices, [H*W, 3], row by row."""
+        return transform(self.world_from_cam[t], lift(self.depth[t], self.intrinsics[t])).reshape(-1, 3)
+
+    def faces(self, closed_ring: bool = False) -> Tensor:
+        """Vertex indices of every face, [F, 3] int32: see grid_faces."""
+        return grid_faces(self.size, closed_ring, self.depth.device)
+
+    def vertex_visible(self, t: int) -> Tensor:
+        """Which vertices of frame t touch no hidden face, [H, W] bool. Released texture rule."""
+        return ~touched_vertices(self.occluded[t])
+
+
+def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRules()) -> DWMesh:
+    """Build one watertight mesh per frame. frames: [T, H, W, 3] in [0, 1]. Paper section 4.1.
+
+    Raises ValueError where frames and depth differ in length or size.
+    """
+    if frames.shape[:3] != depth.depth.shape:
+        raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, the frames are {describe_clip(frames.shape)}; "
+                         "resize or trim one to the other")
+    limit = None if rules.depth_jump is None else rules.depth_jump * depth_range(depth.depth[0])
+    closed = torch.empty_like(depth.depth)
+    count, height, width = closed.shape
+    occluded = torch.empty(count, height - 1, width - 1, 2, dtype=torch.bool, device=closed.device)
+    for t in range(count):  # frame by frame: the working set of one frame stays in the cache
+        closed[t] = close_border(depth.depth[t], rules)
+        occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
+    return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam)
+
+
+def describe_clip(shape) -> str:
+    return f"{shape[0]} frames of {shape[2]}x{shape[1]}"
+
+
+def depth_range(depth: Tensor) -> float:
+    """Largest minus smallest finite depth, the D_0 range of paper 4.1."""
+    finite = depth[torch.isfinite(depth)]
+    return float(finite.max() - finite.min())
+
+
+def close_border(depth: Tensor, rules: MeshRules) -> Tensor:
+    """Depth [H, W] with the border at border_depth and, if clamped, nothing behind it; sky goes to the border."""
+    wall = rules.border_depth
+    if rules.clamp:
+        closed = depth.clamp(max=wall)
+    else:
+        closed = torch.where(torch.isinf(depth), wall, depth)
+    closed[0], closed[-1], closed[:, 0], closed[:, -1] = wall, wall, wall, wall
+    return closed
+
+
+def occluded_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, limit: float | None = None) -> Tensor:
+    """The attribute O of the two faces of every quad of depth [H, W]: [H-1, W-1, 2] bool.
+
+    limit: the depth jump in scene units above which a face is hidden too, None for no such test.
+    """
+    hidden = torch.empty(depth.shape[0] - 1, depth.shape[1] - 1, 2, dtype=torch.bool, device=depth.device)
+    test = {"angle": sharp_faces, "boundary": steep_faces}[rules.filter]
+    test(depth, intrinsics, rules, hidden)
+    if limit is not None:
+        upper, lower = face_extents(depth)
+        hidden[..., 0] |= upper > limit
+        hidden[..., 1] |= lower > limit
+    return hidden
+
+
+def sharp_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Tensor) -> None:
+    """Write into hidden [H-1, W-1, 2] which faces have an angle below rules.min_angle. Paper 4.1.
+
+    Works on squared side lengths: the smallest angle lies between the two longest sides p and q, opposite the
+    shortest s, and is too small where p + q - s > 2 cos(min_angle) sqrt(p q). No arccosine, no gathered vertices.
+    """
+    across, down, diagonal = squared_sides(depth, intrinsics)
+    threshold = 4 * math.cos(math.radians(rules.min_angle)) ** 2
+    for k, (a, b) in enumerate(((across[:-1], down[:, :-1]), (across[1:], down[:, 1:]))):
+        shorter, longer = torch.minimum(a, b), torch.maximum(a, b)
+        shortest = torch.minimum(shorter, diagonal)
+        longest = torch.maximum(longer, diagonal)
+        middle = torch.maximum(shorter, torch.minimum(longer, diagonal))
+        excess = longest + middle - shortest
+        torch.gt(excess.square_(), longest.mul_(middle).mul_(threshold), out=hidden[..., k])
+
+
+def squared_sides(depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared lengths of every grid edge of depth [H, W]: across [H, W-1], down [H-1, W], diagonal [H-1, W-1].
+
+    The diagonal joins (i+1, j) and (i, j+1), as both faces of a quad do. Each is built from the depth step along the edge
+    (and not from the difference of two lifted points), so nothing cancels far away.
+    """
+    height, width = depth.shape
+    fx, fy, cx, cy = (float(intrinsics[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    x = (torch.arange(width, device=depth.device) + (0.5 - cx)) / fx  # the ray through a vertex is (x, y, 1)
+    y = ((torch.arange(height, device=depth.device) + (0.5 - cy)) / fy)[:, None]
+
+    step = depth[:, 1:] - depth[:, :-1]
+    across = (step * x[:-1]).add_(depth[:, 1:], alpha=1 / fx).square_().addcmul_(step.square_(), 1 + y * y)
+    step = depth[1:] - depth[:-1]
+    down = (step * y[:-1]).add_(depth[1:], alpha=1 / fy).square_().addcmul_(step.square_(), 1 + x * x)
+    step = depth[1:, :-1] - depth[:-1, 1:]
+    sideways = (step * x[1:]).add_(depth[1:, :-1], alpha=-1 / fx).square_()
+    diagonal = (step * y[:-1]).add_(depth[1:, :-1], alpha=1 / fy).square_().add_(sideways).add_(step.square_())
+    return across, down, diagonal
+
+
+def steep_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Tensor) -> None:
+    """Write into hidden [H-1, W-1, 2] where max |dz| / max(max |dx|, max |dy|) > 2. Released filter "boundary"."""
+    points = lift(depth, intrinsics)
+    extents = [face_extents(points[..., axis]) for axis in range(3)]
+    for k in range(2):
+        dx, dy, dz = (extent[k] for extent in extents)
+        hidden[..., k] = dz > BOUNDARY_SLOPE * torch.maximum(dx, dy)
+
+
+def face_extents(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest minus smallest value [H, W] over the vertices of the upper and the lower face of every quad."""
+    a, b, c, d = values[:-1, :-1], values[:-1, 1:], values[1:, :-1], values[1:, 1:]
+    shared_low, shared_high = torch.minimum(b, c), torch.maximum(b, c)
+    upper = torch.maximum(shared_high, a) - torch.minimum(shared_low, a)
+    lower = torch.maximum(shared_high, d) - torch.minimum(shared_low, d)
+    return upper, lower
+
+
+def touched_vertices(occluded: Tensor) -> Tensor:
+    """Vertices [H, W] bool of the hidden faces of occluded [H-1, W-1, 2]."""
+    upper, lower = occluded[..., 0], occluded[..., 1]
+    either = upper | lower
+    touched = torch.nn.functional.pad(upper, (0, 1, 0, 1))  # (i, j) of the upper face
+    touched[:-1, 1:] |= either
+    touched[1:, :-1] |= either
+    touched[1:, 1:] |= lower
+    return touched
+
+
+def grid_faces(size: tuple[int, int], closed_ring: bool = False, device=None) -> Tensor:
+    """Faces [F, 3] int32 in the released order: every quad's first, every quad's second, then the back.
+
+    The back is two faces over the four corners, which close the border geometrically (T-junctions). With closed_ring it
+    is triangulated through every border vertex instead, so that each edge belongs to exactly two faces.
+    """
+    height, width = size
+    index = torch.arange(height * width, dtype=torch.int32, device=device).reshape(height, width)
+    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
+    upper = torch.stack([c, a, b], -1).reshape(-1, 3)
+    lower = torch.stack([c, b, d], -1).reshape(-1, 3)
+    return torch.cat([upper, lower, ring_back(index) if closed_ring else corner_back(index)])
+
+
+def corner_back(index: Tensor) -> Tensor:
+    """The two released closing faces over the corners of the vertex grid index [H, W]."""
+    top_left, top_right, bottom_left, bottom_right = index[0, 0], index[0, -1], index[-1, 0], index[-1, -1]
+    return torch.stack([torch.stack([top_right, top_left, bottom_right]),
+                        torch.stack([bottom_right, top_left, bottom_left])])
+
+
+def ring_back(index: Tensor) -> Tensor:
+    """A back wall through every border vertex of the grid index [H, W]: two side fans and a strip between them."""
+    top, bottom, left, right = index[0], index[-1], index[:, 0], index[:, -1]
+    left_fan = torch.stack([top[1].expand(len(left) - 1), left[:-1], left[1:]], -1)
+    right_fan = torch.stack([bottom[-2].expand(len(right) - 1), right[1:], right[:-1]], -1)
+    strip_top = torch.stack([top[2:], top[1:-1], bottom[:-2]], -1)
+    strip_bottom = torch.stack([bottom[:-2], bottom[1:-1], top[2:]], -1)
+    return torch.cat([left_fan, right_fan, strip_top, strip_bottom])

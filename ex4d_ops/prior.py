@@ -1,0 +1,163 @@
+"""The Prior: what a mesh sequence shows along a camera path, and where it was truly seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from . import raster
+from .camera import CameraPath, check_tensor
+from .mesh import DWMesh
+
+VISIBLE_ALPHA = 125 / 255  # released code
+RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What the generator is shown.
+
+    color: [T, H, W, 3] float32 in [0, 1], 0 where visible is False; visible: [T, H, W] bool, True = seen
+    in the source (white in EX-4D's mask video).
+    """
+
+    color: Tensor
+    visible: Tensor
+
+    def __post_init__(self) -> None:
+        frames, height, width = self.visible.shape
+        check_tensor("color", self.color, (frames, height, width, 3))
+        check_tensor("visible", self.visible, (frames, height, width), torch.bool, like=self.color)
+
+    def __len__(self) -> int:
+        return self.visible.shape[0]
+
+    @property
+    def coverage(self) -> Tensor:
+        """The visible share of every frame, [T] in [0, 1]."""
+        return self.visible.float().mean((1, 2))
+
+
+@dataclass(frozen=True)
+class RenderRules:
+    """How a rendering becomes a prior. The defaults are the released model's.
+
+    texture: "vertex" blackens the vertices of hidden faces and interpolates (released), "face" the faces
+    themselves (paper eq. 5). anchor_first: frame 0 is the source frame, all visible. erosion: "released" erodes each
+    mask by a random square of 2..8 px, a number by that many px, 0 not at all. seed: of the random squares.
+    """
+
+    texture: Literal["vertex", "face"] = "vertex"
+    anchor_first: bool = True
+    erosion: Literal["released"] | int = "released"
+    seed: int = 0
+
+
+def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderRules(), engine: str = "auto",
+                 progress: Progress | None = None) -> Prior:
+    """Render a mesh sequence along a path, frame by frame.
+
+    progress(done, total) is called after every frame, in order; what it raises cancels the rendering and
+    reaches the caller. Raises ValueError where the path shows frames the mesh lacks.
+    """
+    frames, (height, width) = len(cameras), cameras.size
+    check_frames_exist(mesh, cameras)
+    color = torch.empty(frames, height, width, 3, device=mesh.depth.device)
+    visible = torch.empty(frames, height, width, dtype=torch.bool, device=mesh.depth.device)
+    sizes = erosion_sizes(rules, frames)
+
+    def render(t: int) -> None:
+        if t == 0 and rules.anchor_first:
+            color[0], visible[0] = resize_frame(mesh.colors[int(cameras.source_frame[0])], cameras.size), True
+        else:
+            seen = render_frame(mesh, cameras, t, rules, engine)
+            visible[t] = erode(seen[..., 3] > VISIBLE_ALPHA, sizes[t])
+            torch.mul(seen[..., :3], visible[t, ..., None], out=color[t])
+
+    engine = raster.choose_engine(engine, mesh.depth.device)
+    for done, _ in enumerate(in_parallel(render, frames, raster.parallel_frames(engine)), 1):
+        if progress is not None:
+            progress(done, frames)
+    return Prior(color, visible)
+
+
+def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
+    """Raise ValueError where the path shows source frames the mesh lacks, or another device is asked for."""
+    missing = ((cameras.source_frame >= len(mesh)) | (cameras.source_frame < 0)).nonzero()
+    if len(missing):
+        t = int(missing[0])
+        raise ValueError(f"cameras: output frame {t} shows source frame {int(cameras.source_frame[t])}, the mesh has "
+                         f"frames 0..{len(mesh) - 1}; make the path {len(mesh)} frames long or retime it")
+
+
+def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> Tensor:
+    """RGBA [H, W, 4] of output frame t, hidden surfaces black and transparent."""
+    source = int(cameras.source_frame[t])
+    if rules.texture == "vertex":
+        alpha = mesh.vertex_visible(source)[..., None].float()
+        rgba = torch.cat([mesh.colors[source] * alpha, alpha], -1)
+    else:
+        rgba = torch.nn.functional.pad(mesh.colors[source], (0, 1), value=1.0)
+    fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
+                                 cameras.cam_from_world[t] @ mesh.world_from_cam[source],
+                                 cameras.intrinsics[t], cameras.size, engine)
+    if rules.texture == "face":
+        return fragments.rgba * face_visible(mesh.occluded[source], fragments.face)[..., None]
+    return fragments.rgba
+
+
+def face_visible(occluded: Tensor, face: Tensor) -> Tensor:
+    """Whether the face [H, W] hit by each pixel is one of the visible ones; nothing hit and the back are not."""
+    hidden = torch.cat([occluded.permute(2, 0, 1).reshape(-1), occluded.new_ones(3)])  # + back, back, nothing (-1)
+    return ~hidden[face.long()]
+
+
+def erosion_sizes(rules: RenderRules, frames: int) -> list[int]:
+    """Kernel size of every frame in pixels; one draw per frame, so a frame's kernel does not depend on the others."""
+    if rules.erosion != "released":
+        return [int(rules.erosion)] * frames
+    low, high = RELEASED_EROSION
+    generator = torch.Generator().manual_seed(rules.seed)
+    return torch.randint(low, high + 1, (frames,), generator=generator).tolist()
+
+
+def erode(mask: Tensor, kernel: int) -> Tensor:
+    """Erode a mask [H, W] by a square of kernel pixels, anchored at kernel // 2; outside the image counts as set."""
+    if kernel <= 1:
+        return mask
+    before, after = kernel // 2, kernel - 1 - kernel // 2
+    holes = torch.nn.functional.pad((~mask).float()[None], (before, after, before, after))
+    holes = torch.nn.functional.max_pool2d(holes, (1, kernel), stride=1)
+    return torch.nn.functional.max_pool2d(holes, (kernel, 1), stride=1)[0] == 0
+
+
+def resize_frame(frame: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resample one image [H, W, 3] to size, antialiased; unchanged where it has that size."""
+    if tuple(frame.shape[:2]) == size:
+        return frame
+    resized = torch.nn.functional.interpolate(frame.permute(2, 0, 1)[None], size, mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0)
+
+
+def in_parallel(work: Callable[[int], None], count: int, workers: int) -> Iterator[None]:
+    """Do work(0) ... work(count - 1) on so many threads and yield as each is done, in order.
+
+    An exception, raised by work or where the generator is used, drops what has not begun.
+    """
+    if workers == 1:
+        yield from map(work, range(count))
+        return
+    # Each frame is one thread's work: torch's own threads would only fight over the same cores.
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        futures = [pool.submit(work, t) for t in range(count)]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
