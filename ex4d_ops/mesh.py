@@ -157,8 +157,8 @@ def sharp_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Ten
 def squared_sides(depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Squared lengths of every grid edge of depth [H, W]: across [H, W-1], down [H-1, W], diagonal [H-1, W-1].
 
-    The diagonal joins (i+1, j) and (i, j+1), as both faces of a quad do. Each is built from the depth step along the edge
-    (and not from the difference of two lifted points), so nothing cancels far away.
+    The diagonal joins (i+1, j) and (i, j+1), as both faces of a quad do. Each is built from the depth step
+    along the edge and not from the difference of two lifted points, so that nothing cancels far away.
     """
     height, width = depth.shape
     fx, fy, cx, cy = (float(intrinsics[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
@@ -226,10 +226,13 @@ def corner_back(index: Tensor) -> Tensor:
 
 
 def ring_back(index: Tensor) -> Tensor:
-    """A back wall through every border vertex of the grid index [H, W]: two side fans and a strip between them."""
+    """A back wall through every border vertex of the grid index [H, W]: two side fans and a strip between them.
+
+    Its slanted edges lean against the diagonals of the quads, so that none coincides with an edge of the front.
+    """
     top, bottom, left, right = index[0], index[-1], index[:, 0], index[:, -1]
-    left_fan = torch.stack([top[1].expand(len(left) - 1), left[:-1], left[1:]], -1)
-    right_fan = torch.stack([bottom[-2].expand(len(right) - 1), right[1:], right[:-1]], -1)
-    strip_top = torch.stack([top[2:], top[1:-1], bottom[:-2]], -1)
-    strip_bottom = torch.stack([bottom[:-2], bottom[1:-1], top[2:]], -1)
+    left_fan = torch.stack([left[:-1], left[1:], bottom[1].expand(len(left) - 1)], -1)
+    right_fan = torch.stack([right[1:], right[:-1], top[-2].expand(len(right) - 1)], -1)
+    strip_top = torch.stack([top[1:-1], top[:-2], bottom[2:]], -1)
+    strip_bottom = torch.stack([bottom[1:-1], bottom[2:], top[:-2]], -1)
     return torch.cat([left_fan, right_fan, strip_top, strip_bottom])
