@@ -1,0 +1,290 @@
+"""Camera moves: the released presets, orbits, dollies and the rest, and what they make together.
+
+A move animates a few channels of one rig, and moves compose by adding their channels, so their order does not matter.
+The rig circles the target, a point `radius` in front of source frame 0, on two angles; slides along the axes of the
+camera so placed; then turns in place; then zooms. It is built from rotations, so that it passes the poles. Paths are
+anchored in the world, the camera of source frame 0: where VideoDepth.world_from_cam is given they need nothing more.
+
+channel    unit               positive means
+yaw        degrees            the camera circles to the right, looking at the target
+pitch      degrees            the camera circles upwards, looking at the target
+dolly      share of radius    forward
+truck      share of radius    right
+pedestal   share of radius    up
+pan        degrees            looks right
+tilt       degrees            looks up
+roll       degrees            the camera leans to its right, so the picture turns counter-clockwise
+zoom       factor             above 1: longer focal length, narrower view
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .camera import CameraPath, rigid
+from .depth import VideoDepth
+from .rotation import rotate_about
+
+RELEASED_FRAMES = 49  # the clip length the released presets are written for
+RELEASED_RISE = 0.2  # share of the radius; released code
+RADIUS_MARGIN = 0.15  # scene units behind the nearest point of frame 0; released code
+CHANNELS = ("yaw", "pitch", "dolly", "truck", "pedestal", "pan", "tilt", "roll", "zoom")
+Channels = dict[str, Tensor]  # [T] float64 each: radians, shares of the radius, focal factors
+
+EASES: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda t: t,
+    "ease-in": lambda t: t * t,
+    "ease-out": lambda t: t * (2 - t),
+    "ease-in-out": lambda t: t * t * (3 - 2 * t),
+    "there-and-back": lambda t: torch.sin(math.pi * t) ** 2,
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of a move, as the command line and a node's socket show it; low and high are included.
+
+    It ramps from start to its value over the clip (`yaw=60`, or `yaw=-60..60` with another start); a setting whose
+    start is None stays the same throughout.
+    """
+
+    name: str
+    default: float
+    low: float
+    high: float
+    unit: str
+    help: str
+    start: float | None = 0.0
+
+
+@dataclass(frozen=True)
+class MoveKind:
+    """One row of the table of moves.
+
+    animate(values, progress) gives the channels of the rig it moves; values: every parameter ramped, [T], radians for
+    degrees; progress: [T] in 0..1, eased.
+    """
+
+    help: str
+    animate: Callable[[Channels, Tensor], Channels]
+    parameters: tuple[Parameter, ...] = ()
+    ease: str = "linear"
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of a path: its name in MOVES, (start, end) of its parameters in their units, its ease."""
+
+    name: str
+    values: dict[str, tuple[float, float]]
+    ease: str
+
+
+def released(preset: int) -> Callable[[Channels, Tensor], Channels]:
+    """The released sweep of this name, as angles and distance from the target. 180 sees it from about +-45 degrees."""
+
+    def animate(values: Channels, progress: Tensor) -> Channels:
+        frames = len(progress)
+        rounds = max(frames, RELEASED_FRAMES) / min(frames, RELEASED_FRAMES)
+        angle = math.radians(360 if preset == 180 else preset) * rounds * progress
+        # The eye seen from the target, in shares of the radius.
+        height = RELEASED_RISE * (1 - (angle.cos() if preset == 180 else angle.cos().abs()))
+        back = torch.ones_like(angle) if preset == 180 else angle.cos().abs()
+        level = torch.hypot(angle.sin(), back)
+        return {"yaw": torch.atan2(angle.sin(), back), "pitch": torch.atan2(height, level),
+                "dolly": 1 - torch.hypot(level, height)}
+
+    return animate
+
+
+def animate_as(**channels: str) -> Callable[[Channels, Tensor], Channels]:
+    """The move whose channels are parameters as they are: animate_as(dolly="distance")."""
+    return lambda values, progress: {channel: values[name] for channel, name in channels.items()}
+
+
+def animate_dolly_zoom(values: Channels, progress: Tensor) -> Channels:
+    return {"dolly": values["distance"], "zoom": 1 - values["distance"]}
+
+
+def animate_spiral(values: Channels, progress: Tensor) -> Channels:
+    phase = 2 * math.pi * values["turns"]
+    return {"yaw": values["angle"] * phase.cos(), "pitch": values["angle"] * phase.sin(), "dolly": values["distance"]}
+
+
+def animate_figure_eight(values: Channels, progress: Tensor) -> Channels:
+    phase = 2 * math.pi * values["turns"]
+    return {"yaw": values["yaw"] * phase.sin(), "pitch": values["pitch"] * (2 * phase).sin()}
+
+
+def degrees(name: str, default: float, help: str, limit: float = 180.0, **more) -> Parameter:
+    return Parameter(name, default, -limit, limit, "degrees", help, **more)
+
+
+def share(name: str, default: float, help: str, high: float = 10.0) -> Parameter:
+    return Parameter(name, default, -10.0, high, "share of the radius", help)
+
+
+TURNS = Parameter("turns", 1.0, -20.0, 20.0, "turns", "How many times around; negative the other way.")
+
+MOVES: dict[str, MoveKind] = {
+    "static": MoveKind("The camera stays where the source camera was.", animate_as()),
+    "preset-30": MoveKind("Released preset 30: around to the right by 30 degrees.", released(30)),
+    "preset-60": MoveKind("Released preset 60: around to the right by 60 degrees.", released(60)),
+    "preset-90": MoveKind("Released preset 90: around to the right by 90 degrees.", released(90)),
+    "preset-180": MoveKind("Released preset 180: to the right by 45 degrees, to the left by 45, back.", released(180)),
+    "orbit": MoveKind("Circles the target and keeps looking at it.", animate_as(yaw="yaw", pitch="pitch"), (
+        degrees("yaw", 60.0, "How far to the right; negative to the left.", limit=360.0),
+        degrees("pitch", 0.0, "How far up; negative down. Passes the poles."))),
+    "arc": MoveKind("Swings around the target and back to the start, gently.", animate_as(yaw="yaw", pitch="pitch"), (
+        degrees("yaw", 45.0, "How far to the right before it turns back; negative to the left."),
+        degrees("pitch", 0.0, "How far up before it turns back; negative down.")), "there-and-back"),
+    "dolly": MoveKind("Drives forward or back.", animate_as(dolly="distance"), (
+        share("distance", 0.4, "How far forward; 1 reaches the target; negative back."),)),
+    "truck": MoveKind("Slides sideways without turning.", animate_as(truck="distance"), (
+        share("distance", 0.3, "How far to the right; negative to the left."),)),
+    "pedestal": MoveKind("Rises or sinks without turning.", animate_as(pedestal="distance"), (
+        share("distance", 0.3, "How far up; negative down."),)),
+    "pan": MoveKind("Turns left or right in place.", animate_as(pan="angle"), (
+        degrees("angle", 20.0, "How far to the right; negative to the left."),)),
+    "tilt": MoveKind("Turns up or down in place.", animate_as(tilt="angle"), (
+        degrees("angle", 15.0, "How far up; negative down."),)),
+    "roll": MoveKind("Leans to one side in place.", animate_as(roll="angle"), (
+        degrees("angle", 15.0, "How far to its right; negative to its left.", limit=360.0),)),
+    "spiral": MoveKind("Winds out from the start in growing circles, looking at the target.", animate_spiral, (
+        degrees("angle", 20.0, "Half the opening of the last circle, seen from the target.", limit=90.0), TURNS,
+        share("distance", 0.0, "How far forward meanwhile; negative back."))),
+    "figure-eight": MoveKind("Draws a lying eight around the start, looking at the target.", animate_figure_eight, (
+        degrees("yaw", 20.0, "Half its width; negative begins to the left.", limit=90.0, start=None),
+        degrees("pitch", 8.0, "Half its height; negative begins downwards.", limit=90.0, start=None), TURNS)),
+    "zoom": MoveKind("Changes the focal length.", animate_as(zoom="factor"), (
+        Parameter("factor", 1.5, 0.1, 10.0, "factor", "Of the focal length; above 1 is closer.", start=1.0),)),
+    "dolly-zoom": MoveKind("Drives and zooms against it, so that the target keeps its size.", animate_dolly_zoom, (
+        share("distance", 0.4, "How far forward; negative back.", high=0.9),)),
+}
+
+
+def make_move(name: str, values: dict[str, float | tuple[float, float]] | None = None, ease: str | None = None) -> Move:
+    """One checked move. values: the end, or (start, end), of parameters in their units; the rest take their defaults.
+
+    Raises ValueError, naming the choices, for an unknown move, parameter or ease and for a value out of range.
+    """
+    if name not in MOVES:
+        raise ValueError(f"move: there is no '{name}'; use one of {', '.join(MOVES)}")
+    kind, values = MOVES[name], dict(values or {})
+    ramps = {}
+    for parameter in kind.parameters:
+        ramps[parameter.name] = make_ramp(name, parameter, values.pop(parameter.name, parameter.default))
+    if values:
+        known = ", ".join([*ramps, "ease"])
+        raise ValueError(f"move {name}: there is no setting '{next(iter(values))}'; use {known}")
+    ease = ease or kind.ease
+    if ease not in EASES:
+        raise ValueError(f"move {name}: there is no ease '{ease}'; use one of {', '.join(EASES)}")
+    return Move(name, ramps, ease)
+
+
+def make_ramp(move: str, parameter: Parameter, value: float | tuple[float, float]) -> tuple[float, float]:
+    """(start, end) of a parameter, or ValueError where either is out of range or it cannot ramp."""
+    if isinstance(value, tuple) and parameter.start is None:
+        raise ValueError(f"move {move}: {parameter.name} stays the same throughout; give one number")
+    start, end = value if isinstance(value, tuple) else (value if parameter.start is None else parameter.start, value)
+    for bound in (start, end):
+        if not parameter.low <= bound <= parameter.high:
+            raise ValueError(f"move {move}: {parameter.name}={bound:g} is out of range; "
+                             f"use {parameter.low:g}..{parameter.high:g} ({parameter.unit})")
+    return float(start), float(end)
+
+
+def parse_moves(text: str) -> tuple[Move, ...]:
+    """Moves joined by +, all at once: "orbit:yaw=60+dolly:distance=-0.5" orbits while it backs away."""
+    return tuple(parse_move(part) for part in re.split(r"\+(?=\s*[a-z])", text))
+
+
+def parse_move(text: str) -> Move:
+    """One move as text: "orbit", "orbit:yaw=60,pitch=10", "orbit:yaw=-60..60,ease=ease-in-out"."""
+    name, _, settings = text.strip().partition(":")
+    values, ease = {}, None
+    for setting in filter(None, settings.split(",")):
+        key, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals:
+            raise ValueError(f"move {name}: '{setting.strip()}' is not a setting; write name=value, e.g. orbit:yaw=60")
+        if key == "ease":
+            ease = value
+        else:
+            values[key] = parse_value(name, key, value)
+    return make_move(name, values, ease)
+
+
+def parse_value(move: str, key: str, text: str) -> float | tuple[float, float]:
+    """A number, or the two of a ramp "start..end"."""
+    try:
+        numbers = tuple(float(number) for number in text.split(".."))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 2):
+        raise ValueError(f"move {move}: {key}='{text}' is not a number; write e.g. {key}=30 or {key}=-30..30")
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Tensor,
+              size: tuple[int, int]) -> CameraPath:
+    """The path that makes all moves at once. intrinsics: [3, 3] or [T, 3, 3], pixels; size: (H, W).
+
+    radius: distance of the target in front of source frame 0, scene units; see automatic_radius.
+    """
+    progress = torch.linspace(0, 1, frames, dtype=torch.float64, device=intrinsics.device)
+    rig = {channel: torch.zeros_like(progress) for channel in CHANNELS} | {"zoom": torch.ones_like(progress)}
+    for move in moves:
+        for channel, values in animate(move, progress).items():
+            rig[channel] = rig[channel] * values if channel == "zoom" else rig[channel] + values
+    return CameraPath(place_rig(rig, radius), zoom_intrinsics(intrinsics, rig["zoom"]), size)
+
+
+def animate(move: Move, progress: Tensor) -> Channels:
+    """The channels a move animates, [T] each, at progress [T] in 0..1."""
+    kind, eased = MOVES[move.name], EASES[move.ease](progress)
+    values = {}
+    for parameter in kind.parameters:
+        start, end = move.values[parameter.name]
+        ramp = start + (end - start) * eased
+        values[parameter.name] = torch.deg2rad(ramp) if parameter.unit == "degrees" else ramp
+    return kind.animate(values, eased)
+
+
+def place_rig(rig: Channels, radius: float) -> Tensor:
+    """cam_from_world [T, 4, 4] float32 of a rig that circles the point (0, 0, radius)."""
+    circle = rotate_about("x", rig["pitch"]) @ rotate_about("y", rig["yaw"])
+    in_place = rotate_about("z", -rig["roll"]) @ rotate_about("x", -rig["tilt"]) @ rotate_about("y", -rig["pan"])
+    target = torch.zeros_like(circle[:, :, 0])
+    target[:, 2] = radius
+    slide = radius * torch.stack([rig["truck"], -rig["pedestal"], rig["dolly"]], -1)
+    offset = target - slide - (circle @ target[..., None])[..., 0]  # of the world's origin, before turning in place
+    return rigid(in_place @ circle, (in_place @ offset[..., None])[..., 0]).float()
+
+
+def zoom_intrinsics(intrinsics: Tensor, factor: Tensor) -> Tensor:
+    """Intrinsics [T, 3, 3] with the focal length multiplied by factor [T]; the centre stays."""
+    frames = len(factor)
+    if intrinsics.ndim == 3 and len(intrinsics) != frames:
+        raise ValueError(f"intrinsics: {len(intrinsics)} frames, the path has {frames}; give one matrix or {frames}")
+    zoomed = intrinsics.double().expand(frames, 3, 3).clone()
+    zoomed[:, :2, :2] *= factor[:, None, None]
+    return zoomed.float()
+
+
+def released_path(preset: str, frames: int, radius: float, intrinsics: Tensor, size: tuple[int, int]) -> CameraPath:
+    """The released camera path "30", "60", "90" or "180". intrinsics: [3, 3] or [T, 3, 3], pixels; size: (H, W)."""
+    if f"preset-{preset}" not in MOVES:
+        raise ValueError(f"preset: there is no '{preset}'; use 30, 60, 90 or 180")
+    return move_path([make_move(f"preset-{preset}")], frames, radius, intrinsics, size)
+
+
+def automatic_radius(depth: VideoDepth) -> float:
+    """Distance of the target in front of source frame 0: its nearest point + 0.15 scene units. Released rule."""
+    return depth.nearest + RADIUS_MARGIN
