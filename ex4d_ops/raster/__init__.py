@@ -10,7 +10,9 @@ A grid of depth [H, W] is the mesh that mesh.grid_faces describes; faces are num
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 
+import torch
 from torch import Tensor
 
 NEAR = 1e-3  # scene units; released code
@@ -38,3 +40,14 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
     the grid; cam_from_mesh: [4, 4], target camera from the grid's camera; cam_intrinsics: [3, 3] and size:
     (h, w) of the target. Surfaces nearer than NEAR or farther than FAR are cut. Same input, same bits.
     """
+    engine = choose_engine(engine, depth.device)
+    draw = import_module(f".{engine}_raster", __name__).draw
+    return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size)
+
+
+def choose_engine(engine: str, device: torch.device) -> str:
+    return "torch" if engine == "auto" else engine
+
+
+def parallel_frames(engine: str) -> int:
+    return 1
