@@ -81,7 +81,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
             torch.mul(seen[..., :3], visible[t, ..., None], out=color[t])
 
     engine = raster.choose_engine(engine, mesh.depth.device)
-    for done, _ in enumerate(in_parallel(render, frames, raster.parallel_frames(engine)), 1):
+    for done, _ in enumerate(in_parallel(render, frames, raster.parallel_frames(engine, color.device)), 1):
         if progress is not None:
             progress(done, frames)
     return Prior(color, visible)

@@ -9,7 +9,9 @@ A grid of depth [H, W] is the mesh that mesh.grid_faces describes; faces are num
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 
 import torch
@@ -17,6 +19,10 @@ from torch import Tensor
 
 NEAR = 1e-3  # scene units; released code
 FAR = 1e3
+ENGINES = ("nvdiffrast", "warp", "torch")  # fastest first
+PACKAGES = {"nvdiffrast": "nvdiffrast", "warp": "warp-lang"}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +51,44 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
     return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size)
 
 
+@cache
 def choose_engine(engine: str, device: torch.device) -> str:
-    return "torch" if engine == "auto" else engine
+    """Resolve "auto" to the fastest engine that runs on device, and check any other name.
+
+    Logs, once, why a faster engine is passed over. Raises ValueError where the name is unknown or that engine can't run.
+    """
+    if engine == "auto":
+        return fastest_engine(device)
+    if engine not in ENGINES:
+        raise ValueError(f"engine: {engine!r} is unknown; use auto, {', '.join(ENGINES)}")
+    obstacle = find_obstacle(engine, device)
+    if obstacle:
+        raise ValueError(f"engine: {engine} can't draw on {device}: {obstacle}, or use engine auto")
+    return engine
 
 
-def parallel_frames(engine: str) -> int:
-    return 1
+def fastest_engine(device: torch.device) -> str:
+    """The first of ENGINES without an obstacle; nvdiffrast is optional, so only Warp's absence is worth a line."""
+    if not find_obstacle("nvdiffrast", device):
+        return "nvdiffrast"
+    obstacle = find_obstacle("warp", device)
+    if not obstacle:
+        return "warp"
+    log.warning("Drawing with the slower torch engine: warp can't draw on %s: %s", device, obstacle)
+    return "torch"
+
+
+def find_obstacle(engine: str, device: torch.device) -> str | None:
+    """Why an engine can't draw on device and what to do about it; None where it can."""
+    if engine == "torch":
+        return None
+    try:
+        module = import_module(f".{engine}_raster", __name__)
+    except ImportError as error:
+        return f"{error}; install it with pip install {PACKAGES[engine]}"
+    return module.find_obstacle(device)
+
+
+def parallel_frames(engine: str, device: torch.device) -> int:
+    """How many frames to draw at once: on CPUs one frame is one thread's work, a GPU is kept busy by one."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
