@@ -51,7 +51,8 @@ class Parameter:
     """One setting of a move, as the command line and a node's socket show it; low and high are included.
 
     It ramps from start to its value over the clip (`yaw=60`, or `yaw=-60..60` with another start); a setting whose
-    start is None stays the same throughout.
+    start is None stays the same throughout. rest: its value in place of the default where only others are named, so
+    that `orbit:pitch=30` rises and does not turn.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Parameter:
     unit: str
     help: str
     start: float | None = 0.0
+    rest: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,10 @@ MOVES: dict[str, MoveKind] = {
     "preset-90": MoveKind("Released preset 90: around to the right by 90 degrees.", released(90)),
     "preset-180": MoveKind("Released preset 180: to the right by 45 degrees, to the left by 45, back.", released(180)),
     "orbit": MoveKind("Circles the target and keeps looking at it.", animate_as(yaw="yaw", pitch="pitch"), (
-        degrees("yaw", 60.0, "How far to the right; negative to the left.", limit=360.0),
+        degrees("yaw", 60.0, "How far to the right; negative to the left.", limit=360.0, rest=0.0),
         degrees("pitch", 0.0, "How far up; negative down. Passes the poles."))),
     "arc": MoveKind("Swings around the target and back to the start, gently.", animate_as(yaw="yaw", pitch="pitch"), (
-        degrees("yaw", 45.0, "How far to the right before it turns back; negative to the left."),
+        degrees("yaw", 45.0, "How far to the right before it turns back; negative to the left.", rest=0.0),
         degrees("pitch", 0.0, "How far up before it turns back; negative down.")), "there-and-back"),
     "dolly": MoveKind("Drives forward or back.", animate_as(dolly="distance"), (
         share("distance", 0.4, "How far forward; 1 reaches the target; negative back."),)),
@@ -176,13 +178,15 @@ def make_move(name: str, values: dict[str, float | tuple[float, float]] | None =
     """
     if name not in MOVES:
         raise ValueError(f"move: there is no '{name}'; use one of {', '.join(MOVES)}")
-    kind, values = MOVES[name], dict(values or {})
+    kind, values = MOVES[name], values or {}
+    known = [parameter.name for parameter in kind.parameters]
+    for key in values:
+        if key not in known:
+            raise ValueError(f"move {name}: there is no setting '{key}'; use {', '.join([*known, 'ease'])}")
     ramps = {}
     for parameter in kind.parameters:
-        ramps[parameter.name] = make_ramp(name, parameter, values.pop(parameter.name, parameter.default))
-    if values:
-        known = ", ".join([*ramps, "ease"])
-        raise ValueError(f"move {name}: there is no setting '{next(iter(values))}'; use {known}")
+        default = parameter.default if parameter.rest is None or not values else parameter.rest
+        ramps[parameter.name] = make_ramp(name, parameter, values.get(parameter.name, default))
     ease = ease or kind.ease
     if ease not in EASES:
         raise ValueError(f"move {name}: there is no ease '{ease}'; use one of {', '.join(EASES)}")

@@ -1,0 +1,106 @@
+"""Pictures of what the library makes, as image tensors [H, W, 3] in [0, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .camera import CameraPath, invert_rigid, lift, transform
+from .depth import VideoDepth
+from .mesh import DWMesh
+
+FRUSTA = 9  # drawn along a path
+SCENE_POINTS = 3000  # drawn of the scene
+SCENE_REACH = 4.0  # how far behind the nearest point the scene is drawn, in its depths
+# Title, horizontal axis, vertical axis: indices into (x, y, z).
+VIEWS = (("from above", 0, 2), ("from its right", 2, 1))
+AXIS_NAMES = ("x (right)", "y (down)", "z (forward)")
+
+
+def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> Tensor:
+    """A path from above and from the side, at one scale: frusta, the source camera, the point it looks at.
+
+    scene: draws the nearer part of what source frame 0 saw. Lengths are scene units.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    points = torch.zeros(0, 3) if scene is None else scene_points(scene)
+    target = common_target(cameras)
+    places = torch.cat([cameras.eye.cpu(), target, points, torch.zeros(1, 3)])
+    frusta = frustum_corners(cameras, reach=0.12 * (largest_side(places) or 1.0))
+    low, high = bounds(torch.cat([places, frusta.reshape(-1, 3)]))
+    figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
+    for axes, (title, across, up) in zip(figure.subplots(1, 2), VIEWS):
+        axes.set(title=title, xlabel=AXIS_NAMES[across], ylabel=AXIS_NAMES[up], aspect="equal",
+                 xlim=(low[across], high[across]), ylim=(low[up], high[up]))
+        if up == 1:
+            axes.invert_yaxis()  # y points down
+        axes.scatter(points[:, across], points[:, up], s=1, color="0.8", label="scene" if len(points) else None)
+        axes.scatter(target[:, across], target[:, up], marker="+", s=80, color="crimson", label="looks at")
+        draw_cameras(axes, cameras, frusta, across, up)
+    figure.axes[0].legend(loc="best", fontsize=8)
+    first, last = int(cameras.source_frame[0]), int(cameras.source_frame[-1])
+    figure.suptitle(f"{len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, source frames {first} to {last}")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = canvas.get_width_height()
+    picture = torch.frombuffer(bytearray(canvas.buffer_rgba()), dtype=torch.uint8).reshape(height, width, 4)
+    return picture[..., :3].float() / 255
+
+
+def draw_cameras(axes, cameras: CameraPath, frusta: Tensor, across: int, up: int) -> None:
+    """The way of the cameras, coloured from first to last, some of their frusta [T, 5, 3], and the source camera."""
+    from matplotlib import colormaps
+
+    eye = cameras.eye.cpu()
+    axes.plot(eye[:, across], eye[:, up], color="0.5", linewidth=1)
+    for t in torch.linspace(0, len(cameras) - 1, min(FRUSTA, len(cameras))).round().long().tolist():
+        color = colormaps["viridis"](t / max(len(cameras) - 1, 1))
+        label = {0: "first frame", len(cameras) - 1: "last frame"}.get(t)
+        outline = frusta[t][[0, 1, 2, 0, 3, 4, 0, 2, 3, 4, 1]]  # apex, corners clockwise from the top left
+        axes.plot(outline[:, across], outline[:, up], color=color, linewidth=1, label=label)
+    axes.scatter([0], [0], marker="x", s=40, color="black", label="source camera", zorder=3)
+
+
+def frustum_corners(cameras: CameraPath, reach: float) -> Tensor:
+    """Centres of the cameras and corners of their pictures `reach` ahead, [T, 5, 3], clockwise from the top left."""
+    height, width = cameras.size
+    pixels = torch.tensor([[0.0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]])
+    rays = torch.linalg.solve(cameras.intrinsics.cpu()[:, None], pixels[..., None])[..., 0]  # [T, 4, 3]
+    corners = reach * torch.cat([torch.zeros(len(cameras), 1, 3), rays], 1)
+    return torch.stack([transform(world_from_cam, corner)
+                        for world_from_cam, corner in zip(invert_rigid(cameras.cam_from_world.cpu()), corners)])
+
+
+def scene_points(scene: VideoDepth | DWMesh) -> Tensor:
+    """World positions [N, 3] of some of the nearer pixels of source frame 0."""
+    points = transform(scene.world_from_cam[0], lift(scene.depth[0], scene.intrinsics[0])).reshape(-1, 3).cpu()
+    near = points[scene.depth[0].reshape(-1).cpu() < SCENE_REACH * float(scene.depth[0].min())]
+    return near[:: max(len(near) // SCENE_POINTS, 1)]
+
+
+def common_target(cameras: CameraPath) -> Tensor:
+    """The point all cameras look at, [1, 3]; none, [0, 3], where their optical axes do not meet in front of them."""
+    eye, forward = cameras.eye.double().cpu(), cameras.cam_from_world[:, 2, :3].double().cpu()
+    across = torch.eye(3, dtype=torch.float64) - forward[:, :, None] * forward[:, None]  # off every axis, [T, 3, 3]
+    if torch.linalg.matrix_rank(across.sum(0), rtol=1e-4) < 3:  # parallel axes
+        return torch.zeros(0, 3)
+    point = torch.linalg.solve(across.sum(0), (across @ eye[..., None]).sum(0))[:, 0]
+    away = point - eye
+    misses = (across @ away[..., None])[..., 0].norm(dim=-1) > 0.01 * away.norm(dim=-1)
+    if misses.any() or ((away * forward).sum(-1) <= 0).any():
+        return torch.zeros(0, 3)
+    return point[None].float()
+
+
+def bounds(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Corners [3] of a cube around points, with a margin, so that all views share one scale."""
+    center = (points.amin(0) + points.amax(0)) / 2
+    reach = 0.55 * largest_side(points)
+    return center - reach, center + reach
+
+
+def largest_side(points: Tensor) -> float:
+    """Longest side of the box around points [N, 3]."""
+    return float((points.amax(0) - points.amin(0)).max())
