@@ -1,0 +1,157 @@
+"""Editing camera paths: chain, blend, reverse, ping-pong, retime, freeze.
+
+Every frame of a path is a camera and the source frame it shows. Edits act on the cameras and let the clip play on;
+retime and freeze are the ones that bend its time. Lengths may change: render_prior refuses a path that shows
+source frames the clip lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .camera import CameraPath, invert_rigid, rigid
+from .rotation import rotate_between
+from .trajectory import EASES
+
+
+def chain(paths: Sequence[CameraPath], join: bool = True) -> CameraPath:
+    """Several paths, one after another.
+
+    join: each path goes on from the last frame of the one before, in place, heading, focal length and source frame,
+    and does not repeat that frame; its moves are then relative to that camera (an orbit circles the point `radius`
+    in front of it). Without it the paths are cut together as they are. Raises ValueError where sizes differ.
+    """
+    check_one_size(paths)
+    parts = [paths[0]]
+    for path in paths[1:]:
+        parts.append(continue_path(parts[-1], path) if join else path)
+    return CameraPath(torch.cat([part.cam_from_world for part in parts]),
+                      torch.cat([part.intrinsics for part in parts]),
+                      paths[0].size, torch.cat([part.source_frame for part in parts]))
+
+
+def continue_path(before: CameraPath, path: CameraPath) -> CameraPath:
+    """path laid onto the last frame of the path before it, less the first frame, which is that frame."""
+    cameras = path.cam_from_world.double()
+    moved = cameras @ invert_rigid(cameras[0]) @ before.cam_from_world[-1].double()
+    intrinsics = path.intrinsics.clone()
+    intrinsics[:, :2, :2] *= before.intrinsics[-1, 0, 0] / path.intrinsics[0, 0, 0]
+    source = before.source_frame[-1] + path.source_frame - path.source_frame[0]
+    return CameraPath(moved[1:].float(), intrinsics[1:], path.size, source[1:])
+
+
+def reverse(path: CameraPath) -> CameraPath:
+    """The cameras from last to first, while the clip still plays forwards."""
+    return CameraPath(path.cam_from_world.flip(0), path.intrinsics.flip(0), path.size, path.source_frame)
+
+
+def ping_pong(path: CameraPath) -> CameraPath:
+    """There and back in 2 T - 1 frames, while the clip plays on."""
+    return chain([path, reverse(path)])
+
+
+def blend(first: CameraPath, second: CameraPath, weight: float | Tensor) -> CameraPath:
+    """A path between two of one length: all first where weight (a number or [T]) is 0, all second where it is 1.
+
+    Places go straight, headings the shortest arc, source frames to the nearest. Raises ValueError where lengths or
+    sizes differ.
+    """
+    check_one_size([first, second])
+    if len(first) != len(second):
+        raise ValueError(f"blend: paths of {len(first)} and {len(second)} frames; retime one to the other's length")
+    weight = torch.as_tensor(weight, dtype=torch.float64, device=first.cam_from_world.device).expand(len(first))
+    return mix(first, second, weight, weight)
+
+
+def mix(first: CameraPath, second: CameraPath, weight: Tensor, source_weight: Tensor) -> CameraPath:
+    """Frame by frame between two paths, [T] weights for cameras and for source frames."""
+    eye = lerp(invert_rigid(first.cam_from_world.double())[:, :3, 3],
+               invert_rigid(second.cam_from_world.double())[:, :3, 3], weight)
+    rotation = rotate_between(first.cam_from_world[:, :3, :3], second.cam_from_world[:, :3, :3], weight)
+    cam_from_world = rigid(rotation, -(rotation @ eye[..., None])[..., 0])
+    intrinsics = lerp(first.intrinsics.double(), second.intrinsics.double(), weight)
+    source = lerp(first.source_frame.double(), second.source_frame.double(), source_weight)
+    nearest = (source + 0.5 + 1e-6).floor().long()  # halves go up, whatever the rounding of the weights
+    return CameraPath(cam_from_world.float(), intrinsics.float(), first.size, nearest)
+
+
+def lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """first + weight (second - first) along the first dimension, weight [T]."""
+    return torch.lerp(first, second, weight.reshape(-1, *[1] * (first.ndim - 1)))
+
+
+def retime(path: CameraPath, frames: int | None = None, speed: str | Sequence[float] = "linear",
+           what: Literal["both", "cameras", "source"] = "both") -> CameraPath:
+    """The same way at another speed or length: resampled to so many frames, by default as many as it has.
+
+    speed: a name in EASES, or relative speeds at even steps from start to end, e.g. [1, 0.2, 1] to linger in the
+    middle. what: bend the time of the cameras, of the clip, or of both; the other keeps an even pace.
+    """
+    if what not in ("both", "cameras", "source"):
+        raise ValueError(f"retime: there is no '{what}' to bend; use both, cameras or source")
+    even = torch.linspace(0, 1, frames or len(path), dtype=torch.float64, device=path.cam_from_world.device)
+    bent = bend_time(even, speed)
+    return resample(path, even if what == "source" else bent, even if what == "cameras" else bent)
+
+
+def bend_time(even: Tensor, speed: str | Sequence[float]) -> Tensor:
+    """Progress [T] in 0..1 of a run at this speed, at even times [T] in 0..1."""
+    if isinstance(speed, str):
+        if speed not in EASES:
+            raise ValueError(f"retime: there is no speed '{speed}'; use {', '.join(EASES)} or relative speeds")
+        return EASES[speed](even)
+    speeds = torch.as_tensor(speed, dtype=torch.float64, device=even.device)
+    if not (torch.isfinite(speeds).all() and (speeds >= 0).all() and speeds.sum() > 0):
+        raise ValueError("retime: speeds must be numbers from 0 up, and not all 0, e.g. 1, 0.2, 1")
+    if len(speeds) == 1:
+        return even
+    steps = torch.cat([speeds.new_zeros(1), ((speeds[1:] + speeds[:-1]) / 2).cumsum(0)])  # trapezoids
+    at = even * (len(speeds) - 1)
+    left = at.long().clamp(max=len(speeds) - 2)
+    part = at - left
+    # Speed is linear within a step, so the way is quadratic.
+    covered = steps[left] + part * speeds[left] + part * part * (speeds[left + 1] - speeds[left]) / 2
+    return covered / steps[-1]
+
+
+def resample(path: CameraPath, camera_at: Tensor, source_at: Tensor) -> CameraPath:
+    """The cameras and the source frames of a path at these shares [N] of its length, between frames too."""
+    camera, source = (at * (len(path) - 1) for at in (camera_at, source_at))
+    left, source_left = camera.long(), source.long()
+
+    def pick(step: int) -> CameraPath:
+        at = (left + step).clamp(max=len(path) - 1)
+        source_frame = path.source_frame[(source_left + step).clamp(max=len(path) - 1)]
+        return CameraPath(path.cam_from_world[at], path.intrinsics[at], path.size, source_frame)
+
+    return mix(pick(0), pick(1), camera - left, source - source_left)
+
+
+def freeze(path: CameraPath, frame: int = 0) -> CameraPath:
+    """The same cameras around one held source frame: bullet time."""
+    return CameraPath(path.cam_from_world, path.intrinsics, path.size, torch.full_like(path.source_frame, frame))
+
+
+def arrive(path: CameraPath, camera: CameraPath, frame: int, ease: str = "ease-in-out") -> CameraPath:
+    """A path that leaves for one camera (a path of one frame), reaches it at this frame and rests there.
+
+    Source frames stay the path's own. Raises ValueError where the path lacks that frame or sizes differ.
+    """
+    if not 0 < frame < len(path):
+        raise ValueError(f"arrive: frame {frame} is not on the way; use 1..{len(path) - 1}")
+    progress = torch.arange(len(path), dtype=torch.float64, device=path.cam_from_world.device) / frame
+    at_rest = retime(camera, len(path))
+    held = CameraPath(at_rest.cam_from_world, at_rest.intrinsics, camera.size, path.source_frame)
+    return blend(path, held, bend_time(progress.clamp(max=1), ease))
+
+
+def check_one_size(paths: Sequence[CameraPath]) -> None:
+    """Raise ValueError unless all paths are for one picture size."""
+    for path in paths[1:]:
+        if path.size != paths[0].size:
+            (height, width), (other_height, other_width) = paths[0].size, path.size
+            raise ValueError(f"paths: sizes {width}x{height} and {other_width}x{other_height}; make both for one size")
