@@ -94,11 +94,11 @@ def common_target(cameras: CameraPath) -> Tensor:
     return point[None].float()
 
 
-def bounds(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Corners [3] of a cube around points, with a margin, so that all views share one scale."""
+def bounds(points: Tensor) -> tuple[list[float], list[float]]:
+    """Two corners (x, y, z) of a cube around points, with a margin, so that all views share one scale."""
     center = (points.amin(0) + points.amax(0)) / 2
     reach = 0.55 * largest_side(points)
-    return center - reach, center + reach
+    return (center - reach).tolist(), (center + reach).tolist()
 
 
 def largest_side(points: Tensor) -> float:
