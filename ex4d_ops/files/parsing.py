@@ -1,0 +1,65 @@
+"""Text, JSON and numbers out of files; what is wrong with them in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file, less empty ones and comments (#)."""
+    lines = [line for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        raise ValueError("is empty")
+    return lines
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("is not a text file") from None
+
+
+def read_json(path: Path) -> object:
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno} is not JSON ({error.msg})") from None
+    except RecursionError:
+        raise ValueError("is nested too deep for a camera path") from None
+
+
+def are_numbers(words: list[str]) -> bool:
+    try:
+        return bool([float(word) for word in words])
+    except ValueError:
+        return False
+
+
+def number_row(line: str, counts: tuple[int, ...], layout: str) -> list[float]:
+    """The numbers of a line, or ValueError where there are not so many."""
+    words = line.split()
+    if len(words) not in counts or not are_numbers(words):
+        raise ValueError(f"'{line[:40]}' should read: {layout}")
+    return [float(word) for word in words]
+
+
+def number_array(name: str, value: object, shape: tuple[int | None, ...]) -> Tensor:
+    """Nested lists or an array as doubles of this shape (None: any), or ValueError."""
+    try:
+        array = np.asarray(value)
+        numbers = array.astype(np.float64) if array.dtype.kind in "fiu" else None
+    except (TypeError, ValueError, OverflowError):
+        numbers = None
+    expected = str([n or "T" for n in shape]).replace("'", "")
+    if numbers is None:
+        raise ValueError(f"{name} must be numbers {expected}")
+    if numbers.ndim != len(shape) or any(n not in (None, got) for n, got in zip(shape, numbers.shape)):
+        raise ValueError(f"{name} is {list(numbers.shape)}, must be {expected}")
+    return torch.from_numpy(np.ascontiguousarray(numbers))
