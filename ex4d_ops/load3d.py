@@ -1,0 +1,90 @@
+"""One camera to and from the dict of ComfyUI's 3D viewers (LOAD3D_CAMERA).
+
+The viewer's world is right-handed with y up, its cameras look down their -z: our world turned half around x, as
+exported meshes are. Viewers also move, turn and scale a model to fit their view; the model's transform undoes that.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .camera import CameraPath, default_intrinsics, intrinsics_from_focal, invert_rigid, look_at, rigid
+from .rotation import quaternion_of, rotation_of
+
+FLIP_YZ = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)  # between OpenCV and OpenGL axes
+
+
+def camera_from_load3d(info: dict, size: tuple[int, int], model: dict | None = None) -> CameraPath:
+    """The viewer's camera as a path of one frame, for pictures of this size (H, W).
+
+    model: the entry of LOAD3D_MODEL_INFO of the mesh that is viewed. Without a quaternion the camera looks at its
+    target, level. Raises ValueError for an orthographic camera and where places or angles are not numbers.
+    """
+    if info.get("cameraType", "perspective") != "perspective":
+        raise ValueError("camera_info: an orthographic camera has no perspective to follow; switch the viewer's")
+    eye = read_vector(info, "position", "xyz")
+    if info.get("quaternion"):
+        rotation = read_rotation(info)
+    else:
+        level = look_at(FLIP_YZ * eye, FLIP_YZ * read_vector(info, "target", "xyz"))[:3, :3]
+        rotation = FLIP_YZ[:, None] * level.mT * FLIP_YZ
+    if model is not None:
+        turned, scale = read_rotation(model), uniform_scale(model)
+        eye = turned.mT @ (eye - read_vector(model, "position", "xyz")) / scale
+        rotation = turned.mT @ rotation
+    world_from_cam = rigid(FLIP_YZ[:, None] * rotation * FLIP_YZ, FLIP_YZ * eye)
+    return CameraPath(invert_rigid(world_from_cam).float()[None], viewer_intrinsics(info, size)[None], size)
+
+
+def load3d_from_camera(cameras: CameraPath, frame: int, target_distance: float) -> dict:
+    """One frame of a path as the viewer's camera; it turns around the point target_distance in front, scene units."""
+    world_from_cam = invert_rigid(cameras.cam_from_world[frame].double().cpu())
+    eye, forward = world_from_cam[:3, 3], world_from_cam[:3, 2]
+    rotation = FLIP_YZ[:, None] * world_from_cam[:3, :3] * FLIP_YZ
+    height, width = cameras.size
+    view = 2 * math.atan(height / 2 / float(cameras.intrinsics[frame, 1, 1]))
+    return {"position": name_axes("xyz", FLIP_YZ * eye),
+            "target": name_axes("xyz", FLIP_YZ * (eye + target_distance * forward)),
+            "quaternion": name_axes("wxyz", quaternion_of(rotation)),
+            "fov": math.degrees(view), "aspect": width / height, "zoom": 1.0, "cameraType": "perspective"}
+
+
+def viewer_intrinsics(info: dict, size: tuple[int, int]) -> Tensor:
+    """Intrinsics [3, 3] of the viewer's vertical field of view, degrees, and its digital zoom."""
+    fov, zoom = info.get("fov"), info.get("zoom", 1.0)
+    if fov is None:
+        return default_intrinsics(size)
+    if not (isinstance(fov, (int, float)) and 0 < fov < 180 and isinstance(zoom, (int, float)) and zoom > 0):
+        raise ValueError(f"camera_info: fov={fov!r} and zoom={zoom!r} must be numbers, fov between 0 and 180 degrees")
+    return intrinsics_from_focal(zoom * size[0] / 2 / math.tan(math.radians(fov) / 2), size)
+
+
+def read_vector(info: dict, field: str, axes: str) -> Tensor:
+    """A named vector {"x": ..., ...} as doubles, or ValueError."""
+    vector = info.get(field)
+    values = [vector.get(axis) for axis in axes] if isinstance(vector, dict) else []
+    if not values or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in values):
+        raise ValueError(f"camera_info: {field} must have the numbers {', '.join(axes)}")
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def read_rotation(info: dict) -> Tensor:
+    """The rotation [3, 3] of a quaternion {"w": ..., "x": ...}, or ValueError."""
+    quaternion = read_vector(info, "quaternion", "wxyz")
+    if quaternion.norm() < 1e-6:
+        raise ValueError("camera_info: quaternion has length 0; no rotation is (w=1, x=0, y=0, z=0)")
+    return rotation_of(quaternion)
+
+
+def uniform_scale(model: dict) -> float:
+    scale = read_vector(model, "scale", "xyz")
+    if (scale - scale[0]).abs().max() > 1e-4 * scale[0] or scale[0] <= 0:
+        raise ValueError("model_info: the model is stretched or mirrored; scale it alike along x, y and z")
+    return float(scale[0])
+
+
+def name_axes(axes: str, values: Tensor) -> dict[str, float]:
+    return dict(zip(axes, values.tolist()))
