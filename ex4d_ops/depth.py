@@ -1,13 +1,21 @@
-"""Depth of a clip: VideoDepth, conversions from disparity, resizing."""
+"""Depth of a clip: VideoDepth, what the numbers of a depth source mean, holes in it, resizing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from .camera import check_tensor
+from .camera import check_rigid, check_tensor, default_intrinsics, resize_intrinsics
+
+RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
+RELEASED_GAIN = 3900.0  # disparity 1 lies at 10000 / 3900 = 2.564 scene units; released code
+EDGE_RATIO = 1.1  # neighbours whose depths differ by a larger factor lie on different surfaces
+
+DepthKind = Literal["depth", "disparity", "released", "normalized-depth", "normalized-disparity"]
+DEPTH_KINDS: tuple[str, ...] = get_args(DepthKind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,3 +49,200 @@ class VideoDepth:
     def nearest(self) -> float:
         """The smallest depth of frame 0, in scene units: the released radius is this + 0.15."""
         return float(self.depth[0].min())
+
+
+def make_video_depth(depth: Tensor, intrinsics: Tensor | None = None, world_from_cam: Tensor | None = None,
+                     metric: bool = False) -> VideoDepth:
+    """Depth [T, H, W] with what is missing filled in: the default focal length, a source camera at rest.
+
+    intrinsics: [3, 3] or [T, 3, 3]; world_from_cam: [T, 4, 4]. Raises ValueError where either is no camera.
+    """
+    frames, *size = depth.shape
+    if intrinsics is None:
+        intrinsics = default_intrinsics(size)
+    if intrinsics.ndim == 2:
+        intrinsics = intrinsics.expand(frames, *intrinsics.shape)
+    if world_from_cam is None:
+        world_from_cam = torch.eye(4).expand(frames, 4, 4)
+    made = VideoDepth(depth, intrinsics.to(depth), world_from_cam.to(depth), metric)
+    check_intrinsics(made.intrinsics)
+    check_rigid("world_from_cam", made.world_from_cam)
+    return made
+
+
+def check_intrinsics(intrinsics: Tensor) -> None:
+    """Raise ValueError unless every [..., 3, 3] matrix is finite, has focal lengths > 0 and the last row 0 0 1."""
+    if not torch.isfinite(intrinsics).all():
+        raise ValueError("intrinsics: hold NaN or infinity; every entry must be a number")
+    if (intrinsics[..., [0, 1], [0, 1]] <= 0).any():
+        raise ValueError("intrinsics: a focal length is zero or negative; both are pixels > 0")
+    if (intrinsics[..., 2, :] != intrinsics.new_tensor([0, 0, 1])).any():
+        raise ValueError("intrinsics: the last row must be 0 0 1")
+
+
+# ---- what the numbers mean ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DepthUnits:
+    """What the numbers v of a depth source mean.
+
+    kind: "depth" z = scale v; "disparity" 1 / z = scale v + shift; "released" relative disparity of any range, as
+    the released model normalises it; "normalized-disparity" v in [0, 1], 1 / z linear from far to near;
+    "normalized-depth" v in [0, 1], z linear from near to far. scale, shift: of the first two; near, far: scene
+    units, of the last two. metric: True where they yield metres.
+    """
+
+    kind: DepthKind
+    scale: float = 1.0
+    shift: float = 0.0
+    near: float | None = None
+    far: float | None = None
+    metric: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in DEPTH_KINDS:
+            raise ValueError(f"depth kind: got {self.kind!r}; use one of {', '.join(DEPTH_KINDS)}")
+        if not 0 < self.scale < float("inf"):
+            raise ValueError(f"depth scale: got {self.scale:g}, must be above 0")
+        if self.kind.startswith("normalized") and (self.near is None or self.far is None):
+            raise ValueError(f"depth kind {self.kind}: needs near and far, in scene units")
+        if self.kind.startswith("normalized") and not 0 < self.near < self.far:
+            raise ValueError(f"near and far: got {self.near:g} and {self.far:g}, need 0 < near < far")
+
+
+def depth_from(values: Tensor, units: DepthUnits) -> Tensor:
+    """Depth [T, H, W] in scene units of the numbers of a source. NaN stays NaN, infinitely far becomes inf.
+
+    Raises ValueError where values of a normalized kind leave [0, 1] or relative disparities are all the same.
+    """
+    if units.kind == "depth":
+        return values * units.scale
+    if units.kind == "disparity":
+        return depth_from_disparity(values, units.scale, units.shift)
+    if units.kind == "released":
+        return depth_from_disparity_released(values)
+    check_normalized(values)
+    if units.kind == "normalized-disparity":
+        return depth_from_disparity(values, 1 / units.near - 1 / units.far, 1 / units.far)
+    return units.near + values * (units.far - units.near)
+
+
+def depth_from_disparity(disparity: Tensor, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+    """Depth 1 / (scale disparity + shift); inf where that is 0."""
+    return 1 / (disparity * scale + shift)
+
+
+def depth_from_disparity_released(disparity: Tensor) -> Tensor:
+    """Depth of relative disparity by the released rule: normalised over the whole clip, then 10000 / (3900 d).
+
+    The nearest point lies at 2.564 scene units, the farthest at 10000. Raises ValueError where no two differ.
+    """
+    known = torch.isfinite(disparity)
+    low, high = disparity[known].aminmax() if known.any() else (0.0, 0.0)
+    if low == high:
+        raise ValueError("depth: relative disparity is the same everywhere, so it holds no depth; check its source")
+    normalized = ((disparity - low) / (high - low)).masked_fill(~known, float("nan"))
+    return (RELEASED_FAR / (RELEASED_GAIN * normalized).clamp(min=1e-5)).clamp(1e-4, RELEASED_FAR)
+
+
+def check_normalized(values: Tensor) -> None:
+    low, high = torch.aminmax(values.nan_to_num(0.5, posinf=2.0))
+    if low < 0 or high > 1:
+        raise ValueError(f"depth: normalised values must lie in 0..1, got {float(low):g}..{float(high):g}; "
+                         "divide them by their largest, or use another depth kind")
+
+
+# ---- holes --------------------------------------------------------------------------------------
+
+
+def check_depth(depth: Tensor) -> None:
+    """Raise ValueError unless every pixel of depth [T, H, W] is > 0 (inf = sky) and two surfaces differ."""
+    invalid = invalid_pixels(depth)
+    if invalid.all():
+        raise ValueError("depth: no pixel is a positive number; check what its numbers mean")
+    if invalid.any():
+        frame = int(invalid.flatten(1).any(1).nonzero()[0])
+        raise ValueError(f"depth: {int(invalid.sum())} of {depth.numel()} pixels are NaN, zero or negative, "
+                         f"first in frame {frame}; fill them from their neighbours (fill) or mend the source")
+    low, high = torch.aminmax(depth)
+    if low == high:
+        raise ValueError(f"depth: {float(low):g} everywhere, so there is no shape to see from another side")
+
+
+def invalid_pixels(depth: Tensor) -> Tensor:
+    """Which pixels hold no depth: NaN, zero, negative. Infinity is sky, and valid."""
+    return ~(depth > 0)
+
+
+def fill_invalid(depth: Tensor) -> Tensor:
+    """Depth [T, H, W] with NaN, zero and negative pixels given the farthest depth beside them, ring by ring.
+
+    Nothing is averaged, so no surface appears between two others; the farthest, for holes lie where the near surface
+    hides the one behind it. Raises ValueError where a whole frame is invalid.
+    """
+    filled = depth.clone()
+    for t, frame in enumerate(filled):
+        invalid = invalid_pixels(frame)
+        if invalid.all():
+            raise ValueError(f"depth: frame {t} holds no valid pixel to fill the others from; mend or drop it")
+        while invalid.any():
+            known = frame.masked_fill(invalid, 0.0)
+            farthest = torch.nn.functional.max_pool2d(known[None], 3, stride=1, padding=1)[0]
+            torch.where(invalid, farthest, frame, out=frame)
+            invalid = invalid_pixels(frame)
+    return filled
+
+
+# ---- sizes --------------------------------------------------------------------------------------
+
+
+def match_depth(frames: Tensor, depth: VideoDepth, resize: bool = False) -> VideoDepth:
+    """Depth that fits frames [T, H, W, 3], resized to them if allowed.
+
+    Raises ValueError where the lengths differ, or the sizes and resize is False.
+    """
+    count, height, width = frames.shape[:3]
+    if len(depth) != count:
+        raise ValueError(f"depth: {len(depth)} frames, the clip has {count}; read both with the same start and length")
+    if depth.size == (height, width):
+        return depth
+    if not resize:
+        raise ValueError(f"depth: {depth.size[1]}x{depth.size[0]}, the clip is {width}x{height}; "
+                         "resize one to the other")
+    return resize_depth(depth, (height, width))
+
+
+def resize_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
+    """Depth sampled at size (H, W), intrinsics scaled along: linear in 1 / z on a surface, nearest across its edges.
+
+    A plane stays that plane, and no depth appears that lies between two surfaces.
+    """
+    if depth.size == tuple(size):
+        return depth
+    resized = depth.depth.new_empty(len(depth), *size)
+    for t in range(len(depth)):  # frame by frame: working memory is one frame's
+        resized[t] = resize_depth_map(depth.depth[t], size)
+    intrinsics = resize_intrinsics(depth.intrinsics, depth.size, size)
+    return VideoDepth(resized, intrinsics, depth.world_from_cam, depth.metric)
+
+
+def resize_depth_map(depth: Tensor, size: tuple[int, int]) -> Tensor:
+    """Sample depth [H, W] at size: see resize_depth."""
+    inverse = 1 / depth  # linear over the image on a plane, and 0 in the sky
+    (top, bottom, down), (left, right, across) = (source_rows(depth.shape[k], size[k], depth) for k in (0, 1))
+    a, b = inverse[top][:, left], inverse[top][:, right]
+    c, d = inverse[bottom][:, left], inverse[bottom][:, right]
+    down = down[:, None]
+    linear = torch.lerp(torch.lerp(a, b, across), torch.lerp(c, d, across), down)
+    nearest = torch.where(down < 0.5, torch.where(across < 0.5, a, b), torch.where(across < 0.5, c, d))
+    low = torch.minimum(torch.minimum(a, b), torch.minimum(c, d))
+    high = torch.maximum(torch.maximum(a, b), torch.maximum(c, d))
+    return 1 / torch.where(high <= EDGE_RATIO * low, linear, nearest)
+
+
+def source_rows(length: int, new_length: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The two source rows around every new row, and how far it lies from the first to the second, [new_length] each."""
+    position = (torch.arange(new_length, device=like.device, dtype=torch.float64) + 0.5) * length / new_length - 0.5
+    first = position.floor().long().clamp(0, max(length - 2, 0))  # past the outer rows the surface goes on straight
+    return first, (first + 1).clamp(max=length - 1), (position - first).to(like.dtype)

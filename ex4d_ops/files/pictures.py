@@ -1,0 +1,101 @@
+"""Folders of images, single images and animations through Pillow."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, ImageSequence
+
+from .footage import PICTURE_SUFFIXES, UNTIMED_FPS, CutShort, Footage, at_rate, estimate_rate, gray_of, over_black
+
+ANIMATIONS = {"GIF", "PNG", "WEBP"}  # a JPEG's further pictures are its thumbnails, a TIFF's its pages
+UNSTATED_DURATION = 0.1  # seconds; what browsers show a GIF frame of duration 0 for
+WHITES = {"I": 65535.0, "I;16": 65535.0, "I;16B": 65535.0, "F": 1.0}  # by Pillow mode; all others are 8-bit
+
+# What Pillow's readers raise over damaged files.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+           struct.error, zlib.error, Image.DecompressionBombError)
+
+
+def open_pictures(path: Path, gray: bool) -> Footage:
+    """Start reading a folder of images, an image or an animation: see open_footage."""
+    files = list_pictures(path, PICTURE_SUFFIXES) if path.is_dir() else [path]
+    convert = codes_of if gray else color_of
+    first = read_picture(files[0])
+    white = WHITES.get(first.mode, 255.0) if gray else 1.0
+    times = [] if path.is_dir() or first.format not in ANIMATIONS else animation_times(path)
+    if len(times) < 2:
+        return Footage((convert(file, read_picture(file)) for file in files), UNTIMED_FPS, white, len(files))
+    fps = estimate_rate(times, None) or UNTIMED_FPS
+    frames = at_rate(path, animation_frames(path), fps)
+    return Footage((convert(path, frame) for frame in frames), fps, white, round(times[-1] * fps) + 1)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Read an image as it is to be shown, upright. Raises ValueError where it is none, or damaged."""
+    try:
+        image = Image.open(path)
+        upright = ImageOps.exif_transpose(image)
+        upright.load()
+    except DAMAGED as error:
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from error
+    upright.format = image.format
+    return upright
+
+
+def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
+    """The pictures of an animation and when each appears, in seconds. Raises CutShort at a damaged one."""
+    seconds = 0.0
+    try:
+        with Image.open(path) as image:
+            for page in ImageSequence.Iterator(image):
+                yield seconds, page.copy()
+                seconds += page.info.get("duration", 0) / 1000 or UNSTATED_DURATION
+    except DAMAGED as error:
+        raise CutShort(f"damaged or cut short ({error})") from error
+
+
+def animation_times(path: Path) -> list[float]:
+    """When the pictures of an animation appear, as far as it can be read."""
+    times = []
+    try:
+        for seconds, _ in animation_frames(path):
+            times.append(seconds)
+    except CutShort:
+        pass  # reading the pictures themselves stops there too, and says so
+    return times
+
+
+def color_of(path: Path, image: Image.Image) -> np.ndarray:
+    """An image as RGB [H, W, 3] float32 in [0, 1], alpha over black."""
+    if image.mode in WHITES:
+        gray = np.asarray(image, np.float32) / WHITES[image.mode]
+        return np.repeat(gray.clip(0, 1)[..., None], 3, axis=2)
+    transparent = "A" in image.getbands() or "transparency" in image.info
+    return over_black(np.asarray(image.convert("RGBA" if transparent else "RGB")))
+
+
+def codes_of(path: Path, image: Image.Image) -> np.ndarray:
+    """The numbers of a gray image, [H, W] float32. Raises ValueError where it is coloured."""
+    if image.mode in WHITES or image.mode == "L":
+        return np.asarray(image, np.float32)
+    return gray_of(path, np.asarray(image.convert("RGB")))
+
+
+def list_pictures(folder: Path, suffixes: set[str]) -> list[Path]:
+    """The files of a folder with these suffixes, 2 before 10. Raises ValueError where there is none."""
+    files = [file for file in folder.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")]
+    if not files:
+        raise ValueError(f"{folder}: holds no {', '.join(sorted(suffixes))} files")
+    return sorted(files, key=natural_order)
+
+
+def natural_order(file: Path) -> list:
+    """A sort key under which numbers within a name count as numbers."""
+    parts = re.split(r"(\d+)", file.name.lower())
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]

@@ -1,0 +1,129 @@
+"""Clips from video files and images, and back: lossless FFV1, H.264 previews, PNG folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..clip import Clip, resize_frame
+from .footage import frame_span, open_footage, stack_pictures
+from .whole import written_whole
+
+Codec = Literal["ffv1", "h264", "png"]
+CODECS: dict[str, Codec] = {".mkv": "ffv1", ".mp4": "h264", ".mov": "h264", "": "png"}  # by suffix; none is a folder
+PREVIEW_QUALITY = "16"  # x264 crf: no visible loss
+BT709 = 1  # AVCOL_SPC_BT709, and likewise for primaries and transfer
+MPEG_RANGE = 1  # AVCOL_RANGE_MPEG
+
+
+def read_video(path: str | Path, start: int = 0, frames: int | None = None,
+               size: tuple[int, int] | None = None) -> Clip:
+    """Read a video file, an animation, a folder of images in natural order, or one image.
+
+    frames: the most to read, from `start` on. size: (H, W) to resample to. A variable frame rate becomes constant by
+    the timestamps, rotation is applied, alpha is laid over black; images without a rate get 15 fps. A damaged file is
+    refused, unless the damage lies behind the frames asked for. Raises ValueError in one sentence.
+    """
+    path = Path(path)
+    footage = open_footage(path, frame_span(path, start, frames))
+    pictures = footage.pictures if size is None else (resampled(picture, size) for picture in footage.pictures)
+    return Clip(stack_pictures(path, pictures, footage.length), footage.fps)
+
+
+def resampled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return resize_frame(torch.from_numpy(np.ascontiguousarray(picture)), size).numpy()
+
+
+def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, codec: Codec | None = None) -> None:
+    """Write frames as they come: float [H, W, 3] or [H, W] in [0, 1], bool [H, W] (True is white), or whole numbers.
+
+    codec: "ffv1" is lossless, the bytes are round(255 x), uint16 stays 16-bit gray; "h264" a preview, the last row
+    and column doubled where the size is odd; "png" a folder of images. None: by the suffix .mkv, .mp4 or none. The
+    file appears under its name only when whole. Raises ValueError, or OSError where the disk is full or the folder
+    not writable.
+    """
+    path = Path(path)
+    codec = codec or CODECS.get(path.suffix.lower())
+    if codec is None:
+        raise ValueError(f"{path}: no codec for {path.suffix}; use .mkv (lossless), .mp4 (preview) or a folder (PNG)")
+    pictures = (quantized(frame) for frame in frames)
+    first = next(pictures, None)
+    if first is None:
+        raise ValueError(f"{path}: there is no frame to write")
+    with written_whole(path) as part:
+        if codec == "png":
+            write_pngs(part, chain([first], pictures))
+        else:
+            encode(part, chain([first], pictures), fps, codec)
+
+
+def quantized(frame: Tensor) -> np.ndarray:
+    """A frame's numbers as they are stored: round(255 x) of floats, 0 or 255 of bools, whole numbers as they are."""
+    if frame.dtype == torch.bool:
+        return frame.cpu().numpy().astype(np.uint8) * np.uint8(255)
+    if frame.dtype.is_floating_point:
+        return (frame.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return frame.cpu().numpy()
+
+
+def write_pngs(folder: Path, pictures: Iterator[np.ndarray]) -> None:
+    """Write pictures as 000000.png, 000001.png ... into a new folder."""
+    from PIL import Image
+
+    folder.mkdir()
+    for index, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{index:06d}.png")
+
+
+def encode(path: Path, pictures: Iterator[np.ndarray], fps: float, codec: Codec) -> None:
+    """Encode pictures into a file whose suffix names the container."""
+    import av
+
+    first = next(pictures)
+    make_frame, options = {"ffv1": (lossless_frame, {"level": "3", "slices": "4", "slicecrc": "1"}),
+                           "h264": (preview_frame, {"crf": PREVIEW_QUALITY})}[codec]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream({"ffv1": "ffv1", "h264": "libx264"}[codec], as_fraction(fps), options)
+        frame = make_frame(first)
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
+        context = stream.codec_context
+        context.color_range, context.colorspace = frame.color_range, frame.colorspace
+        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+        for picture in chain([first], pictures):
+            container.mux(stream.encode(make_frame(picture)))
+        container.mux(stream.encode(None))
+
+
+def as_fraction(fps: float) -> Fraction:
+    """A frame rate as the fraction it stands for, such as 30000/1001."""
+    return Fraction(fps).limit_denominator(1001)
+
+
+def lossless_frame(picture: np.ndarray):
+    """A frame that FFV1 stores bit for bit: bgr0, gray or gray16le."""
+    import av
+
+    if picture.ndim == 2:
+        return av.VideoFrame.from_ndarray(picture, "gray" if picture.dtype == np.uint8 else "gray16le")
+    return av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="bgr0")
+
+
+def preview_frame(picture: np.ndarray):
+    """A frame as players expect it: yuv420p of even size, BT.709, black at 16."""
+    import av
+
+    if picture.ndim == 2:
+        picture = np.repeat(picture[..., None], 3, axis=2)
+    height, width = picture.shape[:2]
+    even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    frame = av.VideoFrame.from_ndarray(even, "rgb24")
+    frame = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=MPEG_RANGE)
+    frame.color_primaries = frame.color_trc = BT709
+    return frame
