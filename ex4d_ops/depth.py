@@ -176,22 +176,27 @@ def invalid_pixels(depth: Tensor) -> Tensor:
 
 
 def fill_invalid(depth: Tensor) -> Tensor:
-    """Depth [T, H, W] with NaN, zero and negative pixels given the farthest depth beside them, ring by ring.
+    """Depth [T, H, W] with NaN, zero and negative pixels given the farther of the closest known left and right of them.
 
-    Nothing is averaged, so no surface appears between two others; the farthest, for holes lie where the near surface
-    hides the one behind it. Raises ValueError where a whole frame is invalid.
+    In rows without any, of those above and below. Nothing is averaged, so no surface appears between two others; the
+    farther, for holes lie where a near surface hides the one behind it. Raises ValueError where a frame is all invalid.
     """
-    filled = depth.clone()
-    for t, frame in enumerate(filled):
-        invalid = invalid_pixels(frame)
-        if invalid.all():
+    filled = torch.empty_like(depth)
+    for t, frame in enumerate(depth):
+        known = frame.masked_fill(invalid_pixels(frame), 0.0)
+        filled[t] = fill_rows(fill_rows(known).mT).mT
+        if not filled[t].all():
             raise ValueError(f"depth: frame {t} holds no valid pixel to fill the others from; mend or drop it")
-        while invalid.any():
-            known = frame.masked_fill(invalid, 0.0)
-            farthest = torch.nn.functional.max_pool2d(known[None], 3, stride=1, padding=1)[0]
-            torch.where(invalid, farthest, frame, out=frame)
-            invalid = invalid_pixels(frame)
     return filled
+
+
+def fill_rows(depth: Tensor) -> Tensor:
+    """Depth [H, W] whose zeros got the farther of the closest others in their row; a row of zeros stays."""
+    column = torch.arange(depth.shape[1], device=depth.device).expand_as(depth)
+    known = depth > 0
+    left = torch.where(known, column, 0).cummax(1).values
+    right = torch.where(known, column, depth.shape[1] - 1).flip(1).cummin(1).values.flip(1)
+    return torch.where(known, depth, torch.maximum(depth.gather(1, left), depth.gather(1, right)))
 
 
 # ---- sizes --------------------------------------------------------------------------------------
