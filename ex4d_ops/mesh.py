@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .camera import check_tensor, lift, transform
 from .depth import VideoDepth
+from .parallel import each_frame
 
 MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 PAPER_DEPTH_JUMP = 0.013  # of the depth range of frame 0; paper 4.1
@@ -95,9 +96,13 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
     closed = torch.empty_like(depth.depth)
     count, height, width = closed.shape
     occluded = torch.empty(count, height - 1, width - 1, 2, dtype=torch.bool, device=closed.device)
-    for t in range(count):  # frame by frame: the working set of one frame stays in the cache
+
+    def build(t: int) -> None:
         closed[t] = close_border(depth.depth[t], rules)
         occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
+
+    for _ in each_frame(build, count, closed.device):
+        pass
     return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from .camera import CameraPath, invert_rigid, lift, transform
+from .clip import resize_frame
 from .depth import VideoDepth
 from .mesh import DWMesh
+from .prior import Prior
 
 FRUSTA = 9  # drawn along a path
+SHEET_MOMENTS = 6
 SCENE_POINTS = 3000  # drawn of the scene
 SCENE_REACH = 4.0  # how far behind the nearest point the scene is drawn, in its depths
 # Title, horizontal axis, vertical axis: indices into (x, y, z).
@@ -22,7 +27,6 @@ def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
 
     scene: draws the nearer part of what source frame 0 saw. Lengths are scene units.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     points = torch.zeros(0, 3) if scene is None else scene_points(scene)
@@ -42,6 +46,13 @@ def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
     figure.axes[0].legend(loc="best", fontsize=8)
     first, last = int(cameras.source_frame[0]), int(cameras.source_frame[-1])
     figure.suptitle(f"{len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, source frames {first} to {last}")
+    return draw_figure(figure)
+
+
+def draw_figure(figure) -> Tensor:
+    """A matplotlib figure as an image."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     width, height = canvas.get_width_height()
@@ -104,3 +115,26 @@ def bounds(points: Tensor) -> tuple[list[float], list[float]]:
 def largest_side(points: Tensor) -> float:
     """Longest side of the box around points [N, 3]."""
     return float((points.amax(0) - points.amin(0)).max())
+
+
+def stitch(source: Tensor, prior: Prior) -> Iterator[Tensor]:
+    """Frames [H, 3 W, 3]: the source [T, H, W, 3], the colour and the mask of its prior side by side."""
+    for frame, color, visible in zip(source, prior.color, prior.visible):
+        yield torch.cat([resize_frame(frame, visible.shape), color, visible[..., None].expand_as(color)], 1)
+
+
+def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
+    """The source [T, H, W, 3] over the colour over the mask of its prior, at so many moments from first to last."""
+    from matplotlib.figure import Figure
+
+    frames = torch.linspace(0, len(prior) - 1, min(moments, len(prior))).round().long().tolist()
+    height, width = prior.visible.shape[1:]
+    figure = Figure(figsize=(2.6 * len(frames), 0.3 + 3 * 2.6 * height / width), dpi=100, layout="constrained",
+                    facecolor="0.75")  # so that white masks end somewhere
+    axes = figure.subplots(3, len(frames), squeeze=False)
+    for column, t in zip(axes.T, frames):
+        column[0].set_title(f"frame {t}, {prior.coverage[t]:.0%} seen", fontsize=9)
+        for ax, picture in zip(column, (source[t], prior.color[t], prior.visible[t])):
+            ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+            ax.set_axis_off()
+    return draw_figure(figure)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +11,9 @@ from torch import Tensor
 
 from . import raster
 from .camera import CameraPath, check_tensor
+from .clip import resize_frame
 from .mesh import DWMesh
+from .parallel import each_frame
 
 VISIBLE_ALPHA = 125 / 255  # released code
 RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
@@ -81,7 +82,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
             torch.mul(seen[..., :3], visible[t, ..., None], out=color[t])
 
     engine = raster.choose_engine(engine, mesh.depth.device)
-    for done, _ in enumerate(in_parallel(render, frames, raster.parallel_frames(engine, color.device)), 1):
+    for done, _ in enumerate(each_frame(render, frames, mesh.depth.device), 1):
         if progress is not None:
             progress(done, frames)
     return Prior(color, visible)
@@ -135,29 +136,3 @@ def erode(mask: Tensor, kernel: int) -> Tensor:
     holes = torch.nn.functional.pad((~mask).float()[None], (before, after, before, after))
     holes = torch.nn.functional.max_pool2d(holes, (1, kernel), stride=1)
     return torch.nn.functional.max_pool2d(holes, (kernel, 1), stride=1)[0] == 0
-
-
-def resize_frame(frame: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resample one image [H, W, 3] to size, antialiased; unchanged where it has that size."""
-    if tuple(frame.shape[:2]) == size:
-        return frame
-    resized = torch.nn.functional.interpolate(frame.permute(2, 0, 1)[None], size, mode="bilinear", antialias=True)
-    return resized[0].permute(1, 2, 0)
-
-
-def in_parallel(work: Callable[[int], None], count: int, workers: int) -> Iterator[None]:
-    """Do work(0) ... work(count - 1) on so many threads and yield as each is done, in order.
-
-    An exception, raised by work or where the generator is used, drops what has not begun.
-    """
-    if workers == 1:
-        yield from map(work, range(count))
-        return
-    # Each frame is one thread's work: torch's own threads would only fight over the same cores.
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = [pool.submit(work, t) for t in range(count)]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,51 @@
+"""The command line: what a new user types first."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .clips import add_inspect_command, add_sample_command
+from .convert import add_convert_checkpoint_command, add_convert_path_command
+from .prior import add_prior_command
+
+DESCRIPTION = """\
+See a video from another side. Of a clip and its depth, ex4d builds a watertight mesh per frame and shows it
+along a new camera path, as a colour video and a mask of what the source has seen: the prior from which the
+EX-4D adapter of Wan 2.1 paints the rest. Start with `ex4d sample demo`.
+"""
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch names no type for it on CPUs
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns 0, or 2 after one sentence on what was wrong, or 130 after Ctrl-C."""
+    options = build_parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (ValueError, OSError) as error:
+        return complain(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        return complain("out of memory; use fewer --frames or a smaller --size")
+    except KeyboardInterrupt:
+        print("ex4d: stopped; unfinished files were dropped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def complain(sentence: str) -> int:
+    print(f"ex4d: error: {sentence}", file=sys.stderr)
+    return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("ex4d", description=DESCRIPTION,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_prior_command(commands)
+    add_sample_command(commands)
+    add_inspect_command(commands)
+    add_convert_path_command(commands)
+    add_convert_checkpoint_command(commands)
+    return parser

@@ -1,0 +1,221 @@
+"""`ex4d prior`: a clip and its depth to the prior of a new camera path."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from .. import files, plot, raster
+from ..camera import CameraPath, intrinsics_from_focal
+from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
+from ..depth import VideoDepth, match_depth
+from ..editing import freeze
+from ..files.whole import written_whole
+from ..mesh import build_dw_mesh
+from ..prior import Prior, RenderRules, render_prior
+from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
+from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
+from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
+
+EPILOG = """\
+examples:
+  ex4d prior clip.mp4 --depth depth.npz --preset 90 --out result
+  ex4d prior clip.mp4 --depth depth/ --depth-kind disparity --move orbit:yaw=60,pitch=10 --out result
+  ex4d prior clip.mp4 --depth depth.npz --move "orbit:yaw=-60..60+dolly:distance=-0.3" --out result
+  ex4d prior clip.mp4 --depth depth.npz --path cameras.json --out result
+  ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
+
+what lands in --out:
+  color.mkv, visible.mkv    the prior, lossless (FFV1); white = seen in the source
+  preview.mp4               source, colour and mask side by side
+  sheet.png, path.png       the same at six moments; the path from above and from the side
+  cameras.json, cameras.npz the path
+  run.json                  every setting and figure
+"""
+
+
+def add_prior_command(commands) -> None:
+    parser = add_command(commands, "prior", make_prior, "A clip and its depth to the prior of a new camera path.",
+                         f"{EPILOG}\n{describe_moves()}")
+    parser.add_argument("input", type=Path, help="video, folder of images, or one image")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    clip = parser.add_argument_group("clip")
+    clip.add_argument("--start", type=int, default=0, metavar="N", help="first frame to use (default: 0)")
+    clip.add_argument("--frames", type=int, metavar="T",
+                      help="how many frames, 4k+1 as Wan needs (default: the most the clip has, at most 49)")
+    clip.add_argument("--size", type=parse_size, metavar="WxH",
+                      help="size to work at, multiples of 16 (default: the clip's, rounded to such)")
+    parser.add_argument("--depth", type=Path, required=True, metavar="FILE",
+                        help="npz, npy, EXR, folder of EXR or 16-bit PNG, or gray video")
+    parser.add_argument("--focal", type=float, metavar="PX",
+                        help="focal length at the working width (default: the depth file's, or 500 px at width 512)")
+    add_depth_options(parser)
+    add_camera_options(parser)
+    add_mesh_options(parser)
+    render = parser.add_argument_group("rendering")
+    render.add_argument("--engine", choices=["auto", *raster.ENGINES], default="auto", help="default: the fastest")
+    render.add_argument("--device", type=parse_device, default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
+    render.add_argument("--texture", choices=["vertex", "face"], default="vertex",
+                        help="blacken the vertices of hidden faces (released) or the faces (paper)")
+    render.add_argument("--erosion", type=parse_erosion, default="released", metavar="PX",
+                        help="erode the mask by so many pixels; released = 2..8, random per frame (default)")
+    render.add_argument("--seed", type=int, default=0, help="of the random erosion (default: 0)")
+    render.add_argument("--no-anchor", action="store_true", help="render frame 0 too, instead of the source frame")
+    render.add_argument("--mesh", type=int, nargs="+", default=[], metavar="N",
+                        help="also save the meshes of these frames (GLB)")
+
+
+def add_camera_options(parser) -> None:
+    camera = parser.add_argument_group("camera (one of --preset, --move, --path)")
+    which = camera.add_mutually_exclusive_group(required=True)
+    which.add_argument("--preset", choices=["30", "60", "90", "180"], help="a path of the released model")
+    which.add_argument("--move", metavar="MOVE", help="moves joined by +, see below")
+    which.add_argument("--path", type=Path, metavar="FILE",
+                       help="json, npz, TrajectoryCrafter / RealEstate10K txt, ReCamMaster json, COLMAP folder, .chan")
+    camera.add_argument("--radius", type=float, metavar="R",
+                        help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
+    camera.add_argument("--freeze", type=int, metavar="N", help="hold source frame N while the camera moves")
+
+
+def describe_moves() -> str:
+    """The moves and their settings as a table, for --help."""
+    lines = ["moves (NAME:setting=value,...; start..end ramps; join with + to make several at once):"]
+    for name, kind in MOVES.items():
+        settings = ", ".join(f"{p.name}={p.default:g}" for p in kind.parameters)
+        lines.append(f"  {name:14}{kind.help}" + (f"  [{settings}]" if settings else ""))
+    return "\n".join([*lines, f"  every move takes ease=: {', '.join(EASES)}"])
+
+
+def make_prior(options) -> None:
+    seconds: dict[str, float] = {}
+    with timed(seconds, "read"):
+        clip = read_clip(options)
+        depth = read_clip_depth(options, clip)
+    cameras = choose_path(options, depth)
+    check_mesh_frames(options, len(clip))
+    options.out.mkdir(parents=True, exist_ok=True)
+    with timed(seconds, "mesh"):
+        mesh = build_dw_mesh(clip.frames.to(options.device), depth, mesh_rules(options))
+    with timed(seconds, "render"), progress_bar("rendering") as progress:
+        prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress)
+    with timed(seconds, "write"):
+        write_prior(options.out, clip, prior, cameras)
+        write_picture(options.out / "path.png", plot.plot_path(cameras, depth))
+        for t in options.mesh:
+            files.write_mesh(options.out / f"mesh_{t:04d}.glb", mesh, t)
+    write_run(options, depth, cameras, prior, seconds)
+    print(f"{options.out}: {len(prior)} frames of {describe_size(cameras.size)}, "
+          f"{prior.coverage.mean():.0%} seen in the source, {sum(seconds.values()):.1f} s")
+
+
+def read_clip(options) -> Clip:
+    """The clip at the length and size to work on, or the one frame held; says where it trims or resizes."""
+    if options.frames is not None:
+        check_wan_length(options.frames)
+    if options.size and options.size != wan_size(options.size):
+        raise ValueError(f"--size: Wan needs multiples of {WAN_GRID}, got {describe_size(options.size)}; "
+                         f"use {describe_size(wan_size(options.size))}")
+    length = options.frames or RELEASED_FRAMES
+    if options.freeze is not None:
+        clip = files.read_video(options.input, options.start + options.freeze, 1, options.size)
+    else:
+        clip = trim_clip(options, files.read_video(options.input, options.start, length, options.size))
+    size = wan_size(clip.size)
+    if size == clip.size:
+        return clip
+    say(f"{options.input}: {describe_size(clip.size)}, works at {describe_size(size)} (Wan needs {WAN_GRID}s)")
+    return Clip(torch.stack([resize_frame(frame, size) for frame in clip.frames]), clip.fps)
+
+
+def trim_clip(options, clip: Clip) -> Clip:
+    """The clip at a length that Wan takes: the one asked for, or the most there is."""
+    if options.frames and len(clip) < options.frames:
+        raise ValueError(f"{options.input}: {len(clip)} frames from frame {options.start} on, --frames asks for "
+                         f"{options.frames}; use fewer, or hold one with --freeze N")
+    if len(clip) == 1:
+        raise ValueError(f"{options.input}: one frame; add --freeze 0 --frames {RELEASED_FRAMES} to fly around it")
+    length, _ = nearest_wan_lengths(len(clip))
+    if length < len(clip):
+        say(f"{options.input}: {len(clip)} frames, Wan needs 4k+1; uses the first {length}")
+    return Clip(clip.frames[:length], clip.fps)
+
+
+def read_clip_depth(options, clip: Clip) -> VideoDepth:
+    """The depth of just these frames, resized to them, on the device to work on."""
+    start = options.start + (options.freeze or 0)
+    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth)
+    if depth.size != clip.size:
+        say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
+    depth = match_depth(clip.frames, depth, resize=True)
+    intrinsics = depth.intrinsics
+    if options.focal is not None:
+        intrinsics = intrinsics_from_focal(options.focal, clip.size).expand_as(intrinsics)
+    to = options.device
+    return VideoDepth(depth.depth.to(to), intrinsics.to(to), depth.world_from_cam.to(to), depth.metric)
+
+
+def choose_path(options, depth: VideoDepth) -> CameraPath:
+    """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so."""
+    held = options.freeze is not None
+    frames = len(depth) if not held else options.frames or RELEASED_FRAMES
+    radius = automatic_radius(depth) if options.radius is None else options.radius
+    intrinsics = depth.intrinsics[0] if held else depth.intrinsics
+    if options.path:
+        cameras = files.read_path(options.path, depth.size, frames, radius=radius)
+        cameras = CameraPath(cameras.cam_from_world.to(options.device), cameras.intrinsics.to(options.device),
+                             cameras.size, cameras.source_frame.to(options.device))
+    elif options.preset:
+        cameras = released_path(options.preset, frames, radius, intrinsics, depth.size)
+    else:
+        cameras = move_path(parse_moves(options.move), frames, radius, intrinsics, depth.size)
+    return freeze(cameras) if held else cameras
+
+
+def check_mesh_frames(options, count: int) -> None:
+    """Raise ValueError where --mesh names a frame there is none of."""
+    for t in options.mesh:
+        if not 0 <= t < count:
+            raise ValueError(f"--mesh: there is no frame {t}; the clip has 0..{count - 1}")
+
+
+def render_rules(options) -> RenderRules:
+    return RenderRules(options.texture, not options.no_anchor, options.erosion, options.seed)
+
+
+def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
+    """Write colour, mask, preview, contact sheet and path into a folder."""
+    source = clip.frames[cameras.source_frame.cpu()]
+    prior = Prior(prior.color.cpu(), prior.visible.cpu())
+    files.write_video(out / "color.mkv", prior.color, clip.fps)
+    files.write_video(out / "visible.mkv", prior.visible, clip.fps)
+    files.write_video(out / "preview.mp4", plot.stitch(source, prior), clip.fps)
+    files.write_path(out / "cameras.json", cameras)
+    files.write_path(out / "cameras.npz", cameras)
+    write_picture(out / "sheet.png", plot.contact_sheet(source, prior))
+
+
+def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, seconds: dict[str, float]) -> None:
+    """Write run.json: every setting and figure, enough to make the same prior again."""
+    settings = {name: value for name, value in vars(options).items() if name != "command"}
+    figures = {
+        "frames": len(prior), "size": describe_size(cameras.size),
+        "engine": raster.choose_engine(options.engine, depth.depth.device),
+        "radius": automatic_radius(depth) if options.radius is None else options.radius,
+        "nearest_depth": depth.nearest, "coverage": [round(share, 4) for share in prior.coverage.tolist()],
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "python": platform.python_version(), "torch": torch.__version__, "machine": platform.platform(),
+    }
+    with written_whole(options.out / "run.json") as part:
+        part.write_text(json.dumps({"settings": settings, "figures": figures}, indent=2, default=str) + "\n")
+
+
+
+
+def write_picture(path: Path, picture: torch.Tensor) -> None:
+    """Write an image [H, W, 3] in [0, 1] as PNG."""
+    with written_whole(path) as part:
+        Image.fromarray((picture * 255).round().byte().numpy()).save(part)

@@ -1,0 +1,82 @@
+"""What the commands share with the person at the terminal: words, bars and clocks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import torch
+
+from ..clip import WAN_GRID
+
+
+def add_command(commands, name: str, run: Callable, help: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    """Add a subcommand that calls run(options)."""
+    parser = commands.add_parser(name, help=help, description=help, epilog=epilog,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(command=run)
+    return parser
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(H, W) of "WxH"."""
+    try:
+        width, height = (int(side) for side in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write WIDTHxHEIGHT, e.g. 832x480") from None
+    if min(width, height) < WAN_GRID:
+        raise argparse.ArgumentTypeError(f"{text} is too small; each side needs {WAN_GRID} px or more")
+    return height, width
+
+
+def parse_erosion(text: str) -> int | str:
+    """"released", or pixels."""
+    if text == "released":
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no erosion; write released, or pixels: 0, 1, 2 ...")
+    return int(text)
+
+
+def parse_device(text: str) -> torch.device:
+    """A torch device that is there."""
+    try:
+        device = torch.device(text)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
+        reason = str(error).splitlines()[0]
+        raise argparse.ArgumentTypeError(f"no device {text!r} here ({reason}); use cpu") from None
+    return device
+
+
+def describe_size(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"
+
+
+def say(line: str) -> None:
+    print(f"ex4d: {line}", file=sys.stderr)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str):
+    """Note in seconds how long the block took."""
+    begin = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - begin
+
+
+@contextmanager
+def progress_bar(stage: str):
+    """Yield progress(done, total) that draws a bar on a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(desc=stage, unit="frame", disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
