@@ -132,7 +132,7 @@ def erode(mask: Tensor, kernel: int) -> Tensor:
     """Erode a mask [H, W] by a square of kernel pixels, anchored at kernel // 2; outside the image counts as set."""
     if kernel <= 1:
         return mask
-    before, after = kernel // 2, kernel - 1 - kernel // 2
-    holes = torch.nn.functional.pad((~mask).float()[None], (before, after, before, after))
-    holes = torch.nn.functional.max_pool2d(holes, (1, kernel), stride=1)
-    return torch.nn.functional.max_pool2d(holes, (kernel, 1), stride=1)[0] == 0
+    import cv2
+
+    eroded = cv2.erode(mask.byte().cpu().numpy(), torch.ones(kernel, kernel, dtype=torch.uint8).numpy())
+    return torch.from_numpy(eroded).bool().to(mask.device)
