@@ -16,7 +16,7 @@ from .prior import Prior
 FRUSTA = 9  # drawn along a path
 SHEET_MOMENTS = 6
 SCENE_POINTS = 3000  # drawn of the scene
-SCENE_REACH = 4.0  # how far behind the nearest point the scene is drawn, in its depths
+SCENE_REACH = 3.0  # how far behind the nearest point the scene is drawn, in its depths
 # Title, horizontal axis, vertical axis: indices into (x, y, z).
 VIEWS = (("from above", 0, 2), ("from its right", 2, 1))
 AXIS_NAMES = ("x (right)", "y (down)", "z (forward)")
@@ -31,9 +31,9 @@ def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
 
     points = torch.zeros(0, 3) if scene is None else scene_points(scene)
     target = common_target(cameras)
-    places = torch.cat([cameras.eye.cpu(), target, points, torch.zeros(1, 3)])
+    places = torch.cat([cameras.eye.cpu(), target, torch.zeros(1, 3)])
     frusta = frustum_corners(cameras, reach=0.12 * (largest_side(places) or 1.0))
-    low, high = bounds(torch.cat([places, frusta.reshape(-1, 3)]))
+    low, high = bounds(torch.cat([places, points, frusta.reshape(-1, 3)]))
     figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
     for axes, (title, across, up) in zip(figure.subplots(1, 2), VIEWS):
         axes.set(title=title, xlabel=AXIS_NAMES[across], ylabel=AXIS_NAMES[up], aspect="equal",

@@ -40,6 +40,7 @@ def same_cameras(first, second) -> bool:
     ([{"frame": 0, "position": [0, 0, 0], "tilt": 0}, {"frame": 24, "position": [0, -0.3, 0], "pan": 0}],
      "pedestal:distance=0.3"),
     ([{"frame": 0, "pan": 0}, {"frame": 24, "distance": 1, "pan": 50}], "pan:angle=50"),
+    ([{"frame": 0, "pan": 0}, {"frame": 24, "tilt": 40}], "tilt:angle=40"),
     ([{"frame": 0}, {"frame": 24, "roll": 30}], "roll:angle=30")])
 def test_keyframes_of_a_move_make_that_move(keyframes, move):
     assert same_cameras(path_of(keyframes, smooth=False), moved(move))
