@@ -101,8 +101,7 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
         closed[t] = close_border(depth.depth[t], rules)
         occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
 
-    for _ in each_frame(build, count, closed.device):
-        pass
+    each_frame(build, count, closed.device)
     return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam)
 
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+Progress = Callable[[int, int], None]
 
-def each_frame(work: Callable[[int], None], count: int, device: torch.device) -> Iterator[None]:
-    """Do work(0) ... work(count - 1) and yield as each is done, in order.
 
-    An exception, raised by work or where the iterator is used, drops what has not begun.
+def each_frame(work: Callable[[int], None], count: int, device: torch.device, progress: Progress | None = None) -> None:
+    """Do work(0) ... work(count - 1).
+
+    progress(done, count) is called after every frame, in order. What it or work raises drops the frames that have
+    not begun and reaches the caller.
     """
+    finish = progress or (lambda done, count: None)
     workers = torch.get_num_threads()
     if device.type != "cpu" or workers == 1:
-        yield from map(work, range(count))
+        for t in range(count):
+            work(t)
+            finish(t + 1, count)
         return
     # Torch's own threads inside a frame would only wait for each other.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         futures = [pool.submit(work, t) for t in range(count)]
         try:
-            for future in futures:
-                yield future.result()
+            for done, future in enumerate(futures, 1):
+                future.result()
+                finish(done, count)
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(workers)  # threads begun later take over what was set last

@@ -135,6 +135,6 @@ def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) ->
     for column, t in zip(axes.T, frames):
         column[0].set_title(f"frame {t}, {prior.coverage[t]:.0%} seen", fontsize=9)
         for ax, picture in zip(column, (source[t], prior.color[t], prior.visible[t])):
-            ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+            ax.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1)
             ax.set_axis_off()
     return draw_figure(figure)

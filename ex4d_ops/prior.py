@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +12,10 @@ from . import raster
 from .camera import CameraPath, check_tensor
 from .clip import resize_frame
 from .mesh import DWMesh
-from .parallel import each_frame
+from .parallel import Progress, each_frame
 
 VISIBLE_ALPHA = 125 / 255  # released code
 RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +80,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
             torch.mul(seen[..., :3], visible[t, ..., None], out=color[t])
 
     engine = raster.choose_engine(engine, mesh.depth.device)
-    for done, _ in enumerate(each_frame(render, frames, mesh.depth.device), 1):
-        if progress is not None:
-            progress(done, frames)
+    each_frame(render, frames, mesh.depth.device, progress)
     return Prior(color, visible)
 
 

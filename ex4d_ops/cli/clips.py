@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import files
+from ..inspection import inspect_mesh
 from ..mesh import build_dw_mesh
 from ..scene import FPS, SCENES, sample_clip
 from ..trajectory import RELEASED_FRAMES
@@ -46,4 +47,4 @@ def inspect(options) -> None:
     mesh = build_dw_mesh(depth.depth.new_zeros(*depth.depth.shape, 3), depth, mesh_rules(options))
     units = "metres" if depth.metric else "scene units"
     print(f"{options.depth}, frame {options.frame}: {describe_size(depth.size)}, {units}")
-    print(files.inspect_mesh(mesh, 0))
+    print(inspect_mesh(mesh, 0))

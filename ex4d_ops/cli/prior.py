@@ -153,6 +153,8 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
     depth = match_depth(clip.frames, depth, resize=True)
     intrinsics = depth.intrinsics
     if options.focal is not None:
+        if not options.focal > 0:
+            raise ValueError(f"--focal: got {options.focal:g}, must be above 0")
         intrinsics = intrinsics_from_focal(options.focal, clip.size).expand_as(intrinsics)
     to = options.device
     return VideoDepth(depth.depth.to(to), intrinsics.to(to), depth.world_from_cam.to(to), depth.metric)
@@ -162,6 +164,8 @@ def choose_path(options, depth: VideoDepth) -> CameraPath:
     """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so."""
     held = options.freeze is not None
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
+    if options.radius is not None and not options.radius > 0:
+        raise ValueError(f"--radius: got {options.radius:g}, must be above 0")
     radius = automatic_radius(depth) if options.radius is None else options.radius
     intrinsics = depth.intrinsics[0] if held else depth.intrinsics
     if options.path:

@@ -1,0 +1,226 @@
+"""The command line as a new user meets it: results that can be trusted, one sentence where they can't be had."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ex4d_ops import cli, files
+from ex4d_ops.cli import prior as prior_command
+from ex4d_ops.mesh import build_dw_mesh
+from ex4d_ops.prior import RenderRules, render_prior
+from ex4d_ops.trajectory import automatic_radius, move_path, parse_moves
+
+RESULTS = {"color.mkv", "visible.mkv", "preview.mp4", "cameras.json", "cameras.npz", "sheet.png", "path.png",
+           "run.json"}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory) -> Path:
+    """A small procedural clip and its depth, made by the command itself."""
+    folder = tmp_path_factory.mktemp("sample")
+    assert cli.main(["sample", str(folder), "--frames", "5", "--size", "96x64"]) == 0
+    return folder
+
+
+def run_prior(sample: Path, out: Path, *options: str) -> int:
+    camera = [] if {"--preset", "--move", "--path"} & set(options) else ["--preset", "60"]
+    clip, depth = str(sample / "clip.mkv"), str(sample / "depth.npz")
+    return cli.main(["prior", clip, "--depth", depth, "--out", str(out), *camera, *options])
+
+
+def test_prior_equals_the_library_called_directly(sample, tmp_path):
+    assert run_prior(sample, tmp_path, "--move", "orbit:yaw=40,pitch=10", "--seed", "7") == 0
+    assert {file.name for file in tmp_path.iterdir()} == RESULTS
+    clip, depth = files.read_video(sample / "clip.mkv"), files.read_depth(sample / "depth.npz")
+    cameras = move_path(parse_moves("orbit:yaw=40,pitch=10"), 5, automatic_radius(depth), depth.intrinsics, depth.size)
+    prior = render_prior(build_dw_mesh(clip.frames, depth), cameras, RenderRules(seed=7))
+    color = files.read_video(tmp_path / "color.mkv").frames
+    visible = files.read_video(tmp_path / "visible.mkv").frames[..., 0] > 0.5
+    assert torch.equal(visible, prior.visible)
+    assert (color - prior.color).abs().max() <= 0.5 / 255 + 1e-6
+    assert (files.read_path(tmp_path / "cameras.json").cam_from_world - cameras.cam_from_world).abs().max() < 1e-6
+
+
+def test_run_json_tells_settings_and_figures(sample, tmp_path):
+    assert run_prior(sample, tmp_path, "--erosion", "3") == 0
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["settings"]["erosion"] == 3 and run["settings"]["preset"] == "60"
+    assert len(run["figures"]["coverage"]) == 5 and run["figures"]["coverage"][0] == 1.0
+    assert run["figures"]["radius"] == pytest.approx(run["figures"]["nearest_depth"] + 0.15)
+
+
+def test_a_saved_path_makes_the_same_prior_again(sample, tmp_path):
+    assert run_prior(sample, tmp_path / "a", "--move", "spiral:angle=15") == 0
+    assert run_prior(sample, tmp_path / "b", "--path", str(tmp_path / "a" / "cameras.json")) == 0
+    first, again = (files.read_video(tmp_path / name / "color.mkv").frames for name in "ab")
+    assert torch.equal(first, again)
+
+
+def test_freezing_flies_around_one_frame(sample, tmp_path):
+    assert run_prior(sample, tmp_path, "--freeze", "2", "--frames", "9", "--move", "arc:yaw=50") == 0
+    color = files.read_video(tmp_path / "color.mkv").frames
+    clip = files.read_video(sample / "clip.mkv").frames
+    assert len(color) == 9 and torch.equal(color[0], clip[2])
+
+
+def test_meshes_of_chosen_frames_are_saved(sample, tmp_path):
+    assert run_prior(sample, tmp_path, "--mesh", "0", "4") == 0
+    assert {"mesh_0000.glb", "mesh_0004.glb"} < {file.name for file in tmp_path.iterdir()}
+
+
+def test_odd_sizes_are_rounded_and_said(sample, tmp_path, capsys):
+    clip, depth = files.read_video(sample / "clip.mkv"), files.read_depth(sample / "depth.npz")
+    files.write_video(tmp_path / "odd.mkv", clip.frames[:, :61, :90], clip.fps)
+    np.savez(tmp_path / "odd.npz", depth=depth.depth[:, :61, :90])
+    assert cli.main(["prior", str(tmp_path / "odd.mkv"), "--depth", str(tmp_path / "odd.npz"), "--preset", "30",
+                     "--out", str(tmp_path / "out")]) == 0
+    assert "90x61, works at 96x64" in capsys.readouterr().err
+    assert files.read_video(tmp_path / "out" / "color.mkv").size == (64, 96)
+
+
+def test_clips_are_trimmed_to_a_length_wan_takes(sample, tmp_path, capsys):
+    clip, depth = files.read_video(sample / "clip.mkv"), files.read_depth(sample / "depth.npz")
+    longer = torch.cat([clip.frames, clip.frames[:2]])
+    files.write_video(tmp_path / "clip.mkv", longer, clip.fps)
+    np.savez(tmp_path / "depth.npz", depth=torch.cat([depth.depth, depth.depth[:2]]))
+    assert run_prior(tmp_path, tmp_path / "out") == 0
+    assert "7 frames, Wan needs 4k+1; uses the first 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options, sentence", [
+    (["--frames", "6"], "T=6, Wan needs 4k+1; use 5 or 9"),
+    (["--frames", "9"], "5 frames from frame 0 on, --frames asks for 9"),
+    (["--size", "100x64"], "Wan needs multiples of 16, got 100x64; use 96x64"),
+    (["--move", "orbitt:yaw=3"], "there is no 'orbitt'"),
+    (["--move", "orbit:yaw=9999"], "out of range"),
+    (["--path", "nowhere.json"], "nowhere.json"),
+    (["--start", "40"], "holds no frame to start at"),
+    (["--radius", "-1"], "--radius"),
+    (["--focal", "0"], "--focal"),
+    (["--min-angle", "90"], "--min-angle"),
+    (["--border-depth", "0"], "--border-depth"),
+    (["--depth-jump", "-1"], "--depth-jump"),
+    (["--depth-kind", "normalized-depth"], "needs near and far"),
+    (["--mesh", "5"], "there is no frame 5"),
+    (["--freeze", "77"], "holds no frame to start at"),
+    (["--engine", "nvdiffrast"], "nvdiffrast"),
+])
+def test_bad_settings_get_one_sentence(sample, tmp_path, capsys, options, sentence):
+    assert run_prior(sample, tmp_path / "out", *options) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("ex4d: error: ") and sentence in error
+    assert not list(tmp_path.rglob("*.*")), "nothing may be left behind"
+
+
+@pytest.mark.parametrize("name, content, sentence", [
+    ("empty.mp4", b"", "empty.mp4"),
+    ("text.mp4", b"not a video at all" * 50, "text.mp4"),
+    ("none.mp4", None, "no such file"),
+])
+def test_bad_clips_get_one_sentence(sample, tmp_path, capsys, name, content, sentence):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert cli.main(["prior", str(tmp_path / name), "--depth", str(sample / "depth.npz"), "--preset", "30",
+                     "--out", str(tmp_path / "out")]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spoil, sentence", [
+    (lambda depth: depth[:3], "3 frames"),
+    (lambda depth: depth * np.nan, "no pixel is a positive number"),
+    (lambda depth: depth * 0, "no pixel is a positive number"),
+    (lambda depth: -depth, "no pixel is a positive number"),
+    (lambda depth: depth * 0 + 4, "4 everywhere"),
+    (lambda depth: np.where(np.indices(depth.shape)[2] == 7, np.nan, depth), "NaN, zero or negative"),
+    (lambda depth: depth[..., None].repeat(2, -1), "frames, height, width"),
+])
+def test_bad_depth_gets_one_sentence(sample, tmp_path, capsys, spoil, sentence):
+    np.savez(tmp_path / "depth.npz", depth=spoil(np.load(sample / "depth.npz")["depth"]))
+    (tmp_path / "clip.mkv").symlink_to(sample / "clip.mkv")
+    assert run_prior(tmp_path, tmp_path / "out") == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_one_picture_asks_to_be_frozen(sample, tmp_path, capsys):
+    files.write_video(tmp_path / "clip", files.read_video(sample / "clip.mkv", frames=1).frames, 15)
+    assert cli.main(["prior", str(tmp_path / "clip"), "--depth", str(sample / "depth.npz"), "--preset", "30",
+                     "--out", str(tmp_path / "out")]) == 2
+    assert "--freeze 0 --frames 49" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_gets_one_sentence(sample, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert run_prior(sample, tmp_path / "file" / "out") == 2
+    assert "ex4d: error: " in capsys.readouterr().err
+
+
+def test_out_of_memory_gets_one_sentence(sample, tmp_path, capsys, monkeypatch):
+    def exhaust(*_):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(prior_command, "build_dw_mesh", exhaust)
+    assert run_prior(sample, tmp_path / "out") == 2
+    assert "out of memory; use fewer --frames" in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_no_half_written_file(sample, tmp_path, monkeypatch):
+    def interrupted(frames):
+        yield from frames[:2]
+        raise KeyboardInterrupt
+
+    write = files.write_video
+    monkeypatch.setattr(files, "write_video", lambda path, frames, fps: write(path, interrupted(frames), fps),
+                        raising=False)
+    assert run_prior(sample, tmp_path / "out") == 130
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_inspect_reports_watertightness_and_depth(sample, capsys):
+    assert cli.main(["inspect", str(sample / "depth.npz")]) == 0
+    said = capsys.readouterr().out
+    assert "watertight" in said and "96x64" in said and "metres" in said
+
+
+def test_convert_path_round_trips(sample, tmp_path):
+    assert run_prior(sample, tmp_path / "out") == 0
+    saved = tmp_path / "out" / "cameras.json"
+    assert cli.main(["convert-path", str(saved), str(tmp_path / "path.chan")]) == 0
+    assert cli.main(["convert-path", str(tmp_path / "path.chan"), str(tmp_path / "back.json"), "--size", "96x64"]) == 0
+    first, back = (files.read_path(path).cam_from_world for path in (saved, tmp_path / "back.json"))
+    assert (first - back).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("command", ["prior", "sample", "inspect", "convert-path", "convert-checkpoint"])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0 and len(capsys.readouterr().out) > 200
+
+
+def test_help_teaches_every_move(capsys):
+    from ex4d_ops.trajectory import MOVES
+
+    with pytest.raises(SystemExit):
+        cli.main(["prior", "--help"])
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said for name in MOVES)
+
+
+def test_importing_the_library_imports_nothing_heavy():
+    heavy = {"warp", "cv2", "av", "kornia", "trimesh", "matplotlib", "scipy", "PIL", "diffusers", "transformers"}
+    listing = subprocess.run([sys.executable, "-c", "import torch, sys; before = set(sys.modules); import ex4d_ops; "
+                              "print(*set(sys.modules) - before)"], capture_output=True, text=True, check=True)
+    assert not heavy & {name.split(".")[0] for name in listing.stdout.split()}
+
+
+def test_the_library_never_imports_comfyui():
+    for file in Path(cli.__file__).parents[1].rglob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]):
+                assert words[1].split(".")[0] not in {"comfy", "folder_paths", "nodes", "server", "execution"}, file
