@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from ..camera import CameraPath, default_intrinsics, invert_rigid, rigid
+from ..keyframes import keyframe_path, parse_keyframes
 from ..rotation import quaternion_of, rotate_about, rotation_of
-from .parsing import number_array, number_row, read_json, read_lines
+from .parsing import number_array, number_row, read_json, read_lines, read_text
 
 Size = tuple[int, int]
 CONVENTION = ("OpenCV: x right, y down, z forward; p_cam = cam_from_world @ p_world, the world is the camera of source "
@@ -44,11 +45,21 @@ class Request:
     frames: int | None = None
     radius: float | None = None
     camera: str | None = None
+    intrinsics: Tensor | None = None
 
     def needed_size(self) -> Size:
         if self.size is None:
             raise ValueError("stores no picture size; say for which size (height, width) to read it")
         return self.size
+
+    def needed_radius(self) -> float:
+        if self.radius is None:
+            raise ValueError("holds distances as shares of the radius; say the radius, the distance to the target")
+        return self.radius
+
+    def lens(self) -> Tensor:
+        """Intrinsics [3, 3] for a format that stores none: the caller's, or the released focal length."""
+        return default_intrinsics(self.needed_size()) if self.intrinsics is None else self.intrinsics.cpu()
 
 
 def make_path(cam_from_world: Tensor, intrinsics: Tensor, size: Size, source_frame: Tensor | None = None) -> CameraPath:
@@ -62,10 +73,8 @@ def make_path(cam_from_world: Tensor, intrinsics: Tensor, size: Size, source_fra
 def read_ex4d(path: Path, request: Request) -> CameraPath:
     """Our own JSON: the fields of CameraPath."""
     content = read_json(path)
-    if isinstance(content, list):
-        raise ValueError("is a list; a file of keyframes is read by parse_keyframes, not as a path")
     if not isinstance(content, dict) or "cam_from_world" not in content:
-        raise ValueError("has no cam_from_world; a camera path in JSON is ours or ReCamMaster's")
+        raise ValueError("has no cam_from_world; a camera path in JSON is ours, ReCamMaster's or a list of keyframes")
     if content.get("version") != 1:
         raise ValueError(f"is version {content.get('version')!r}; this reads version 1")
     for field in ("intrinsics", "size", "source_frame"):
@@ -84,6 +93,14 @@ def write_ex4d(cameras: CameraPath) -> dict[str, bytes]:
               "cam_from_world": cameras.cam_from_world.tolist()}
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
     return {"": f"{{\n{lines}\n}}\n".encode()}
+
+
+def read_keyframes(path: Path, request: Request) -> CameraPath:
+    """Our keyframes: see keyframes.py."""
+    if request.frames is None:
+        raise ValueError("is a list of keyframes; say how many frames the path has")
+    keyframes = parse_keyframes(read_text(path), request.frames)
+    return keyframe_path(keyframes, request.frames, request.needed_radius(), request.lens(), request.needed_size())
 
 
 def whole_size(value: object) -> Size:
@@ -246,19 +263,25 @@ def write_colmap(cameras: CameraPath) -> dict[str, bytes]:
 
 
 def read_chan(path: Path, request: Request) -> CameraPath:
-    """Nuke's chan: frame, place, angles of rotation order ZXY in degrees, and the vertical field of view in degrees."""
-    height, width = request.needed_size()
+    """Nuke's chan: frame, place, angles of rotation order ZXY, and mostly the vertical field of view; degrees."""
+    lines = read_lines(path)
+    columns = (8,) if len(lines[0].split()) == 8 else (7,)
     layout = "frame tx ty tz rx ry rz [vertical field of view]"
-    default_view = math.degrees(2 * math.atan(height / 2 / float(default_intrinsics((height, width))[0, 0])))
-    rows = [number_row(line, (7, 8), layout) for line in read_lines(path)]
-    rows = torch.tensor([row if len(row) == 8 else [*row, default_view] for row in rows], dtype=torch.float64)
-    x, y, z, view = torch.deg2rad(rows[:, 4:]).unbind(-1)
-    if not ((view > 0) & (view < math.pi)).all():
-        raise ValueError("the field of view must lie between 0 and 180 degrees")
+    rows = torch.tensor([number_row(line, columns, layout) for line in lines], dtype=torch.float64)
+    x, y, z = torch.deg2rad(rows[:, 4:7]).unbind(-1)
     turn = rotate_about("y", y) @ rotate_about("x", x) @ rotate_about("z", z)
     cameras = invert_rigid(FLIP_YZ @ rigid(turn, rows[:, 1:4]) @ FLIP_YZ)  # y up and z back, both world and camera
+    lens = request.lens() if columns == (7,) else viewed_lens(torch.deg2rad(rows[:, 7]), request.needed_size())
+    return make_path(cameras, lens, request.needed_size())
+
+
+def viewed_lens(view: Tensor, size: Size) -> Tensor:
+    """Intrinsics [T, 3, 3] of vertical fields of view [T], radians."""
+    if not ((view > 0) & (view < math.pi)).all():
+        raise ValueError("the field of view must lie between 0 and 180 degrees")
+    height, width = size
     focal, middle = height / 2 / torch.tan(view / 2), torch.ones_like(view)
-    return make_path(cameras, pinhole(focal, focal, middle * width / 2, middle * height / 2), (height, width))
+    return pinhole(focal, focal, middle * width / 2, middle * height / 2)
 
 
 def write_chan(cameras: CameraPath) -> dict[str, bytes]:
@@ -297,8 +320,7 @@ def read_recammaster(path: Path, request: Request) -> CameraPath:
                          f"holds the cameras {', '.join(names) or 'none'}; say which")
     frames = sorted((key for key in content if re.fullmatch(r"frame\d{1,6}", key)), key=lambda key: int(key[5:]))
     poses = torch.stack([unreal_matrix(key, content[key], name) for key in frames])
-    size = request.needed_size()
-    return make_path(invert_rigid(opencv_from_unreal(poses)), default_intrinsics(size).double(), size)
+    return make_path(invert_rigid(opencv_from_unreal(poses)), request.lens(), request.needed_size())
 
 
 def unreal_matrix(frame: str, cameras: object, name: str) -> Tensor:
@@ -336,22 +358,20 @@ def read_trajectorycrafter(path: Path, request: Request) -> CameraPath:
 
     As its code does: the camera first moves r along the source's axis, then theta and then phi turn around the target.
     """
-    if request.radius is None:
-        raise ValueError("holds distances as shares of the radius; say the radius, the distance to the target")
-    lines = read_lines(path)
+    radius, lines = request.needed_radius(), read_lines(path)
     if len(lines) != 3:
         raise ValueError(f"has {len(lines)} lines, must have three: theta, phi, r")
     frames = request.frames or TRAJECTORYCRAFTER_FRAMES
     theta, phi, r = (number_row(line, (len(line.split()),), "numbers") for line in lines)
     theta, phi = (torch.deg2rad(run_through(values, frames)) for values in (theta, phi))
-    r = run_through([request.radius * share for share in r], frames)
+    r = run_through([radius * share for share in r], frames)
     turn = rotate_about("y", phi) @ rotate_about("x", theta)
     target = torch.zeros(frames, 3, dtype=torch.float64)
-    target[:, 2] = request.radius
+    target[:, 2] = radius
     forward = target.clone()
     forward[:, 2] += r
-    size = request.needed_size()
-    return make_path(rigid(turn, target - (turn @ forward[..., None])[..., 0]), default_intrinsics(size).double(), size)
+    cameras = rigid(turn, target - (turn @ forward[..., None])[..., 0])
+    return make_path(cameras, request.lens(), request.needed_size())
 
 
 def run_through(values: list[float], frames: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 format            file                     world              written   holds
 ex4d              .json                    the file's         yes       everything
+keyframes         .json, a list            the source's       no        what keyframes.py says
 released          .npz of EX-4D            the file's         yes       everything
 colmap            folder with images.txt   the file's         yes       all but source frames
 chan              .chan of Nuke            the file's         yes       all but source frames; centred square pixels
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from ..camera import CameraPath, check_rigid, invert_rigid, resize_intrinsics
 from . import path_formats as formats
@@ -41,6 +43,7 @@ class Format:
 
 FORMATS = {
     "ex4d": Format("file", formats.read_ex4d, formats.write_ex4d),
+    "keyframes": Format("file", formats.read_keyframes, None),
     "released": Format("file", formats.read_released, formats.write_released),
     "colmap": Format("file", formats.read_colmap, formats.write_colmap),
     "chan": Format("file", formats.read_chan, formats.write_chan),
@@ -52,14 +55,15 @@ FORMATS = {
 
 def read_path(path: str | os.PathLike, size: Size | None = None, frames: int | None = None, format: str | None = None,
               world: Literal["first", "file"] | None = None, radius: float | None = None,
-              camera: str | None = None) -> CameraPath:
+              intrinsics: Tensor | None = None, camera: str | None = None) -> CameraPath:
     """Read a camera path; the format is told from suffix and content unless named.
 
     size: (H, W) to use it at, needed where the file stores none; a view stored for another size is resampled.
-    frames: the length it must have. world: see above. radius: scene units from the source camera to the target, needed
-    by trajectorycrafter. camera: which one, where recammaster holds several. Raises ValueError naming the file.
+    frames: the length it must have. world: see above. radius: scene units from the source camera to the target, for
+    keyframes and trajectorycrafter. intrinsics: [3, 3] of the source, for formats that store none. camera: which one,
+    where recammaster holds several. Raises ValueError naming the file.
     """
-    request = Request(size, frames, radius, camera)
+    request = Request(size, frames, radius, camera, intrinsics)
     try:
         kind = FORMATS[check_format(format or guess_format(Path(path)))]
         cameras = kind.read(Path(path), request)
@@ -82,7 +86,7 @@ def write_path(path: str | os.PathLike, cameras: CameraPath, format: str | None 
     try:
         name = check_format(format or guess_from_suffix(path.suffix.lower()))
         if FORMATS[name].write is None:
-            raise ValueError(f"{name} holds orbits only and is not written; use json")
+            raise ValueError(f"{name} can't hold every path and is not written; use .json")
         contents = FORMATS[name].write(cameras)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -105,6 +109,8 @@ def guess_format(path: Path) -> str:
         return "colmap"
     if path.suffix.lower() == ".json":
         content = read_json(path)
+        if isinstance(content, list):
+            return "keyframes"
         return "recammaster" if isinstance(content, dict) and "frame0" in content else "ex4d"
     if path.suffix.lower() == ".txt":
         rows = [line.split() for line in read_lines(path)]

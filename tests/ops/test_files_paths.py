@@ -197,6 +197,26 @@ def test_trajectorycrafter_loops_run_smoothly_through_both_ends(tmp_path):
     assert (path.eye - torch.tensor([0, 0, 3.0])).norm(dim=-1).max() > 3.3  # r < 0: away from the target
 
 
+def test_a_list_of_keyframes_is_a_path(tmp_path):
+    (tmp_path / "keys.json").write_text('[{"frame": 0},\n {"frame": 8, "yaw": 50}]')
+    lens = INTRINSICS * torch.tensor([[1.5], [1.5], [1]])
+    path = read_path(tmp_path / "keys.json", SIZE, frames=9, radius=2.74, intrinsics=lens)
+    assert distance(path, path_of("orbit:yaw=50")) < 1e-5 and torch.equal(path.intrinsics[8], lens)
+    with pytest.raises(ValueError, match=r"keys.json: keyframe 1 \(line 2\): frame must be a number in 0..4"):
+        read_path(tmp_path / "keys.json", SIZE, frames=5, radius=2.74)
+    with pytest.raises(ValueError, match="how many frames"):
+        read_path(tmp_path / "keys.json", SIZE, radius=2.74)
+
+
+@pytest.mark.parametrize("name, text", [("a.txt", "0\n0 9\n0"), ("a.chan", "1 0 0 0 0 0 0"),
+                                        ("a.json", '{"frame0": {"c": "[1 0 0 0] [0 1 0 0] [0 0 1 0] [0 0 0 1]"}}')])
+def test_formats_without_a_lens_take_the_sources(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    lens = INTRINSICS * torch.tensor([[1.5], [1.4], [1]])
+    assert torch.allclose(read_path(tmp_path / name, SIZE, radius=2.0, intrinsics=lens).intrinsics[0], lens)
+    assert torch.allclose(read_path(tmp_path / name, SIZE, radius=2.0).intrinsics[0], INTRINSICS)
+
+
 def broken_files():
     ours = json.loads(FORMATS["ex4d"].write(path_of("orbit"))[""])
     cameras = np.array(ours["cam_from_world"])
@@ -209,9 +229,9 @@ def broken_files():
         return json.dumps(ours | fields)
 
     broken_json = [
-        ("", "line 1 is not JSON"), ("{", "line 1 is not JSON"), ("[" * 100000, "too deep"), ("[]", "parse_keyframes"),
-        ("{}", "no cam_from_world"), ("3", "no cam_from_world"), ('{"frame0": 3}', "no cameras"),
-        ('{"frame0": {"cam01": "[1 0 0]"}}', "four rows"),
+        ("", "line 1 is not JSON"), ("{", "line 1 is not JSON"), ("[" * 100000, "too deep"),
+        ("[]", "must be a list of objects"), ("{}", "no cam_from_world"), ("3", "no cam_from_world"),
+        ('{"frame0": 3}', "no cameras"), ('{"frame0": {"cam01": "[1 0 0]"}}', "four rows"),
         ('{"frame0": {"c": "[0 0 0 0] [0 0 0 0] [0 0 0 0] [0 0 0 1]"}}', "frame 0 is not rigid"),
         (changed(version=2), "version 2; this reads version 1"), (changed(size=[0, 5]), "whole pixels"),
         (changed(size="big"), "size must be numbers"), (changed(source_frame=[1]), r"is \[1\], must be \[9\]"),
@@ -234,7 +254,7 @@ def broken_files():
 def test_bad_files_get_one_sentence_that_names_them(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message) as error:
-        read_path(tmp_path / name, SIZE, radius=2.0)
+        read_path(tmp_path / name, SIZE, 9 if message.startswith("must be a list") else None, radius=2.0)
     assert str(error.value).startswith(str(tmp_path / name)) and "\n" not in str(error.value)
 
 
@@ -275,7 +295,7 @@ def test_paths_a_format_cannot_hold_are_refused_and_nothing_is_left(tmp_path):
     wide = type(path)(path.cam_from_world, path.intrinsics * torch.tensor([[2.0], [1], [1]]), path.size)
     with pytest.raises(ValueError, match="square pixels only"):
         write_path(tmp_path / "a.chan", wide)
-    with pytest.raises(ValueError, match="orbits only"):
+    with pytest.raises(ValueError, match="is not written"):
         write_path(tmp_path / "a.txt", path, "trajectorycrafter")
     with pytest.raises(OSError, match="cannot be written"):
         write_path(tmp_path / "none" / "a.json", path)
