@@ -125,7 +125,7 @@ def read_released(path: Path, request: Request) -> CameraPath:
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except (AttributeError, *BROKEN_NPZ):
         raise ValueError("is not an npz file, or a damaged one") from None
