@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .camera import check_tensor, lift, transform
 from .depth import VideoDepth
-from .parallel import each_frame
+from .parallel import Progress, each_frame
 
 MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 PAPER_DEPTH_JUMP = 0.013  # of the depth range of frame 0; paper 4.1
@@ -84,10 +84,11 @@ class DWMesh:
         return ~touched_vertices(self.occluded[t])
 
 
-def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRules()) -> DWMesh:
+def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRules(),
+                  progress: Progress | None = None) -> DWMesh:
     """Build one watertight mesh per frame. frames: [T, H, W, 3] in [0, 1]. Paper section 4.1.
 
-    Raises ValueError where frames and depth differ in length or size.
+    progress: as in render_prior. Raises ValueError where frames and depth differ in length or size.
     """
     if frames.shape[:3] != depth.depth.shape:
         raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, the frames are {describe_clip(frames.shape)}; "
@@ -101,7 +102,7 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
         closed[t] = close_border(depth.depth[t], rules)
         occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
 
-    each_frame(build, count, closed.device)
+    each_frame(build, count, closed.device, progress)
     return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam)
 
 
