@@ -6,7 +6,8 @@ OpenCV axes: x right, y down, z forward. The world is the camera of source frame
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 RELEASED_FOCAL = 500.0  # pixels at a width of RELEASED_WIDTH; released code
 RELEASED_WIDTH = 512
 RIGID_TOLERANCE = 1e-3  # files store rotations with as few as four digits
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,12 @@ def check_tensor(name: str, tensor: Tensor, shape: tuple, dtype=torch.float32, l
         raise ValueError(f"{name}: got {got}, needs {list(shape)} {dtype}".replace("torch.", ""))
     if like is not None and tensor.device != like.device:
         raise ValueError(f"{name}: lies on {tensor.device}, the rest on {like.device}; move it with .to()")
+
+
+def move_to(record: Record, device: torch.device) -> Record:
+    """The same VideoDepth, DWMesh, CameraPath or Prior with its tensors on another device."""
+    tensors = {field.name: getattr(record, field.name) for field in fields(record)}
+    return replace(record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)})
 
 
 def check_rigid(name: str, matrices: Tensor) -> None:

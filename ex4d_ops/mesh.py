@@ -71,6 +71,11 @@ class DWMesh:
     def size(self) -> tuple[int, int]:
         return tuple(self.depth.shape[1:])
 
+    @property
+    def nearest(self) -> float:
+        """The smallest depth of frame 0, in scene units."""
+        return float(self.depth[0].min())
+
     def vertices(self, t: int) -> Tensor:
         """World positions of frame t's vertices, [H*W, 3], row by row."""
         return transform(self.world_from_cam[t], lift(self.depth[t], self.intrinsics[t])).reshape(-1, 3)
@@ -78,6 +83,11 @@ class DWMesh:
     def faces(self, closed_ring: bool = False) -> Tensor:
         """Vertex indices of every face, [F, 3] int32: see grid_faces."""
         return grid_faces(self.size, closed_ring, self.depth.device)
+
+    def visible_faces(self, t: int) -> Tensor:
+        """The faces of frame t that are not hidden, without the back, [F, 3] int32."""
+        hidden = self.occluded[t].permute(2, 0, 1).reshape(-1)
+        return self.faces()[:-2][~hidden]
 
     def vertex_visible(self, t: int) -> Tensor:
         """Which vertices of frame t touch no hidden face, [H, W] bool. Released texture rule."""
@@ -207,6 +217,12 @@ def touched_vertices(occluded: Tensor) -> Tensor:
     touched[1:, :-1] |= either
     touched[1:, 1:] |= lower
     return touched
+
+
+def occluded_share(occluded: Tensor) -> Tensor:
+    """How much of the surface around every vertex is hidden, [H, W] in [0, 1], of occluded [H-1, W-1, 2]."""
+    quads = occluded.float().mean(-1)[None]
+    return torch.nn.functional.avg_pool2d(quads, 2, stride=1, padding=1, count_include_pad=False)[0]
 
 
 def grid_faces(size: tuple[int, int], closed_ring: bool = False, device=None) -> Tensor:

@@ -138,3 +138,19 @@ def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) ->
             ax.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1)
             ax.set_axis_off()
     return draw_figure(figure)
+
+
+def draw_depth(depth: Tensor, colormap: str | None = "turbo") -> Tensor:
+    """Depth [T, H, W] as pictures [T, H, W, 3] of its disparity: the nearest point of the clip bright, the sky dark.
+
+    colormap: a name of matplotlib's, or None for gray.
+    """
+    disparity = 1 / depth
+    low, high = disparity.aminmax()
+    shade = (disparity - low) / (high - low).clamp(min=1e-12)
+    if colormap is None:
+        return shade[..., None].repeat(1, 1, 1, 3)
+    from matplotlib import colormaps
+
+    palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].to(depth)
+    return palette[(shade * 255).round().long()]

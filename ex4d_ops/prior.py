@@ -42,6 +42,12 @@ class Prior:
         """The visible share of every frame, [T] in [0, 1]."""
         return self.visible.float().mean((1, 2))
 
+    def describe_coverage(self) -> str:
+        """How much of the path the source has seen, in words."""
+        least, frame = self.coverage.min(0)
+        return (f"{len(self)} frames, {self.coverage.mean():.0%} of them seen in the source; "
+                f"least in frame {int(frame)}: {least:.0%}")
+
 
 @dataclass(frozen=True)
 class RenderRules:

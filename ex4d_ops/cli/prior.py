@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from PIL import Image
 
 from .. import files, plot, raster
-from ..camera import CameraPath, intrinsics_from_focal
+from ..camera import CameraPath, intrinsics_from_focal, move_to
 from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ..depth import VideoDepth, match_depth
 from ..editing import freeze
@@ -58,7 +59,7 @@ def add_prior_command(commands) -> None:
     add_mesh_options(parser)
     render = parser.add_argument_group("rendering")
     render.add_argument("--engine", choices=["auto", *raster.ENGINES], default="auto", help="default: the fastest")
-    render.add_argument("--device", type=parse_device, default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
+    render.add_argument("--device", type=parse_device, default=torch.device("cpu"), help="cpu, cuda, cuda:1 ... (default: cpu)")
     render.add_argument("--texture", choices=["vertex", "face"], default="vertex",
                         help="blacken the vertices of hidden faces (released) or the faces (paper)")
     render.add_argument("--erosion", type=parse_erosion, default="released", metavar="PX",
@@ -151,13 +152,11 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
     depth = match_depth(clip.frames, depth, resize=True)
-    intrinsics = depth.intrinsics
     if options.focal is not None:
         if not options.focal > 0:
             raise ValueError(f"--focal: got {options.focal:g}, must be above 0")
-        intrinsics = intrinsics_from_focal(options.focal, clip.size).expand_as(intrinsics)
-    to = options.device
-    return VideoDepth(depth.depth.to(to), intrinsics.to(to), depth.world_from_cam.to(to), depth.metric)
+        depth = replace(depth, intrinsics=intrinsics_from_focal(options.focal, clip.size).expand_as(depth.intrinsics))
+    return move_to(depth, options.device)
 
 
 def choose_path(options, depth: VideoDepth) -> CameraPath:
@@ -170,8 +169,7 @@ def choose_path(options, depth: VideoDepth) -> CameraPath:
     intrinsics = depth.intrinsics[0] if held else depth.intrinsics
     if options.path:
         cameras = files.read_path(options.path, depth.size, frames, radius=radius)
-        cameras = CameraPath(cameras.cam_from_world.to(options.device), cameras.intrinsics.to(options.device),
-                             cameras.size, cameras.source_frame.to(options.device))
+        cameras = move_to(cameras, options.device)
     elif options.preset:
         cameras = released_path(options.preset, frames, radius, intrinsics, depth.size)
     else:
@@ -193,7 +191,7 @@ def render_rules(options) -> RenderRules:
 def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
     """Write colour, mask, preview, contact sheet and path into a folder."""
     source = clip.frames[cameras.source_frame.cpu()]
-    prior = Prior(prior.color.cpu(), prior.visible.cpu())
+    prior = move_to(prior, torch.device("cpu"))
     files.write_video(out / "color.mkv", prior.color, clip.fps)
     files.write_video(out / "visible.mkv", prior.visible, clip.fps)
     files.write_video(out / "preview.mp4", plot.stitch(source, prior), clip.fps)
