@@ -1,0 +1,51 @@
+"""The extension and its nodes."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from .camera import (
+    CameraTrajectory,
+    EX4DCameraFromLoad3D,
+    EX4DCameraKeyframes,
+    EX4DCameraToLoad3D,
+    EX4DComposeCameras,
+    EX4DLoadCameras,
+    EX4DSaveCameras,
+)
+from .depth import (
+    EX4DDepthFromGeometry,
+    EX4DDepthFromImages,
+    EX4DDepthToImages,
+    EX4DLoadDepth,
+    EX4DSaveDepth,
+)
+from .mesh import BuildDWMesh, EX4DMeshToMesh
+from .render import RenderDWMesh
+from .sample import EX4DSampleScene
+
+NODES: list[type[io.ComfyNode]] = [
+    EX4DSampleScene,
+    EX4DDepthFromImages,
+    EX4DDepthFromGeometry,
+    EX4DLoadDepth,
+    EX4DSaveDepth,
+    EX4DDepthToImages,
+    BuildDWMesh,
+    EX4DMeshToMesh,
+    CameraTrajectory,
+    EX4DCameraKeyframes,
+    EX4DComposeCameras,
+    EX4DLoadCameras,
+    EX4DSaveCameras,
+    EX4DCameraFromLoad3D,
+    EX4DCameraToLoad3D,
+    RenderDWMesh,
+]
+
+
+class EX4DExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES
+
+
+async def comfy_entrypoint() -> EX4DExtension:
+    return EX4DExtension()

@@ -1,0 +1,387 @@
+"""Camera paths: moves, keyframes, edits, and ComfyUI's 3D viewers."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ex4d_ops.camera import CameraPath, default_intrinsics, intrinsics_from_focal, resize_intrinsics
+from ..ex4d_ops.depth import VideoDepth
+from ..ex4d_ops.editing import arrive, blend, chain, freeze, ping_pong, retime, reverse
+from ..ex4d_ops.files import read_path, write_path
+from ..ex4d_ops.keyframes import keyframe_path, parse_keyframes
+from ..ex4d_ops.load3d import camera_from_load3d, load3d_from_camera
+from ..ex4d_ops.mesh import DWMesh
+from ..ex4d_ops.plot import plot_path
+from ..ex4d_ops.trajectory import (
+    EASES,
+    MOVES,
+    Move,
+    MoveKind,
+    Parameter,
+    automatic_radius,
+    make_move,
+    move_path,
+    parse_moves,
+)
+from . import folders, sockets
+
+STEPS = {"degrees": 0.5}  # of the number widgets, by unit
+PATH_SUFFIXES = {".json", ".npz", ".txt", ".chan"}
+PATH_FORMATS = ["ex4d", "released", "colmap", "chan", "realestate", "recammaster", "trajectorycrafter"]
+WRITTEN_SUFFIXES = {"ex4d": ".json", "released": ".npz", "colmap": "", "chan": ".chan", "realestate": ".txt",
+                    "recammaster": ".json"}
+SPEEDS = [name for name in EASES if name != "there-and-back"]
+EXAMPLE_KEYFRAMES = """[
+  {"frame": 0},
+  {"frame": 24, "yaw": 40, "pitch": 10, "ease": "ease-in-out"},
+  {"frame": 48, "yaw": -20, "distance": 0.8, "zoom": 1.2}
+]"""
+
+
+# ---- the view a path is for ---------------------------------------------------------------------
+
+
+def view_inputs() -> list[io.Input]:
+    """What every node asks that makes a path from nothing: for which scene, pictures and lens."""
+    return [
+        io.Int.Input("frames", default=49, min=1, max=10000, step=4,
+                     tooltip="Length of the path in frames. Wan takes 4k+1; the clip must be as long, unless a frame "
+                             "is held."),
+        io.MultiType.Input("scene", [sockets.Depth, sockets.Mesh], optional=True,
+                           tooltip="The clip's depth or mesh: gives the radius, the size and the focal length where "
+                                   "they are 0, and is drawn in the plot."),
+        io.Float.Input("radius", default=0.0, min=0.0, max=1e6, step=0.01,
+                       tooltip="Distance of the point that the camera moves around, in front of source frame 0, scene "
+                               "units. 0: that of the scene, its nearest point + 0.15, as released."),
+        io.Int.Input("width", default=0, min=0, max=8192, step=16, advanced=True,
+                     tooltip="Width of the new pictures, pixels. 0: that of the scene."),
+        io.Int.Input("height", default=0, min=0, max=8192, step=16, advanced=True,
+                     tooltip="Height of the new pictures, pixels. 0: that of the scene."),
+        io.Float.Input("focal", default=0.0, min=0.0, max=1e6, step=0.1, advanced=True,
+                       tooltip="Focal length of the new pictures, pixels. 0: that of the scene, or 500 px at a width "
+                               "of 512, as released."),
+    ]
+
+
+def path_outputs() -> list[io.Output]:
+    return [sockets.Cameras.Output("cameras", tooltip="One camera per frame."),
+            io.Image.Output("plot", tooltip="The path from above and from its right, to look at. Scene units.")]
+
+
+def choose_size(scene: VideoDepth | DWMesh | None, width: int, height: int) -> tuple[int, int]:
+    """(H, W) asked for, or the scene's where either is 0."""
+    if scene is None and not (width and height):
+        raise ValueError("width, height: 0 takes them from the scene; connect depth or a mesh to it, or give both")
+    return (height or scene.size[0], width or scene.size[1])
+
+
+def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tuple[int, int], focal: float) -> Tensor:
+    """Intrinsics [3, 3] or [T, 3, 3] at this size: of the focal length asked for, the scene's, or the released."""
+    if focal or scene is None:
+        return intrinsics_from_focal(focal, size) if focal else default_intrinsics(size)
+    intrinsics = resize_intrinsics(scene.intrinsics, scene.size, size)
+    return intrinsics if len(intrinsics) == frames else intrinsics[0]
+
+
+def choose_radius(scene: VideoDepth | DWMesh | None, radius: float) -> float:
+    """The radius asked for, or the scene's where it is 0."""
+    if scene is None and not radius:
+        raise ValueError("radius: 0 takes it from the scene; connect depth or a mesh to it, or give one in scene units")
+    return radius or automatic_radius(scene)
+
+
+def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> io.NodeOutput:
+    return io.NodeOutput(sockets.keep(cameras), sockets.as_images(plot_path(cameras, scene)))
+
+
+# ---- making paths -------------------------------------------------------------------------------
+
+
+class CameraTrajectory(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        moves = [io.DynamicCombo.Option(name, move_inputs(kind)) for name, kind in MOVES.items()]
+        combined = io.DynamicCombo.Option("combined", [
+            io.String.Input("moves", default="orbit:yaw=40+dolly:distance=-0.3",
+                            tooltip="Moves made at the same time, joined by +, e.g. "
+                                    "orbit:yaw=-30..60,ease=ease-in-out+zoom:factor=1.2"),
+        ])
+        return io.Schema(
+            node_id="CameraTrajectory",
+            display_name="Camera Trajectory (EX-4D)",
+            category="EX-4D/camera",
+            description="A camera move around what source frame 0 shows: the released presets, orbits, dollies, zooms.",
+            search_aliases=["camera path", "orbit", "dolly", "pan", "camera control", "trajectory", "recammaster"],
+            inputs=[
+                io.DynamicCombo.Input("move", options=[*moves, combined],
+                                      tooltip="How the camera moves. " +
+                                      " ".join(f"{name}: {kind.help}" for name, kind in MOVES.items())),
+                *view_inputs(),
+            ],
+            outputs=path_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, move, frames, radius, width, height, focal, scene=None) -> io.NodeOutput:
+        size = choose_size(scene, width, height)
+        intrinsics = choose_intrinsics(scene, frames, size, focal)
+        return pack_path(move_path(read_moves(move), frames, choose_radius(scene, radius), intrinsics, size), scene)
+
+
+def move_inputs(kind: MoveKind) -> list[io.Input]:
+    """Widgets for the settings of a move, from the library's table of moves."""
+    inputs = [entry for parameter in kind.parameters for entry in parameter_inputs(parameter)]
+    return [*inputs, io.Combo.Input("ease", options=list(EASES), default=kind.ease, advanced=True,
+                                    tooltip="How the speed changes on the way.")] if inputs else []
+
+
+def parameter_inputs(parameter: Parameter) -> list[io.Input]:
+    """The value a setting ends with and, where it changes on the way, the one it starts from."""
+    limits = dict(min=parameter.low, max=parameter.high, step=STEPS.get(parameter.unit, 0.01))
+    end = io.Float.Input(parameter.name, default=parameter.default, tooltip=f"{parameter.help} In {parameter.unit}.",
+                         **limits)
+    if parameter.start is None:
+        return [end]
+    return [end, io.Float.Input(f"{parameter.name}_start", default=parameter.start, advanced=True,
+                                tooltip=f"{parameter.name} in the first frame, {parameter.unit}.", **limits)]
+
+
+def read_moves(move: dict) -> tuple[Move, ...]:
+    """What the widgets of the chosen move say."""
+    name = move["move"]
+    if name == "combined":
+        return parse_moves(move["moves"])
+    values = {parameter.name: move[parameter.name] if parameter.start is None else
+              (move[f"{parameter.name}_start"], move[parameter.name]) for parameter in MOVES[name].parameters}
+    return (make_move(name, values, move.get("ease")),)
+
+
+class EX4DCameraKeyframes(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DCameraKeyframes",
+            display_name="Camera Keyframes (EX-4D)",
+            category="EX-4D/camera",
+            description="A camera path through keyframes, written as JSON.",
+            search_aliases=["camera path", "spline", "keyframe", "custom trajectory"],
+            inputs=[
+                io.String.Input("keyframes", multiline=True, default=EXAMPLE_KEYFRAMES,
+                                tooltip="A JSON list. When: frame (from 0) or time (0..1). Where: yaw, pitch in "
+                                        "degrees and distance in radii, or position [x, y, z] in radii. Heading: "
+                                        "look_at, or pan and tilt in degrees; roll. Lens: zoom (factor) or focal "
+                                        "(pixels). ease."),
+                io.Boolean.Input("smooth", default=True,
+                                 tooltip="On: smooth curves through the keyframes. Off: straight lines between them."),
+                *view_inputs(),
+            ],
+            outputs=path_outputs(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, keyframes, frames) -> bool | str:
+        if keyframes is None or frames is None:  # linked: known only when the graph runs
+            return True
+        try:
+            parse_keyframes(keyframes, frames)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None) -> io.NodeOutput:
+        size = choose_size(scene, width, height)
+        intrinsics = choose_intrinsics(scene, frames, size, focal)
+        return pack_path(keyframe_path(parse_keyframes(keyframes, frames), frames, choose_radius(scene, radius),
+                                       intrinsics, size, smooth), scene)
+
+
+# ---- editing paths ------------------------------------------------------------------------------
+
+
+class EX4DComposeCameras(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        second = sockets.Cameras.Input("second", tooltip="The other path, for pictures of the same size.")
+        return io.Schema(
+            node_id="EX4DComposeCameras",
+            display_name="Compose Cameras (EX-4D)",
+            category="EX-4D/camera",
+            description="Chains, blends, reverses, repeats, retimes a camera path, or holds the clip's time along it.",
+            search_aliases=["chain paths", "reverse", "ping pong", "retime", "bullet time", "freeze", "speed ramp"],
+            inputs=[
+                sockets.Cameras.Input("cameras", tooltip="The path to edit."),
+                io.DynamicCombo.Input("operation", options=[
+                    io.DynamicCombo.Option("chain", [second, io.Boolean.Input(
+                        "join", default=True, tooltip="On: the second path goes on from the last camera of the first. "
+                                                      "Off: they are cut together as they are.")]),
+                    io.DynamicCombo.Option("blend", [second, io.Float.Input(
+                        "weight", default=0.5, min=0.0, max=1.0, step=0.01,
+                        tooltip="0: the first path, 1: the second, between: a path between the two.")]),
+                    io.DynamicCombo.Option("reverse", []),
+                    io.DynamicCombo.Option("ping-pong", []),
+                    io.DynamicCombo.Option("retime", retime_inputs()),
+                    io.DynamicCombo.Option("freeze", [io.Int.Input(
+                        "frame", default=0, min=0, max=9999,
+                        tooltip="Source frame that is held while the camera moves, counted from 0: bullet time.")]),
+                ], tooltip="chain: one path after the other. blend: between two. reverse: the cameras backwards, the "
+                           "clip forwards. ping-pong: there and back. retime: other speed or length. freeze: one held "
+                           "frame."),
+            ],
+            outputs=path_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, cameras, operation) -> io.NodeOutput:
+        chosen = operation["operation"]
+        compose = {
+            "chain": lambda: chain([cameras, operation["second"]], operation["join"]),
+            "blend": lambda: blend(cameras, operation["second"], operation["weight"]),
+            "reverse": lambda: reverse(cameras),
+            "ping-pong": lambda: ping_pong(cameras),
+            "retime": lambda: retime(cameras, operation["frames"] or None, operation["speed"], operation["what"]),
+            "freeze": lambda: freeze(cameras, operation["frame"]),
+        }[chosen]
+        return pack_path(compose())
+
+
+def retime_inputs() -> list[io.Input]:
+    return [
+        io.Int.Input("frames", default=0, min=0, max=10000, tooltip="New length in frames. 0: as long as it is."),
+        io.Combo.Input("speed", options=SPEEDS, default="ease-in-out", tooltip="How the speed changes on the way."),
+        io.Combo.Input("what", options=["both", "cameras", "source"], default="both",
+                       tooltip="Whose time is bent: the cameras', the clip's (source), or both."),
+    ]
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+class EX4DLoadCameras(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DLoadCameras",
+            display_name="Load Cameras (EX-4D)",
+            category="EX-4D/camera",
+            description="Reads a camera path: our JSON, EX-4D's npz, COLMAP, Nuke chan, RealEstate10K / CameraCtrl, "
+                        "ReCamMaster, TrajectoryCrafter. From ComfyUI's input and output folders only.",
+            search_aliases=["camera file", "COLMAP", "CameraCtrl", "RealEstate10K", "ReCamMaster", "chan"],
+            inputs=[
+                io.Combo.Input("file", options=folders.list_files(PATH_SUFFIXES, {"images.txt"}),
+                               tooltip="A file, or a COLMAP folder, in ComfyUI's input folder, or NAME [output] in its "
+                                       "output folder."),
+                io.Combo.Input("format", options=["auto", *PATH_FORMATS], default="auto",
+                               tooltip="auto tells it from suffix and content."),
+                io.Combo.Input("world", options=["auto", "first", "file"], default="auto", advanced=True,
+                               tooltip="first: the path begins at the source camera. file: its places are kept as "
+                                       "written. auto: as the format means it."),
+                io.Int.Input("frames", default=0, min=0, max=10000,
+                             tooltip="Length the path must have, frames; 0: any."),
+                *[view for view in view_inputs() if view.id in ("scene", "radius", "width", "height")],
+                io.String.Input("camera", default="", advanced=True,
+                                tooltip="Which one, where a ReCamMaster file holds several, e.g. cam01."),
+            ],
+            outputs=path_outputs(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, file) -> bool | str:
+        return folders.check_file(file)
+
+    @classmethod
+    def fingerprint_inputs(cls, file, **rest) -> str:
+        return folders.fingerprint(file)
+
+    @classmethod
+    def execute(cls, file, format, world, frames, radius, width, height, camera, scene=None) -> io.NodeOutput:
+        size = choose_size(scene, width, height) if scene or width and height else None
+        radius = radius or (automatic_radius(scene) if scene else None)
+        return pack_path(read_path(folders.find_file(file), size, frames or None, None if format == "auto" else format,
+                                   None if world == "auto" else world, radius, camera or None), scene)
+
+
+class EX4DSaveCameras(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DSaveCameras",
+            display_name="Save Cameras (EX-4D)",
+            category="EX-4D/camera",
+            description="Writes a camera path into ComfyUI's output folder, for other tools too.",
+            search_aliases=["camera file", "export camera", "COLMAP", "CameraCtrl", "ReCamMaster", "chan"],
+            is_output_node=True,
+            inputs=[
+                sockets.Cameras.Input("cameras", tooltip="The path."),
+                io.String.Input("filename_prefix", default="ex4d/cameras",
+                                tooltip="Name in the output folder, before a number; may name a subfolder."),
+                io.Combo.Input("format", options=list(WRITTEN_SUFFIXES), default="ex4d",
+                               tooltip="ex4d (JSON) and released (EX-4D's npz) hold everything; colmap, chan and "
+                                       "realestate all but held frames; recammaster places and headings, in metres."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, cameras, filename_prefix, format) -> io.NodeOutput:
+        path, saved = folders.new_file(filename_prefix, WRITTEN_SUFFIXES[format])
+        write_path(path, cameras, format)
+        return io.NodeOutput(ui={"text": (path.name,), "files": [saved]})
+
+
+# ---- ComfyUI's 3D viewers -----------------------------------------------------------------------
+
+
+class EX4DCameraFromLoad3D(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DCameraFromLoad3D",
+            display_name="Camera from 3D Viewer (EX-4D)",
+            category="EX-4D/camera",
+            description="Leads a path to a view that was found by hand in a 3D viewer, and rests there.",
+            search_aliases=["load 3d camera", "viewer camera", "camera info"],
+            inputs=[
+                sockets.Cameras.Input("cameras", tooltip="The path to lead there; a static one begins at the source."),
+                io.Load3DCamera.Input("camera_info", tooltip="The viewer's camera: Load 3D, Preview 3D (Advanced)."),
+                io.Int.Input("frame", default=48, min=1, max=9999, tooltip="When the path arrives, in frames from 0."),
+                io.Combo.Input("ease", options=SPEEDS, default="ease-in-out",
+                               tooltip="How it speeds up and slows down."),
+                io.Load3DModelInfo.Input("model_3d_info", optional=True,
+                                         tooltip="How the viewer has placed the mesh; connect it from the same viewer, "
+                                                 "which moves and scales meshes to fit."),
+            ],
+            outputs=path_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, cameras, camera_info, frame, ease, model_3d_info=None) -> io.NodeOutput:
+        if not isinstance(camera_info, dict):
+            raise ValueError("camera_info: the viewer has not reported a camera; open it, turn the view, run again")
+        view = camera_from_load3d(camera_info, cameras.size, model_3d_info[0] if model_3d_info else None)
+        return pack_path(arrive(cameras, sockets.keep(view), frame, ease))
+
+
+class EX4DCameraToLoad3D(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DCameraToLoad3D",
+            display_name="Camera to 3D Viewer (EX-4D)",
+            category="EX-4D/camera",
+            description="One frame of a path as the camera of ComfyUI's 3D viewers.",
+            search_aliases=["load 3d camera", "viewer camera", "camera info"],
+            inputs=[
+                sockets.Cameras.Input("cameras", tooltip="The path."),
+                io.Int.Input("frame", default=0, min=0, max=9999, tooltip="Which of its frames, counted from 0."),
+                io.Float.Input("target_distance", default=3.0, min=0.001, max=1e6, step=0.01,
+                               tooltip="How far ahead the point lies that the viewer turns around, scene units."),
+            ],
+            outputs=[io.Load3DCamera.Output("camera_info", tooltip="For Preview 3D and Create Camera Info.")],
+        )
+
+    @classmethod
+    def execute(cls, cameras, frame, target_distance) -> io.NodeOutput:
+        if frame >= len(cameras):
+            raise ValueError(f"frame: got {frame}, the path has frames 0..{len(cameras) - 1}")
+        return io.NodeOutput(load3d_from_camera(cameras, frame, target_distance))

@@ -1,0 +1,50 @@
+"""Files of ComfyUI's input and output folders, and nowhere else: choosing, checking, naming them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import folder_paths
+
+
+def list_files(suffixes: set[str], folder_suffixes: set[str]) -> list[str]:
+    """Names of the files with these suffixes in the input and output folders, and of the folders that hold some.
+
+    suffixes: of files; folder_suffixes: of files that make the folder they lie in a choice, or such files' names.
+    """
+    names = []
+    for root, mark in ((folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), " [output]")):
+        for folder, _, files in os.walk(root):
+            inside = Path(folder).relative_to(root)
+            names += [(inside / file).as_posix() + mark for file in files if Path(file).suffix.lower() in suffixes]
+            if inside.parts and any({file, Path(file).suffix.lower()} & folder_suffixes for file in files):
+                names.append(inside.as_posix() + mark)
+    return sorted(names)
+
+
+def find_file(name: str) -> Path:
+    """Where the file or folder of that name lies. Raises ValueError where it lies outside the two folders."""
+    return Path(folder_paths.get_annotated_filepath(name))
+
+
+def check_file(name: str | None) -> bool | str:
+    """True, or what is wrong with a chosen name, for validate_inputs."""
+    if name is None or folder_paths.exists_annotated_filepath(name):  # None: linked, known when the graph runs
+        return True
+    return (f"there is no '{name}' in ComfyUI's input folder; put it there, or write 'NAME [output]' for one that lies "
+            "in the output folder")
+
+
+def fingerprint(name: str) -> str:
+    """What changes when the file, or one in the folder, does."""
+    path = find_file(name)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return str([(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files])
+
+
+def new_file(prefix: str, suffix: str) -> tuple[Path, dict[str, str]]:
+    """A new name in the output folder, and how the front end is told of it. Raises where it would lie outside."""
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    file = f"{name}_{counter:05}_{suffix}"
+    return Path(folder) / file, {"filename": file, "subfolder": subfolder, "type": "output"}

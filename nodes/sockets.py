@@ -1,0 +1,46 @@
+"""The types that flow between nodes, one per dataclass of the library, and how ComfyUI's own are read and written."""
+
+from __future__ import annotations
+
+import comfy.model_management
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ex4d_ops.camera import move_to
+
+Depth = io.Custom("EX4D_DEPTH")  # ex4d_ops.VideoDepth
+Mesh = io.Custom("DW_MESH")  # ex4d_ops.DWMesh
+Cameras = io.Custom("EX4D_CAMERAS")  # ex4d_ops.CameraPath
+PriorLatents = io.Custom("EX4D_PRIOR")  # a Prior as the VAE encodes it, [1, 32, t, H/8, W/8]
+DA3Geometry = io.Custom("DA3_GEOMETRY")  # core's
+MoGeGeometry = io.Custom("MOGE_GEOMETRY")  # core's
+
+
+def read_frames(name: str, images: Tensor) -> Tensor:
+    """Frames [T, H, W, 3] float32 in [0, 1] of the IMAGE at input `name`, in memory of their own.
+
+    Raises ValueError where it is empty or not finite.
+    """
+    if images.ndim != 4 or images.shape[-1] < 3 or 0 in images.shape:
+        raise ValueError(f"{name}: got {list(images.shape)}, needs frames [T, H, W, 3]")
+    frames = images[..., :3].float()
+    if not torch.isfinite(frames).all():
+        raise ValueError(f"{name}: holds NaN or infinity; the node before it failed")
+    return frames.clamp(0, 1)
+
+
+def as_images(frames: Tensor) -> Tensor:
+    """The IMAGE of frames [T, H, W, 3], or of one [H, W, 3], where ComfyUI keeps what flows."""
+    frames = frames if frames.ndim == 4 else frames[None]
+    return frames.to(comfy.model_management.intermediate_device(), comfy.model_management.intermediate_dtype())
+
+
+def as_mask(values: Tensor) -> Tensor:
+    """The MASK of numbers or truths [T, H, W], where ComfyUI keeps what flows."""
+    return values.to(comfy.model_management.intermediate_device(), torch.float32)
+
+
+def keep(flow):
+    """One of the library's dataclasses, where ComfyUI keeps what flows."""
+    return move_to(flow, comfy.model_management.intermediate_device())
