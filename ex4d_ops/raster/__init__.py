@@ -20,7 +20,7 @@ from torch import Tensor
 NEAR = 1e-3  # scene units; released code
 FAR = 1e3
 ENGINES = ("nvdiffrast", "warp", "torch")  # fastest first
-PACKAGES = {"nvdiffrast": "nvdiffrast", "warp": "warp-lang"}
+INSTALLS = {"nvdiffrast": "from github.com/NVlabs/nvdiffrast", "warp": "with pip install warp-lang"}
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
 def choose_engine(engine: str, device: torch.device) -> str:
     """Resolve "auto" to the fastest engine that runs on device, and check any other name.
 
-    Logs, once, why a faster engine is passed over. Raises ValueError where the name is unknown or that engine can't run.
+    Logs, once, why a faster engine is passed over. Raises ValueError where the name is unknown or it can't run.
     """
     if engine == "auto":
         return fastest_engine(device)
@@ -83,12 +83,6 @@ def find_obstacle(engine: str, device: torch.device) -> str | None:
     if engine == "torch":
         return None
     try:
-        module = import_module(f".{engine}_raster", __name__)
+        return import_module(f".{engine}_raster", __name__).find_obstacle(device)
     except ImportError as error:
-        return f"{error}; install it with pip install {PACKAGES[engine]}"
-    return module.find_obstacle(device)
-
-
-def parallel_frames(engine: str, device: torch.device) -> int:
-    """How many frames to draw at once: on CPUs one frame is one thread's work, a GPU is kept busy by one."""
-    return torch.get_num_threads() if device.type == "cpu" else 1
+        return f"{error}; install it {INSTALLS[engine]}"

@@ -28,7 +28,7 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
 
 
 def draw_faces(face: Tensor, corners: Tensor, size: tuple[int, int], nearest: Tensor) -> None:
-    """Keep in nearest [h*w] the keys of the faces [N] with corners [N, 3, 4] where they lie in front of what it holds."""
+    """Keep in nearest [h*w] the keys of faces [N] with corners [N, 3, 4] where they lie in front of what it holds."""
     height, width = size
     top, bottom = extent(corners, 1, height)
     left, right = extent(corners, 0, width)
@@ -45,7 +45,7 @@ def draw_faces(face: Tensor, corners: Tensor, size: tuple[int, int], nearest: Te
 
 
 def extent(corners: Tensor, axis: int, limit: int) -> tuple[Tensor, Tensor]:
-    """First and last pixel, [N] float64, along an axis of the parts of faces [N, 3, 4] beyond NEAR; first > last if none."""
+    """First and last pixel, [N] float64, along an axis of the parts of faces [N, 3, 4] beyond NEAR, if any."""
     following = corners.roll(-1, 1)
     ahead = corners[..., 2] == 1
     z, next_z = corners[..., 2] / corners[..., 3], following[..., 2] / following[..., 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import torch
 import warp as wp
@@ -16,14 +17,15 @@ wp.set_module_options({"enable_backward": False, "fast_math": False})
 
 F64 = wp.float64
 MAP = wp.types.matrix(shape=(3, 4), dtype=wp.float64)
-CORNERS = wp.types.matrix(shape=(3, 4), dtype=wp.float64)
 SMALL = wp.constant(16)  # pixels; a quad whose box holds more waits in the queue
-BEHIND = wp.constant(-1.0)  # in place of 1/z where a vertex is not beyond NEAR
+ROW_AT_ONCE = 1 << 30  # columns one thread of a CPU takes, where a launch is a loop
+COLUMNS_AT_ONCE = 4  # that one thread of a GPU takes
+QUEUE_THREADS = (2048, 32)  # of a GPU: groups that take a face each, lanes that share its rows
 NEAREST = wp.constant(F64(NEAR))
-FARTHEST_INVERSE = wp.constant(1.0 / FAR)
 ROUND = wp.constant(F64(SNAP))
 ROUNDING = wp.constant(F64(1e-6))
 LAST_FACE = wp.constant(wp.uint64(0xFFFFFFFF))
+FARTHEST = int(torch.tensor(1 / FAR).view(torch.int32)) << 32  # the key of what lies at FAR, less than any face's
 
 
 @wp.struct
@@ -35,33 +37,54 @@ class Sizes:
 
 
 @wp.func
-def lift(depth: wp.float32, i: wp.int32, j: wp.int32, m: MAP) -> wp.vec3d:
-    """Homogeneous pixel (x z, y z, z) of a vertex."""
-    d, u, v = F64(depth), F64(j), F64(i)
-    return wp.vec3d(
-        d * (m[0, 0] * u + (m[0, 1] * v + m[0, 2])) + m[0, 3],
-        d * (m[1, 0] * u + (m[1, 1] * v + m[1, 2])) + m[1, 3],
-        d * (m[2, 0] * u + (m[2, 1] * v + m[2, 2])) + m[2, 3])
+def less(a: Any, b: Any):
+    """The smaller of two; unlike wp.min one instruction, for it may answer either where one is NaN."""
+    return wp.where(a < b, a, b)
+
+
+@wp.func
+def more(a: Any, b: Any):
+    return wp.where(a > b, a, b)
+
+
+@wp.func
+def less_each(a: wp.vec4, b: wp.vec4):
+    return wp.vec4(less(a[0], b[0]), less(a[1], b[1]), less(a[2], b[2]), less(a[3], b[3]))
+
+
+@wp.func
+def more_each(a: wp.vec4, b: wp.vec4):
+    return wp.vec4(more(a[0], b[0]), more(a[1], b[1]), more(a[2], b[2]), more(a[3], b[3]))
 
 
 @wp.kernel
-def place_vertices(depth: wp.array(dtype=wp.float32), maps: wp.array(dtype=MAP), sizes: Sizes, span: wp.int32,
-                   xs: wp.array(dtype=wp.float32), ys: wp.array(dtype=wp.float32), ws: wp.array(dtype=wp.float32)):
+def place_vertices(sizes: Sizes, span: wp.int32, depth: wp.array(dtype=wp.float32), maps: wp.array(dtype=MAP),
+                   points: wp.array(dtype=wp.vec4)):
+    """Write where the vertices lie in the target: grid.place_vertices."""
     spans = (sizes.columns + span - 1) / span
     i = wp.tid() / spans
     first = (wp.tid() - i * spans) * span
     m = maps[0]
+    v = F64(i)
     for j in range(first, wp.min(first + span, sizes.columns)):
-        v = i * sizes.columns + j
-        p = lift(depth[v], i, j, m)
-        w = F64(1.0) / p[2]
-        xs[v] = wp.float32(p[0] * w + ROUND - ROUND)
-        ys[v] = wp.float32(p[1] * w + ROUND - ROUND)
-        ws[v] = wp.where(p[2] >= NEAREST, wp.float32(w), BEHIND)
+        k = i * sizes.columns + j
+        d = F64(depth[k])
+        u = F64(j)
+        x = d * (m[0, 0] * u + (m[0, 1] * v + m[0, 2])) + m[0, 3]
+        y = d * (m[1, 0] * u + (m[1, 1] * v + m[1, 2])) + m[1, 3]
+        z = d * (m[2, 0] * u + (m[2, 1] * v + m[2, 2])) + m[2, 3]
+        w = F64(1.0) / z
+        if z >= NEAREST:
+            x = x * w + ROUND - ROUND
+            y = y * w + ROUND - ROUND
+            points[k] = wp.vec4(wp.float32(x), wp.float32(y), 1.0, wp.float32(w))
+        else:
+            points[k] = wp.vec4(wp.float32(x), wp.float32(y), wp.float32(z), 1.0)
 
 
 @wp.func
 def key(inverse_z: wp.float32, face: wp.int32) -> wp.uint64:
+    """A number that is larger for the nearer face, then for the lower one: so the order of threads can't matter."""
     return (wp.uint64(wp.cast(inverse_z, wp.uint32)) << wp.uint64(32)) | (LAST_FACE - wp.uint64(face))
 
 
@@ -71,19 +94,32 @@ def cross(p: wp.vec2d, q: wp.vec2d) -> wp.float64:
 
 
 @wp.func
-def draw_pixel(keys: wp.array(dtype=wp.uint64), pixel: wp.int32, face: wp.int32,
-               ep: wp.float64, eq: wp.float64, er: wp.float64, wp_: wp.float32, wq: wp.float32, wr: wp.float32):
-    if wp.min(wp.min(ep, eq), er) >= F64(0.0) or wp.max(wp.max(ep, eq), er) <= F64(0.0):
-        total = ep + eq + er
+def inside(edges: wp.vec3d) -> wp.bool:
+    """Whether a pixel with these edge functions lies in the face, whichever way it winds."""
+    return less(less(edges[0], edges[1]), edges[2]) >= F64(0.0) or more(more(edges[0], edges[1]), edges[2]) <= F64(0.0)
+
+
+@wp.func
+def draw_pixel(keys: wp.array(dtype=wp.uint64), pixel: wp.int32, face: wp.int32, edges: wp.vec3d, inverse_z: wp.vec3d):
+    """Keep a face whose vertices lie beyond NEAR where it is nearer than what the pixel holds."""
+    if inside(edges):
+        total = edges[0] + edges[1] + edges[2]
         if total != F64(0.0):
-            w = (ep * F64(wp_) + eq * F64(wq) + er * F64(wr)) / total
-            wp.atomic_max(keys, pixel, key(wp.float32(w), face))
+            wp.atomic_max(keys, pixel, key(wp.float32(wp.dot(edges, inverse_z) / total), face))
+
+
+@wp.func
+def seen_from(p: wp.vec4, x: wp.float64, y: wp.float64) -> wp.vec2d:
+    return wp.vec2d(F64(p[0]) - x, F64(p[1]) - y)
 
 
 @wp.kernel
-def draw_quads(xs: wp.array(dtype=wp.float32), ys: wp.array(dtype=wp.float32), ws: wp.array(dtype=wp.float32),
-               sizes: Sizes, span: wp.int32, keys: wp.array(dtype=wp.uint64),
+def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), keys: wp.array(dtype=wp.uint64),
                queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
+    """Draw the quads that cover few pixels, and queue those that cover many or reach behind NEAR.
+
+    Corners a b over c d; what two quads share is computed once.
+    """
     across = sizes.columns - 1
     quads = (sizes.rows - 1) * across
     spans = (across + span - 1) / span
@@ -93,58 +129,51 @@ def draw_quads(xs: wp.array(dtype=wp.float32), ys: wp.array(dtype=wp.float32), w
     low = top + sizes.columns
     right = wp.float32(sizes.width - 1)
     bottom = wp.float32(sizes.height - 1)
-    ax = xs[top + first]
-    ay = ys[top + first]
-    aw = ws[top + first]
-    cx = xs[low + first]
-    cy = ys[low + first]
-    cw = ws[low + first]
+    a = points[top + first]
+    c = points[low + first]
+    left_low = less_each(a, c)
+    left_high = more_each(a, c)
     for j in range(first, wp.min(first + span, across)):
-        bx = xs[top + j + 1]
-        by = ys[top + j + 1]
-        bw = ws[top + j + 1]
-        dx = xs[low + j + 1]
-        dy = ys[low + j + 1]
-        dw = ws[low + j + 1]
-        if wp.min(wp.min(aw, bw), wp.min(cw, dw)) > 0.0:
-            x0 = wp.max(wp.min(wp.min(ax, bx), wp.min(cx, dx)), 0.0)
-            x1 = wp.min(wp.max(wp.max(ax, bx), wp.max(cx, dx)), right)
-            y0 = wp.max(wp.min(wp.min(ay, by), wp.min(cy, dy)), 0.0)
-            y1 = wp.min(wp.max(wp.max(ay, by), wp.max(cy, dy)), bottom)
+        b = points[top + j + 1]
+        d = points[low + j + 1]
+        right_low = less_each(b, d)
+        right_high = more_each(b, d)
+        lowest = less_each(left_low, right_low)
+        highest = more_each(left_high, right_high)
+        quad = i * across + j
+        if lowest[2] == 1.0:
+            x0 = wp.int32(wp.ceil(more(lowest[0], 0.0)))
+            x1 = wp.int32(wp.floor(less(highest[0], right)))
+            y0 = wp.int32(wp.ceil(more(lowest[1], 0.0)))
+            y1 = wp.int32(wp.floor(less(highest[1], bottom)))
             if x0 <= x1 and y0 <= y1:
-                px0 = wp.int32(wp.ceil(x0))
-                px1 = wp.int32(x1)
-                py0 = wp.int32(wp.ceil(y0))
-                py1 = wp.int32(y1)
-                if px0 <= px1 and py0 <= py1:
-                    quad = i * across + j
-                    if (px1 - px0 + 1) * (py1 - py0 + 1) <= SMALL:
-                        for y in range(py0, py1 + 1):
-                            for x in range(px0, px1 + 1):
-                                fx = F64(x)
-                                fy = F64(y)
-                                a = wp.vec2d(F64(ax) - fx, F64(ay) - fy)
-                                b = wp.vec2d(F64(bx) - fx, F64(by) - fy)
-                                c = wp.vec2d(F64(cx) - fx, F64(cy) - fy)
-                                d = wp.vec2d(F64(dx) - fx, F64(dy) - fy)
-                                shared = cross(b, c)
-                                pixel = y * sizes.width + x
-                                draw_pixel(keys, pixel, quad, cross(a, b), shared, cross(c, a), cw, aw, bw)
-                                draw_pixel(keys, pixel, quad + quads, cross(b, d), cross(d, c), -shared, cw, bw, dw)
-                    else:
-                        queue[wp.atomic_add(count, 0, 1)] = quad
-        elif wp.max(wp.max(aw, bw), wp.max(cw, dw)) > 0.0:
-            queue[wp.atomic_add(count, 0, 1)] = i * across + j
-        ax = bx
-        ay = by
-        aw = bw
-        cx = dx
-        cy = dy
-        cw = dw
+                if (x1 - x0 + 1) * (y1 - y0 + 1) <= SMALL:
+                    upper_z = wp.vec3d(F64(c[3]), F64(a[3]), F64(b[3]))
+                    lower_z = wp.vec3d(F64(c[3]), F64(b[3]), F64(d[3]))
+                    for y in range(y0, y1 + 1):
+                        for x in range(x0, x1 + 1):
+                            from_a = seen_from(a, F64(x), F64(y))
+                            from_b = seen_from(b, F64(x), F64(y))
+                            from_c = seen_from(c, F64(x), F64(y))
+                            from_d = seen_from(d, F64(x), F64(y))
+                            diagonal = cross(from_b, from_c)
+                            upper = wp.vec3d(cross(from_a, from_b), diagonal, cross(from_c, from_a))
+                            lower = wp.vec3d(cross(from_b, from_d), cross(from_d, from_c), -diagonal)
+                            draw_pixel(keys, y * sizes.width + x, quad, upper, upper_z)
+                            draw_pixel(keys, y * sizes.width + x, quad + quads, lower, lower_z)
+                else:
+                    queue[wp.atomic_add(count, 0, 1)] = quad
+        elif highest[2] == 1.0:
+            queue[wp.atomic_add(count, 0, 1)] = quad
+        a = b
+        c = d
+        left_low = right_low
+        left_high = right_high
 
 
 @wp.func
 def face_vertices(face: wp.int32, sizes: Sizes) -> wp.vec3i:
+    """The vertices of a face: grid.face_vertices."""
     across = sizes.columns - 1
     quads = (sizes.rows - 1) * across
     last = sizes.rows * sizes.columns - 1
@@ -160,115 +189,95 @@ def face_vertices(face: wp.int32, sizes: Sizes) -> wp.vec3i:
 
 
 @wp.func
-def vertex(v: wp.int32, depth: wp.array(dtype=wp.float32), m: MAP, sizes: Sizes, xs: wp.array(dtype=wp.float32),
-           ys: wp.array(dtype=wp.float32), ws: wp.array(dtype=wp.float32)) -> wp.vec4d:
-    """Homogeneous pixel of a vertex: (x, y, 1, 1/z) beyond NEAR, else (x z, y z, z, 1)."""
-    w = ws[v]
-    if w > 0.0:
-        return wp.vec4d(F64(xs[v]), F64(ys[v]), F64(1.0), F64(w))
-    i = v / sizes.columns
-    p = lift(depth[v], i, v - i * sizes.columns, m)
-    return wp.vec4d(p[0], p[1], p[2], F64(1.0))
+def see(p: wp.vec4, x: wp.float64, y: wp.float64) -> wp.vec2d:
+    return wp.vec2d(F64(p[0]) - x * F64(p[2]), F64(p[1]) - y * F64(p[2]))
 
 
 @wp.func
-def seen_from(p: wp.vec4d, x: wp.float64, y: wp.float64) -> wp.vec2d:
-    return wp.vec2d(p[0] - x * p[2], p[1] - y * p[2])
-
-
-@wp.func
-def edge_functions(p: wp.vec4d, q: wp.vec4d, r: wp.vec4d, x: wp.float64, y: wp.float64) -> wp.vec3d:
-    a = seen_from(p, x, y)
-    b = seen_from(q, x, y)
-    c = seen_from(r, x, y)
+def edge_functions(p: wp.vec4, q: wp.vec4, r: wp.vec4, x: wp.float64, y: wp.float64) -> wp.vec3d:
+    """On which side of the edge opposite each corner a pixel lies, also where corners lie behind the camera."""
+    a = see(p, x, y)
+    b = see(q, x, y)
+    c = see(r, x, y)
     return wp.vec3d(cross(b, c), cross(c, a), cross(a, b))
 
 
 @wp.func
-def touched(p: wp.vec4d, q: wp.vec4d, axis: wp.int32, bounds: wp.vec2d) -> wp.vec2d:
-    """Widen bounds by the part of the edge pq beyond NEAR."""
-    z = p[2] / p[3]
-    next_z = q[2] / q[3]
-    low = bounds[0]
-    high = bounds[1]
+def widen(rows: wp.vec2d, p: wp.vec4, q: wp.vec4) -> wp.vec2d:
+    """Widen a range of rows by the part of the edge pq beyond NEAR."""
+    z = F64(p[2]) / F64(p[3])
+    next_z = F64(q[2]) / F64(q[3])
+    low = rows[0]
+    high = rows[1]
     if z >= NEAREST:
-        low = wp.min(low, p[axis] / p[2])
-        high = wp.max(high, p[axis] / p[2])
+        low = wp.min(low, F64(p[1] / p[2]))
+        high = wp.max(high, F64(p[1] / p[2]))
     if (z >= NEAREST) != (next_z >= NEAREST):
         share = (NEAREST - z) / (next_z - z)
-        cut = (p[axis] / p[3] + share * (q[axis] / q[3] - p[axis] / p[3])) / NEAREST
+        cut = (F64(p[1] / p[3]) + share * F64(q[1] / q[3] - p[1] / p[3])) / NEAREST
         low = wp.min(low, cut)
         high = wp.max(high, cut)
     return wp.vec2d(low, high)
 
 
 @wp.func
-def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4d, q: wp.vec4d, r: wp.vec4d, sizes: Sizes,
+def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp.vec4, r: wp.vec4, sizes: Sizes,
               lane: wp.int32, lanes: wp.int32):
-    bounds = wp.vec2d(F64(1e30), F64(-1e30))
-    bounds = touched(p, q, 1, bounds)
-    bounds = touched(q, r, 1, bounds)
-    bounds = touched(r, p, 1, bounds)
-    first = wp.max(bounds[0] - ROUNDING, F64(0.0))
-    last = wp.min(bounds[1] + ROUNDING, F64(sizes.height - 1))
+    """Draw every lanes-th row of any face, its corners before or behind NEAR."""
+    rows = widen(widen(widen(wp.vec2d(F64(1e30), F64(-1e30)), p, q), q, r), r, p)
+    first = more(rows[0] - ROUNDING, F64(0.0))
+    last = less(rows[1] + ROUNDING, F64(sizes.height - 1))
+    z = wp.vec3d(F64(p[2]), F64(q[2]), F64(r[2]))
+    once = wp.vec3d(F64(p[3]), F64(q[3]), F64(r[3]))
     if first <= last:
         for y in range(wp.int32(wp.ceil(first)) + lane, wp.int32(last) + 1, lanes):
-            fy = F64(y)
-            start = edge_functions(p, q, r, F64(0.0), fy)
-            slope = edge_functions(p, q, r, F64(1.0), fy) - start
-            facing = wp.sign(start[0] * p[2] + start[1] * q[2] + start[2] * r[2])
+            start = edge_functions(p, q, r, F64(0.0), F64(y))
+            slope = edge_functions(p, q, r, F64(1.0), F64(y)) - start
+            facing = wp.sign(wp.dot(start, z))
             x0 = F64(0.0)
             x1 = F64(sizes.width - 1)
             for k in range(3):
-                s = slope[k] * facing
                 zero = -start[k] / slope[k]
-                if s > F64(0.0):
-                    x0 = wp.max(x0, zero - ROUNDING)
-                if s < F64(0.0):
-                    x1 = wp.min(x1, zero + ROUNDING)
+                if slope[k] * facing > F64(0.0):
+                    x0 = more(x0, zero - ROUNDING)
+                if slope[k] * facing < F64(0.0):
+                    x1 = less(x1, zero + ROUNDING)
             if x0 <= x1:
                 for x in range(wp.int32(wp.ceil(x0)), wp.int32(x1) + 1):
-                    e = edge_functions(p, q, r, F64(x), fy)
-                    if wp.min(e) >= F64(0.0) or wp.max(e) <= F64(0.0):
-                        w = (e[0] * p[3] + e[1] * q[3] + e[2] * r[3]) / (e[0] * p[2] + e[1] * q[2] + e[2] * r[2])
-                        if w > F64(0.0) and w <= F64(1.0) / NEAREST:
-                            wp.atomic_max(keys, y * sizes.width + x, key(wp.float32(w), face))
+                    edges = edge_functions(p, q, r, F64(x), F64(y))
+                    if inside(edges):
+                        inverse_z = wp.dot(edges, once) / wp.dot(edges, z)
+                        if inverse_z > F64(0.0) and inverse_z <= F64(1.0) / NEAREST:
+                            wp.atomic_max(keys, y * sizes.width + x, key(wp.float32(inverse_z), face))
 
 
 @wp.kernel
-def draw_queue(depth: wp.array(dtype=wp.float32), maps: wp.array(dtype=MAP), sizes: Sizes,
-               xs: wp.array(dtype=wp.float32), ys: wp.array(dtype=wp.float32), ws: wp.array(dtype=wp.float32),
-               keys: wp.array(dtype=wp.uint64), queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32),
-               groups: wp.int32, lanes: wp.int32):
+def draw_queue(sizes: Sizes, groups: wp.int32, lanes: wp.int32, points: wp.array(dtype=wp.vec4),
+               keys: wp.array(dtype=wp.uint64), queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
+    """Draw the two faces of the back and those of the queued quads."""
     group = wp.tid() / lanes
     lane = wp.tid() - group * lanes
     quads = (sizes.rows - 1) * (sizes.columns - 1)
-    m = maps[0]
     for item in range(group, 2 * count[0] + 2, groups):
         face = 2 * quads + item
         if item >= 2:
             face = queue[item / 2 - 1] + (item % 2) * quads
         v = face_vertices(face, sizes)
-        p = vertex(v[0], depth, m, sizes, xs, ys, ws)
-        q = vertex(v[1], depth, m, sizes, xs, ys, ws)
-        r = vertex(v[2], depth, m, sizes, xs, ys, ws)
-        draw_rows(keys, face, p, q, r, sizes, lane, lanes)
+        draw_rows(keys, face, points[v[0]], points[v[1]], points[v[2]], sizes, lane, lanes)
 
 
 @wp.kernel
-def shade(depth: wp.array(dtype=wp.float32), rgba: wp.array(dtype=wp.vec4), maps: wp.array(dtype=MAP), sizes: Sizes,
-          span: wp.int32,
-          xs: wp.array(dtype=wp.float32), ys: wp.array(dtype=wp.float32), ws: wp.array(dtype=wp.float32),
+def shade(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), rgba: wp.array(dtype=wp.vec4),
           keys: wp.array(dtype=wp.uint64), colors: wp.array(dtype=wp.vec4), depths: wp.array(dtype=wp.float32),
           faces: wp.array(dtype=wp.int32)):
+    """Blend the vertices of the face that each pixel keeps."""
     spans = (sizes.width + span - 1) / span
     y = wp.tid() / spans
     first = (wp.tid() - y * spans) * span
-    m = maps[0]
     for x in range(first, wp.min(first + span, sizes.width)):
         pixel = y * sizes.width + x
-        k = keys[pixel]
-        low = k & LAST_FACE
+        kept = keys[pixel]
+        low = kept & LAST_FACE
         if low == wp.uint64(0):
             colors[pixel] = wp.vec4(0.0, 0.0, 0.0, 0.0)
             depths[pixel] = wp.inf
@@ -276,14 +285,19 @@ def shade(depth: wp.array(dtype=wp.float32), rgba: wp.array(dtype=wp.vec4), maps
         else:
             face = wp.int32(LAST_FACE - low)
             v = face_vertices(face, sizes)
-            p = vertex(v[0], depth, m, sizes, xs, ys, ws)
-            q = vertex(v[1], depth, m, sizes, xs, ys, ws)
-            r = vertex(v[2], depth, m, sizes, xs, ys, ws)
-            e = wp.cw_mul(edge_functions(p, q, r, F64(x), F64(y)), wp.vec3d(p[3], q[3], r[3]))
-            e = e / (e[0] + e[1] + e[2])
-            colors[pixel] = wp.float32(e[0]) * rgba[v[0]] + wp.float32(e[1]) * rgba[v[1]] + wp.float32(e[2]) * rgba[v[2]]
-            depths[pixel] = 1.0 / wp.cast(wp.uint32(k >> wp.uint64(32)), wp.float32)
+            p = points[v[0]]
+            q = points[v[1]]
+            r = points[v[2]]
+            e = wp.cw_mul(edge_functions(p, q, r, F64(x), F64(y)), wp.vec3d(F64(p[3]), F64(q[3]), F64(r[3])))
+            share = F64(1.0) / (e[0] + e[1] + e[2])
+            colors[pixel] = (wp.float32(e[0] * share) * rgba[v[0]] + wp.float32(e[1] * share) * rgba[v[1]]
+                             + wp.float32(e[2] * share) * rgba[v[2]])
+            depths[pixel] = 1.0 / wp.cast(wp.uint32(kept >> wp.uint64(32)), wp.float32)
             faces[pixel] = face
+
+
+compiling = threading.Lock()
+wp.init()
 
 
 def find_obstacle(device: torch.device) -> str | None:
@@ -291,40 +305,38 @@ def find_obstacle(device: torch.device) -> str | None:
     with compiling:
         try:
             wp.load_module(wp.get_module(__name__), wp.get_device(str(device)))
-        except Exception as error:  # Warp raises nothing narrower where there is no driver, or an old one, or an old GPU
+        except Exception as error:  # Warp raises nothing narrower where there is no driver or no GPU it knows
             return f"{str(error).splitlines()[0]}; it needs driver R580 or newer and a Turing GPU or newer"
-
-
-compiling = threading.Lock()
-wp.init()
 
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
          size: tuple[int, int]) -> Fragments:
     """Draw one depth grid; see rasterize."""
     (rows, columns), (height, width) = depth.shape, size
-    device = wp.device_from_torch(depth.device)
+    device, cpu = depth.device, depth.device.type == "cpu"
     sizes = Sizes()
     sizes.rows, sizes.columns, sizes.height, sizes.width = rows, columns, height, width
-    maps = pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)
-    wrap = wp.from_torch
-    maps = wrap(maps[None].contiguous(), dtype=MAP)
-    cpu = depth.device.type == "cpu"
-    span = 1 << 30 if cpu else 4
-    groups, lanes = (1, 1) if cpu else (2048, 32)
-    new = depth.new_empty
-    xs, ys, ws = (wrap(new(rows * columns)) for _ in range(3))
-    empty = int(torch.tensor(1 / FAR, dtype=torch.float32).view(torch.int32)) << 32
-    keys = torch.full((height * width,), empty, dtype=torch.int64, device=depth.device)
-    keys = wrap(keys, dtype=wp.uint64)
-    queue, count = wrap(new(rows * columns, dtype=torch.int32)), wrap(torch.zeros(1, dtype=torch.int32, device=depth.device))
-    out = Fragments(new(height, width, 4), new(height, width), new(height, width, dtype=torch.int32))
-    d, c = wrap(depth.reshape(-1)), wrap(rgba.reshape(-1, 4), dtype=wp.vec4)
+    span = ROW_AT_ONCE if cpu else COLUMNS_AT_ONCE
+    groups, lanes = (1, 1) if cpu else QUEUE_THREADS
 
-    def threads(r, c):
-        return r * -(-c // min(span, c))
-    wp.launch(place_vertices, threads(rows, columns), [d, maps, sizes, min(span, columns), xs, ys, ws], device=device)
-    wp.launch(draw_quads, threads(rows - 1, columns - 1), [xs, ys, ws, sizes, min(span, columns - 1), keys, queue, count], device=device)
-    wp.launch(draw_queue, groups * lanes, [d, maps, sizes, xs, ys, ws, keys, queue, count, groups, lanes], device=device)
-    wp.launch(shade, threads(height, width), [d, c, maps, sizes, min(span, width), xs, ys, ws, keys, wrap(out.rgba.reshape(-1, 4), dtype=wp.vec4), wrap(out.depth.reshape(-1)), wrap(out.face.reshape(-1))], device=device)
+    def launch(kernel: wp.Kernel, rows: int, columns: int, arrays: list[wp.array]) -> None:
+        wp.launch(kernel, rows * -(-columns // span), [sizes, span, *arrays], device=wp.device_from_torch(device))
+
+    maps = wp.from_torch(pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)[None].contiguous(), dtype=MAP)
+    vertices, colors = wp.from_torch(depth.reshape(-1)), wp.from_torch(rgba.reshape(-1, 4), dtype=wp.vec4)
+    points = wp.from_torch(depth.new_empty(rows * columns, 4), dtype=wp.vec4)
+    launch(place_vertices, rows, columns, [vertices, maps, points])
+
+    keys = torch.full((height * width,), FARTHEST, dtype=torch.int64, device=device)
+    keys = wp.from_torch(keys, dtype=wp.uint64)
+    queue = wp.from_torch(torch.empty(rows * columns, dtype=torch.int32, device=device))
+    count = wp.from_torch(torch.zeros(1, dtype=torch.int32, device=device))
+    launch(draw_quads, rows - 1, columns - 1, [points, keys, queue, count])
+    wp.launch(draw_queue, groups * lanes, [sizes, groups, lanes, points, keys, queue, count],
+              device=wp.device_from_torch(device))
+
+    out = Fragments(depth.new_empty(height, width, 4), depth.new_empty(height, width),
+                    torch.empty(height, width, dtype=torch.int32, device=device))
+    launch(shade, height, width, [points, colors, keys, wp.from_torch(out.rgba.view(-1, 4), dtype=wp.vec4),
+                                  wp.from_torch(out.depth.view(-1)), wp.from_torch(out.face.view(-1))])
     return out
