@@ -16,6 +16,7 @@ MAX_PIXELS = 2**26  # 8192 x 8192; a damaged header can ask for gigabytes
 TEXT_FORMATS = {"tty", "lavfi", "concat"}  # FFmpeg draws or follows text files; they are no video here
 REORDERED = 100  # packets; more than a decoder holds back, so that the times of those before are whole
 MPEG_RANGE = 1  # AVCOL_RANGE_MPEG: black and white are not the ends of the scale
+CAREFUL = 2 | 0x2000 | 0x40000  # SWS_BILINEAR, _FULL_CHR_H_INT, _ACCURATE_RND: else yuv420p is 1.3 / 255 too dark
 PLAIN_GRAY = {"gray", *(f"gray{bits}le" for bits in (9, 10, 12, 14, 16))}
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha of webm out
 
@@ -40,9 +41,10 @@ def open_video(path: Path, gray: bool, limit: int | None) -> Footage:
 def opened(path: Path) -> Iterator[tuple]:
     """Open a file's first video stream that is no cover picture. Raises ValueError where there is none."""
     try:
-        with av.open(str(path), options={"max_pixels": str(MAX_PIXELS)}) as container:
+        options = {"max_pixels": str(MAX_PIXELS)}
+        with av.open(str(path), options=options, metadata_errors="replace") as container:
             streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-            if not streams or container.format.name in TEXT_FORMATS or not streams[0].width:
+            if not streams or container.format.name in TEXT_FORMATS or not streams[0].codec_context:
                 raise ValueError(f"{path}: holds no video")
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
@@ -64,10 +66,7 @@ def timed_frames(path: Path, fps: float, timed: bool) -> Iterator[tuple[float, a
 
 def sound_frames(container, stream) -> Iterator[av.VideoFrame]:
     """Frames up to the end, or to the first packet or frame that is damaged: then CutShort."""
-    decoder = stream.codec_context
-    if stream.metadata.get("alpha_mode") == "1" and decoder.name in ALPHA_DECODERS:
-        decoder = av.CodecContext.create(ALPHA_DECODERS[decoder.name], "r")
-    damaged = False
+    decoder, damaged = choose_decoder(stream), False
     try:
         for packet in container.demux(stream):
             damaged = packet.is_corrupt
@@ -81,6 +80,14 @@ def sound_frames(container, stream) -> Iterator[av.VideoFrame]:
         raise CutShort(f"damaged ({error.strerror})") from error
     if damaged:
         raise CutShort("damaged or cut short")
+
+
+def choose_decoder(stream) -> av.CodecContext:
+    """The stream's own decoder, or one that keeps the alpha of a webm."""
+    tags = {name.lower(): value for name, value in stream.metadata.items()}
+    if tags.get("alpha_mode") == "1" and stream.codec_context.name in ALPHA_DECODERS:
+        return av.CodecContext.create(ALPHA_DECODERS[stream.codec_context.name], "r")
+    return stream.codec_context
 
 
 def stated_end(container, stream) -> float:
@@ -100,14 +107,14 @@ def color_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
     alpha = frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
     deep = max(component.bits for component in frame.format.components) > 8
     name = {(False, False): "rgb24", (False, True): "rgba", (True, False): "rgb48le", (True, True): "rgba64le"}
-    return over_black(upright(frame.to_ndarray(format=name[deep, alpha]), frame))
+    return over_black(upright(frame.to_ndarray(format=name[deep, alpha], interpolation=CAREFUL), frame))
 
 
 def codes_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
     """The numbers of a gray frame upright, [H, W] float32, 0..gray_white. Raises ValueError where it is coloured."""
     if is_plain_gray(frame.format, frame.color_range):
         return upright(frame.to_ndarray(), frame).astype(np.float32)
-    rgb = frame.to_ndarray(format="rgb48le")
+    rgb = frame.to_ndarray(format="rgb48le", interpolation=CAREFUL)
     return upright(gray_of(path, rgb), frame)
 
 

@@ -87,7 +87,7 @@ def encode(path: Path, pictures: Iterator[np.ndarray], fps: float, codec: Codec)
     import av
 
     first = next(pictures)
-    make_frame, options = {"ffv1": (lossless_frame, {"level": "3", "slices": "4", "slicecrc": "1"}),
+    make_frame, options = {"ffv1": (lossless_frame, {"level": "3", "slicecrc": "1"}),
                            "h264": (preview_frame, {"crf": PREVIEW_QUALITY})}[codec]
     with av.open(str(path), "w") as container:
         stream = container.add_stream({"ffv1": "ffv1", "h264": "libx264"}[codec], as_fraction(fps), options)
