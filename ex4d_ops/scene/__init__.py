@@ -1,0 +1,10 @@
+"""Procedural animated scenes with exact depth and exact views from any camera: sample clips, and a ground truth.
+
+Rays are traced in closed form in double precision; a ray's z is 1 in its camera, so its length is depth. The colour of
+a surface point never depends on the camera (light, shadow and haze belong to the point), as the mesh assumes.
+"""
+
+from .scene import FPS, Scene
+from .stages import SCENES, make_scene, sample_clip
+
+__all__ = ["FPS", "SCENES", "Scene", "make_scene", "sample_clip"]
