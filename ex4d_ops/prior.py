@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import raster
-from .camera import CameraPath, check_tensor
+from .camera import CameraPath, check_tensor, project, resize_intrinsics, transform
 from .clip import resize_frame
 from .mesh import DWMesh
 from .parallel import Progress, each_frame
@@ -54,8 +54,9 @@ class RenderRules:
     """How a rendering becomes a prior. The defaults are the released model's.
 
     texture: "vertex" blackens the vertices of hidden faces and interpolates (released), "face" the faces
-    themselves (paper eq. 5). anchor_first: frame 0 is the source frame, all visible. erosion: "released" erodes each
-    mask by a random square of 2..8 px, a number by that many px, 0 not at all. seed: of the random squares.
+    themselves (paper eq. 5). anchor_first: frame 0 is the source frame, all visible, where the path begins at the
+    source camera. erosion: "released" erodes each mask by a random square of 2..8 px, a number by that many px, 0 not
+    at all. seed: of the random squares.
     """
 
     texture: Literal["vertex", "face"] = "vertex"
@@ -76,9 +77,10 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     color = torch.empty(frames, height, width, 3, device=mesh.depth.device)
     visible = torch.empty(frames, height, width, dtype=torch.bool, device=mesh.depth.device)
     sizes = erosion_sizes(rules, frames)
+    anchored = rules.anchor_first and begins_at_source(mesh, cameras)
 
     def render(t: int) -> None:
-        if t == 0 and rules.anchor_first:
+        if t == 0 and anchored:
             color[0], visible[0] = resize_frame(mesh.colors[int(cameras.source_frame[0])], cameras.size), True
         else:
             seen = render_frame(mesh, cameras, t, rules, engine)
@@ -97,6 +99,16 @@ def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
         t = int(missing[0])
         raise ValueError(f"cameras: output frame {t} shows source frame {int(cameras.source_frame[t])}, the mesh has "
                          f"frames 0..{len(mesh) - 1}; make the path {len(mesh)} frames long or retime it")
+
+
+def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:
+    """Whether output frame 0 shows the nearest points of its source frame where they were, within half a pixel."""
+    source, (height, width) = int(cameras.source_frame[0]), mesh.size
+    corners = mesh.depth.new_tensor([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
+    points = mesh.nearest * corners @ torch.linalg.inv(mesh.intrinsics[source]).mT
+    seen = project(transform(cameras.cam_from_world[0] @ mesh.world_from_cam[source], points),
+                   resize_intrinsics(cameras.intrinsics[0], cameras.size, mesh.size))
+    return bool((seen - corners[:, :2]).abs().max() < 0.5)
 
 
 def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> Tensor:

@@ -78,6 +78,13 @@ def test_first_frame_is_the_source_frame_when_anchored():
     assert not render_prior(mesh, turned(), RenderRules(anchor_first=False)).visible[0].all()
 
 
+def test_a_path_that_begins_elsewhere_is_not_anchored():
+    mesh = two_plane_mesh()
+    backwards = path(turned().cam_from_world.flip(0))
+    anchored = render_prior(mesh, backwards, RenderRules(erosion=0))
+    assert torch.equal(anchored.color, render_prior(mesh, backwards, PLAIN).color)
+
+
 @pytest.mark.parametrize("rules", [RenderRules(), PLAIN, RenderRules(texture="face")])
 def test_color_is_black_where_nothing_was_seen(rules):
     prior = render_prior(two_plane_mesh(), turned(), rules)
