@@ -1,4 +1,4 @@
-"""`ex4d convert-path` and `ex4d convert-checkpoint`: files from one format to another."""
+"""`ex4d convert-path`: a camera path from one format to another."""
 
 from __future__ import annotations
 
@@ -22,17 +22,3 @@ def convert_path(options) -> None:
     cameras = files.read_path(options.source, options.size, format=options.source_format, radius=options.radius)
     files.write_path(options.target, cameras, options.target_format)
     print(f"{options.target}: {len(cameras)} cameras at {describe_size(cameras.size)}")
-
-
-def add_convert_checkpoint_command(commands) -> None:
-    parser = add_command(commands, "convert-checkpoint", convert_checkpoint, "EX-4D weights to safetensors.")
-    parser.add_argument("source", type=Path, help="ex4d.ckpt or a safetensors file")
-    parser.add_argument("target", type=Path, help="safetensors file to write")
-    parser.add_argument("--split", action="store_true", help="write a stock LoRA and the encoder as two files")
-
-
-def convert_checkpoint(options) -> None:
-    from ..checkpoint import convert_checkpoint
-
-    for path in convert_checkpoint(options.source, options.target, options.split):
-        print(path)

@@ -59,13 +59,15 @@ def add_prior_command(commands) -> None:
     add_mesh_options(parser)
     render = parser.add_argument_group("rendering")
     render.add_argument("--engine", choices=["auto", *raster.ENGINES], default="auto", help="default: the fastest")
-    render.add_argument("--device", type=parse_device, default=torch.device("cpu"), help="cpu, cuda, cuda:1 ... (default: cpu)")
+    render.add_argument("--device", type=parse_device, default=torch.device("cpu"),
+                        help="cpu, cuda, cuda:1 ... (default: cpu)")
     render.add_argument("--texture", choices=["vertex", "face"], default="vertex",
                         help="blacken the vertices of hidden faces (released) or the faces (paper)")
     render.add_argument("--erosion", type=parse_erosion, default="released", metavar="PX",
                         help="erode the mask by so many pixels; released = 2..8, random per frame (default)")
     render.add_argument("--seed", type=int, default=0, help="of the random erosion (default: 0)")
-    render.add_argument("--no-anchor", action="store_true", help="render frame 0 too, instead of the source frame")
+    render.add_argument("--no-anchor", action="store_true",
+                        help="render frame 0 too, else the source frame where the path begins there")
     render.add_argument("--mesh", type=int, nargs="+", default=[], metavar="N",
                         help="also save the meshes of these frames (GLB)")
 
@@ -168,7 +170,7 @@ def choose_path(options, depth: VideoDepth) -> CameraPath:
     radius = automatic_radius(depth) if options.radius is None else options.radius
     intrinsics = depth.intrinsics[0] if held else depth.intrinsics
     if options.path:
-        cameras = files.read_path(options.path, depth.size, frames, radius=radius)
+        cameras = files.read_path(options.path, depth.size, frames, radius=radius, intrinsics=depth.intrinsics[0].cpu())
         cameras = move_to(cameras, options.device)
     elif options.preset:
         cameras = released_path(options.preset, frames, radius, intrinsics, depth.size)
@@ -213,8 +215,6 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
     }
     with written_whole(options.out / "run.json") as part:
         part.write_text(json.dumps({"settings": settings, "figures": figures}, indent=2, default=str) + "\n")
-
-
 
 
 def write_picture(path: Path, picture: torch.Tensor) -> None:
