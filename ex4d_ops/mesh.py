@@ -22,6 +22,7 @@ MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 PAPER_DEPTH_JUMP = 0.013  # of the depth range of frame 0; paper 4.1
 BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
 BORDER_DEPTH = 100.0  # scene units; paper 4.1, D_max
+FARTHEST_INSIDE = 0.9999  # of border_depth; in the very plane of the back faces, sky would flicker with them
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,12 @@ def depth_range(depth: Tensor) -> float:
 
 
 def close_border(depth: Tensor, rules: MeshRules) -> Tensor:
-    """Depth [H, W] with the border at border_depth and, if clamped, nothing behind it; sky goes to the border."""
+    """Depth [H, W] with the border at border_depth and, if clamped, all else, sky too, just before it."""
     wall = rules.border_depth
     if rules.clamp:
-        closed = depth.clamp(max=wall)
+        closed = depth.clamp(max=FARTHEST_INSIDE * wall)
     else:
-        closed = torch.where(torch.isinf(depth), wall, depth)
+        closed = torch.where(torch.isinf(depth), FARTHEST_INSIDE * wall, depth)
     closed[0], closed[-1], closed[:, 0], closed[:, -1] = wall, wall, wall, wall
     return closed
 
