@@ -1,6 +1,5 @@
 """Laws of what is said of a mesh: closed means closed, and every number is what it names."""
 
-
 import pytest
 import torch
 
