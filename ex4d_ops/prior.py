@@ -85,7 +85,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
         else:
             seen = render_frame(mesh, cameras, t, rules, engine)
             visible[t] = erode(seen[..., 3] > VISIBLE_ALPHA, sizes[t])
-            torch.mul(seen[..., :3], visible[t, ..., None], out=color[t])
+            torch.mul(seen[..., :3].clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
 
     engine = raster.choose_engine(engine, mesh.depth.device)
     each_frame(render, frames, mesh.depth.device, progress)
@@ -98,7 +98,7 @@ def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
     if len(missing):
         t = int(missing[0])
         raise ValueError(f"cameras: output frame {t} shows source frame {int(cameras.source_frame[t])}, the mesh has "
-                         f"frames 0..{len(mesh) - 1}; make the path {len(mesh)} frames long or retime it")
+                         f"frames 0..{len(mesh) - 1}; fit the path to {len(mesh)} frames")
 
 
 def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:

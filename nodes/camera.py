@@ -7,9 +7,9 @@ import math
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ex4d_ops.camera import CameraPath, default_intrinsics, intrinsics_from_focal, resize_intrinsics
+from ..ex4d_ops.camera import CameraPath, cover_intrinsics, default_intrinsics, intrinsics_from_focal
 from ..ex4d_ops.depth import VideoDepth
-from ..ex4d_ops.editing import arrive, blend, chain, freeze, ping_pong, retime, reverse
+from ..ex4d_ops.editing import arrive, blend, chain, fit, freeze, ping_pong, retime, reverse
 from ..ex4d_ops.files import read_path, write_path
 from ..ex4d_ops.files.paths import FORMATS
 from ..ex4d_ops.keyframes import keyframe_path, parse_keyframes
@@ -83,7 +83,7 @@ def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tupl
     """Intrinsics [3, 3] or [T, 3, 3] at this size: of the focal length asked for, the scene's, or the released."""
     if focal or scene is None:
         return intrinsics_from_focal(focal, size) if focal else default_intrinsics(size)
-    intrinsics = resize_intrinsics(scene.intrinsics, scene.size, size)
+    intrinsics = cover_intrinsics(scene.intrinsics, scene.size, size)
     return intrinsics if len(intrinsics) == frames else intrinsics[0]
 
 
@@ -220,7 +220,8 @@ class EX4DComposeCameras(io.ComfyNode):
             node_id="EX4DComposeCameras",
             display_name="Compose Cameras (EX-4D)",
             category="EX-4D/camera",
-            description="Chains, blends, reverses, repeats, retimes a camera path, or holds the clip's time along it.",
+            description="Chains, blends, reverses, repeats, retimes or fits a camera path, or holds the clip's time "
+                        "along it.",
             search_aliases=["chain paths", "reverse", "ping pong", "retime", "bullet time", "freeze", "speed ramp"],
             inputs=[
                 sockets.Cameras.Input("cameras", tooltip="The path to edit."),
@@ -234,12 +235,14 @@ class EX4DComposeCameras(io.ComfyNode):
                     io.DynamicCombo.Option("reverse", []),
                     io.DynamicCombo.Option("ping-pong", []),
                     io.DynamicCombo.Option("retime", retime_inputs()),
+                    io.DynamicCombo.Option("fit", [io.Int.Input(
+                        "frames", default=49, min=1, max=MAX_FRAMES, tooltip="Length of the clip, frames.")]),
                     io.DynamicCombo.Option("freeze", [io.Int.Input(
                         "frame", default=0, min=0, max=9999,
                         tooltip="Source frame that is held while the camera moves, counted from 0: bullet time.")]),
                 ], tooltip="chain: one path after the other. blend: between two. reverse: the cameras backwards, the "
-                           "clip forwards. ping-pong: there and back. retime: other speed or length. freeze: one held "
-                           "frame."),
+                           "clip forwards. ping-pong: there and back. retime: other speed or length. fit: to a clip "
+                           "of another length. freeze: one held frame."),
             ],
             outputs=path_outputs(),
         )
@@ -253,6 +256,7 @@ class EX4DComposeCameras(io.ComfyNode):
             "reverse": lambda: reverse(cameras),
             "ping-pong": lambda: ping_pong(cameras),
             "retime": lambda: retime(cameras, operation["frames"] or None, operation["speed"], operation["what"]),
+            "fit": lambda: fit(cameras, operation["frames"]),
             "freeze": lambda: freeze(cameras, operation["frame"]),
         }[chosen]
         return pack_path(compose())
@@ -309,7 +313,7 @@ class EX4DLoadCameras(io.ComfyNode):
     @classmethod
     def execute(cls, file, format, world, frames, radius, width, height, camera, scene=None) -> io.NodeOutput:
         size = choose_size(scene, width, height) if scene or width or height else None
-        lens = resize_intrinsics(scene.intrinsics[0], scene.size, size) if scene else None
+        lens = cover_intrinsics(scene.intrinsics[0], scene.size, size) if scene else None
         cameras = read_path(
             folders.find_file(file), size, frames=frames or None, format=None if format == "auto" else format,
             world=None if world == "auto" else world, radius=radius or scene_radius(scene), intrinsics=lens,
@@ -392,7 +396,7 @@ class EX4DCameraToLoad3D(io.ComfyNode):
                 io.Float.Input("target_distance", default=3.0, min=0.001, max=1e6, step=0.001,
                                tooltip="How far ahead the point lies that the viewer turns around, scene units."),
             ],
-            outputs=[io.Load3DCamera.Output("camera_info", tooltip="For Preview 3D and Create Camera Info.")],
+            outputs=[io.Load3DCamera.Output("camera_info", tooltip="For the camera input of ComfyUI's 3D viewers.")],
         )
 
     @classmethod

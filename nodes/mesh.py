@@ -66,7 +66,7 @@ class EX4DMeshToMesh(io.ComfyNode):
             node_id="EX4DMeshToMesh",
             display_name="Watertight Mesh to Mesh (EX-4D)",
             category="EX-4D/mesh",
-            description="One frame of a watertight mesh as ComfyUI's own mesh, for Save GLB and Preview 3D.",
+            description="One frame of a watertight mesh as ComfyUI's own mesh, for Save 3D Model.",
             search_aliases=["export mesh", "GLB", "preview 3d", "DW-Mesh to MESH"],
             inputs=[
                 sockets.Mesh.Input("mesh", tooltip="The meshes of a clip."),

@@ -119,6 +119,7 @@ EDITS = {
     "ping-pong": (lambda a, b: editing.ping_pong(a), {}),
     "retime": (lambda a, b: editing.retime(a, 9, "ease-in", "cameras"), {"frames": 9, "speed": "ease-in",
                                                                        "what": "cameras"}),
+    "fit": (lambda a, b: editing.fit(a, 7), {"frames": 7}),
     "freeze": (lambda a, b: editing.freeze(a, 3), {"frame": 3}),
 }
 
