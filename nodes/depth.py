@@ -292,7 +292,8 @@ class EX4DLoadDepth(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file) -> bool | str:
+    def validate_inputs(cls, file, *, convention=None) -> bool | str:
+        # ComfyUI hands dynamic combos over unasked, and blames every input that is asked for.
         return folders.check_file(file)
 
     @classmethod

@@ -24,7 +24,7 @@ def comfyui_path() -> Path:
 @pytest.fixture(scope="session")
 def comfy(comfyui_path) -> None:
     """ComfyUI's modules, to be imported as on a machine without a GPU."""
-    sys.path.insert(0, str(comfyui_path))  # before the pack's own folder, whose nodes/ ComfyUI's nodes.py would lose to
+    sys.path.insert(0, str(comfyui_path))  # first, or the pack's nodes/ passes for ComfyUI's nodes.py
     import comfy.cli_args
 
     comfy.cli_args.args.cpu = True
