@@ -111,7 +111,8 @@ def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
 class CameraTrajectory(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        moves = [io.DynamicCombo.Option(name, move_inputs(kind)) for name, kind in MOVES.items()]
+        names = sorted(MOVES, key=lambda name: name != "orbit")  # the first is what a new node shows
+        moves = [io.DynamicCombo.Option(name, move_inputs(MOVES[name])) for name in names]
         combined = io.DynamicCombo.Option("combined", [
             io.String.Input("moves", default="orbit:yaw=40+dolly:distance=-0.3",
                             tooltip="Moves made at the same time, joined by +, e.g. "
