@@ -15,6 +15,11 @@ NEEDS_COMFYUI = "needs ComfyUI"
 GROUNDS = {"server": "against a real ComfyUI server", "comfyui_path": "inside ComfyUI, without a server"}  # by fixture
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--freeze-schema", action="store_true", help="write tests/schema.json anew, from the nodes as "
+                                                                  "they are")
+
+
 @pytest.fixture(scope="session")
 def comfyui_path() -> Path:
     """Where ComfyUI stands. Whatever asks for it is skipped where there is none."""

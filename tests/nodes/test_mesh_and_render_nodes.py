@@ -45,7 +45,7 @@ def test_a_share_of_the_depth_range_needs_one(nodes, take):
     with pytest.raises(ValueError, match="depth_jump: .* use 0"):
         nodes.run("BuildDWMesh", images=take.images, depth=sky, depth_jump=0.013)
     mesh, _ = nodes.run("BuildDWMesh", images=take.images, depth=sky)
-    assert (mesh.depth[0] == 100).all()
+    assert mesh.depth[0].min() > 99
 
 
 @pytest.mark.parametrize("erosion, pixels", EROSIONS)
