@@ -11,7 +11,7 @@ Progress = Callable[[int, int], None]
 
 
 def each_frame(work: Callable[[int], None], count: int, device: torch.device, progress: Progress | None = None) -> None:
-    """Do work(0) ... work(count - 1).
+    """Do work(0) ... work(count - 1), in inference mode where the caller is.
 
     progress(done, count) is called after every frame, in order. What it or work raises drops the frames that have
     not begun and reaches the caller.
@@ -23,9 +23,15 @@ def each_frame(work: Callable[[int], None], count: int, device: torch.device, pr
             work(t)
             finish(t + 1, count)
         return
+    inference = torch.is_inference_mode_enabled()  # a thread's own affair; ComfyUI runs nodes in it
+
+    def work_alike(t: int) -> None:
+        with torch.inference_mode(inference):
+            work(t)
+
     # Torch's own threads inside a frame would only wait for each other.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = [pool.submit(work, t) for t in range(count)]
+        futures = [pool.submit(work_alike, t) for t in range(count)]
         try:
             for done, future in enumerate(futures, 1):
                 future.result()

@@ -24,9 +24,9 @@ from ..depth import (
     fill_invalid,
     make_video_depth,
 )
-from .footage import UNTIMED_FPS, frame_span, open_footage, stack_pictures
+from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
-from .video import encode, write_pngs
+from .video import encode, open_footage, write_pngs
 from .whole import written_whole
 
 DepthForm = Literal["npz", "exr", "png", "video"]
