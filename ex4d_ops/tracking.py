@@ -108,7 +108,7 @@ def track_lk(frames: Tensor, points: Tensor) -> Tracks:
 
 
 def step_lk(before, after, here, guess=None) -> tuple:
-    """Where the points [N, 1, 2] of one gray picture are in another, near the guess if any, and which [N] were found."""
+    """Where points [N, 1, 2] of one gray picture are in another, near the guess if any, and which [N] were found."""
     import cv2
 
     levels, flags = (LK_LEVELS, 0) if guess is None else (0, cv2.OPTFLOW_USE_INITIAL_FLOW)

@@ -21,6 +21,7 @@ from .depth import (
 from .mesh import BuildDWMesh, EX4DMeshToMesh
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
+from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
 
 NODES: list[type[io.ComfyNode]] = [
     EX4DSampleScene,
@@ -39,6 +40,10 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DCameraFromLoad3D,
     EX4DCameraToLoad3D,
     RenderDWMesh,
+    EX4DRenderingMask,
+    EX4DTrackingMask,
+    EX4DRandomMask,
+    EX4DSmoothCrop,
 ]
 
 
