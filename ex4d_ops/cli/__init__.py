@@ -7,6 +7,7 @@ import sys
 
 from .clips import add_inspect_command, add_sample_command
 from .convert import add_convert_checkpoint_command, add_convert_path_command
+from .prepare import add_prepare_command
 from .prior import add_prior_command
 
 DESCRIPTION = """\
@@ -48,4 +49,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_inspect_command(commands)
     add_convert_path_command(commands)
     add_convert_checkpoint_command(commands)
+    add_prepare_command(commands)
     return parser
