@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from .clips import add_inspect_command, add_sample_command
-from .convert import add_convert_path_command
+from .convert import add_convert_checkpoint_command, add_convert_path_command
 from .prior import add_prior_command
 
 DESCRIPTION = """\
@@ -47,4 +47,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_sample_command(commands)
     add_inspect_command(commands)
     add_convert_path_command(commands)
+    add_convert_checkpoint_command(commands)
     return parser
