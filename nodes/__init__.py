@@ -2,6 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .adapter import ApplyEX4DLoRA, EX4DPriorEncode
 from .camera import (
     CameraTrajectory,
     EX4DCameraFromLoad3D,
@@ -40,6 +41,8 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DCameraFromLoad3D,
     EX4DCameraToLoad3D,
     RenderDWMesh,
+    EX4DPriorEncode,
+    ApplyEX4DLoRA,
     EX4DRenderingMask,
     EX4DTrackingMask,
     EX4DRandomMask,

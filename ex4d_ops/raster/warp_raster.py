@@ -14,6 +14,8 @@ from .grid import SNAP, pixels_from_grid
 
 wp.config.log_level = wp.LOG_WARNING
 wp.set_module_options({"enable_backward": False, "fast_math": False})
+# Warp names its files after the module, and ComfyUI names the modules of a pack after the folder they lie in.
+wp.get_module(__name__).name = "ex4d_raster"
 
 F64 = wp.float64
 MAP = wp.types.matrix(shape=(3, 4), dtype=wp.float64)
