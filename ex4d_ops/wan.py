@@ -69,7 +69,9 @@ def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
     if (config.get("model_type"), config.get("in_dim")) != ("i2v", IMAGE_TO_VIDEO_CHANNELS):
         raise ValueError("is no Wan 2.1 image-to-video model; EX-4D is trained on Wan2.1-I2V-14B-480P")
     wan = WanModel(**config, operations=ops.manual_cast, dtype=dtype, device="meta")
-    kept = {name: weight.to(kept_dtype(name, weight, dtype)) for name, weight in weights.items()}
+    # Weights that ComfyUI has loaded for inference alone can't be part of a graph, a copy of them can.
+    kept = {name: weight.to(kept_dtype(name, weight, dtype), copy=weight.is_inference())
+            for name, weight in weights.items()}
     try:
         wan.load_state_dict(kept, assign=True)
     except RuntimeError as error:

@@ -25,7 +25,7 @@ def draw_tiny_wan(seed: int = 0) -> dict[str, Tensor]:
     patches = torch.linalg.qr(torch.randn(DIM, IMAGE_TO_VIDEO_CHANNELS * 4, generator=generator))[0]
     patches = patches.reshape(DIM, IMAGE_TO_VIDEO_CHANNELS, 4)  # pixels of a patch last
     return weights | {
-        "patch_embedding.weight": 2 * patches.reshape(DIM, IMAGE_TO_VIDEO_CHANNELS, 1, 2, 2),
+        "patch_embedding.weight": 2 * patches.reshape(DIM, IMAGE_TO_VIDEO_CHANNELS, 1, 2, 2).contiguous(),
         "patch_embedding.bias": torch.zeros(DIM),
         "head.head.weight": patches[:, :16].permute(2, 1, 0).reshape(64, DIM).contiguous(),
         "head.head.bias": torch.zeros(64), "head.modulation": torch.zeros(1, 2, DIM)}

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from .clips import Clip, check_clips, stack_clips
 from .model import AdaptedWan
 from .objective import clip_of_sample, draw_noise, flow_loss, level_weights, mix, noise_levels
 from .record import RunState, load_run, save_run
 from .rules import TrainingRules
-from .validation import Clip, Validation, stack_clips, validation_loss, write_samples
+from .validation import Validation, validation_loss, write_samples
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Watch = Callable[[int, int, float], None]
+Watch = Callable[[list[float], int], None]
 Report = Callable[[str, float, int], None]
 
 
@@ -49,10 +50,11 @@ def train(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
     """Train an adapter for a Wan on prepared clips; what it leaves lies in folder, see record.py.
 
     A run that folder holds goes on from its last save, exactly as if it had not stopped. Processes started by
-    `accelerate launch` share the work. The Wan handed in gets the LoRA. watch(step, steps, loss) is called after every
-    step; what it raises stops the run once the steps done are saved. cpu: even where there is a GPU.
-    Raises ValueError where the loss is not finite, or folder holds another run.
+    `accelerate launch` share the work. The Wan handed in gets the LoRA. watch(losses so far, steps) is called after
+    every step; what it raises stops the run once the steps done are saved. cpu: even where there is a GPU.
+    Raises ValueError where the loss is not finite, folder holds another run, or packages are missing.
     """
+    check_clips(clips, rules.batch)
     run = begin(wan, clips, folder, rules, cpu)
     saved = run.state.step
     with tensorboard(run) as report:
@@ -67,7 +69,7 @@ def train(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
                 if validation and (done % rules.validate_every == 0 or done == rules.steps):
                     validate(run, validation, report)
                 if watch and run.is_main:
-                    watch(done, rules.steps, loss)
+                    watch(run.state.losses, rules.steps)
         finally:
             # Several processes do not all get here, and saving needs all of them.
             if run.state.step > saved and not run.torn and run.accelerator.num_processes == 1:
@@ -77,8 +79,12 @@ def train(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
 
 def begin(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRules, cpu: bool) -> Run:
     """A run as the folder left it, or a new one."""
-    from accelerate import Accelerator
-
+    try:
+        import peft  # noqa: F401  (the model needs it, but whoever waits for clips to load wants to know now)
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise ValueError(f"training needs {error.name}, which is not installed; pip install peft accelerate "
+                         "tensorboard") from error
     accelerator = Accelerator(cpu=cpu)
     asked = rules.fixed() | {"processes": accelerator.num_processes, "clips": len(clips)}
     folder.mkdir(parents=True, exist_ok=True)

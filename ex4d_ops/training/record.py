@@ -42,12 +42,16 @@ def adapter_file(folder: Path, step: int) -> Path:
 
 def save_run(folder: Path, state: RunState) -> None:
     """Write the adapter, then the state, then the curve, so that a state's adapter is always there."""
-    with written_whole(adapter_file(folder, state.step)) as whole:
-        torch.save({name: value.contiguous() for name, value in (state.average or state.weights).items()}, whole)
-    with written_whole(folder / STATE) as whole:
-        torch.save(vars(state), whole)
+    write_tensors(adapter_file(folder, state.step), state.average or state.weights)
+    write_tensors(folder / STATE, vars(state))
     with written_whole(folder / CURVE) as whole:
         save_picture(whole, plot_losses(state.losses))
+
+
+def write_tensors(path: Path, values: dict) -> None:
+    """Write a torch file whose bytes are those of its values alone: torch puts the name it is given into it."""
+    with written_whole(path) as whole, open(whole, "wb") as file:
+        torch.save(values, file)
 
 
 def load_run(folder: Path, asked: dict) -> RunState | None:

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from .. import files
+from .clips import Clip, stack_clips
 from .objective import flow_loss, generator_for, mix, noise_levels
 
 LOSS_LEVELS = 8  # noise levels at which the loss is taken
 FPS = 15.0
-
-Clip = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +24,6 @@ class Validation:
 
     clips: Sequence[Clip]
     decode: Callable[[Tensor], Tensor]
-
-
-def stack_clips(clips: Sequence[Clip], device: torch.device) -> Clip:
-    """Clips of one size as a batch."""
-    return {name: torch.stack([clip[name] for clip in clips]).to(device) for name in clips[0]}
 
 
 @torch.no_grad()

@@ -195,7 +195,7 @@ def test_convert_path_round_trips(sample, tmp_path):
     assert (first - back).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("command", ["prior", "sample", "inspect", "convert-path", "convert-checkpoint"])
+@pytest.mark.parametrize("command", ["prior", "sample", "inspect", "convert-path", "convert-checkpoint", "train"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])

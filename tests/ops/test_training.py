@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ex4d_ops import wan as seam
 from ex4d_ops.checkpoint import load_adapter
 from ex4d_ops.training import AdaptedWan, TrainingRules, adapter_file, plot_losses, train
+from ex4d_ops.training.clips import stack_clips
 from ex4d_ops.training.objective import (
     LEVELS,
     clip_of_sample,
@@ -21,7 +22,7 @@ from ex4d_ops.training.objective import (
     noise_levels,
 )
 from ex4d_ops.training.record import RunState, load_run
-from ex4d_ops.training.validation import Validation, sample_video, stack_clips, validation_loss
+from ex4d_ops.training.validation import Validation, sample_video, validation_loss
 from example_configs.tiny_wan import draw_tiny_wan
 
 from ..golden import recipe
@@ -251,8 +252,8 @@ def test_a_run_leaves_an_adapter_that_loads(tiny, tmp_path):
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tiny, tmp_path, stop):
     rules = TrainingRules(**vars(QUICK) | {"accumulation": 2, "ema": 0.5})
 
-    def interrupt(step, steps, loss):
-        if step == stop:
+    def interrupt(losses, steps):
+        if len(losses) == stop:
             raise KeyboardInterrupt
 
     straight = run(tiny, tmp_path / "straight", rules)
@@ -296,6 +297,13 @@ def test_another_run_is_not_gone_on_with(tiny, tmp_path):
     (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:1000])
     with pytest.raises(ValueError, match="state.pt: cannot be read"):
         run(tiny, tmp_path)
+
+
+def test_clips_that_cannot_be_trained_on_are_refused(tiny, tmp_path):
+    with pytest.raises(ValueError, match="the clips lack video_latent, prior_latent"):
+        run(tiny, tmp_path, clips=[{"video": torch.zeros(5, 8, 8, 3)}])
+    with pytest.raises(ValueError, match="use batch 1 and accumulation 2"):
+        run(tiny, tmp_path, TrainingRules(**vars(QUICK) | {"batch": 2}), [CLIPS[0], make_clip(5, side=6)])
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(tiny, tmp_path):
