@@ -23,6 +23,7 @@ from .mesh import BuildDWMesh, EX4DMeshToMesh
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
+from .train import EX4DTrainAdapter
 
 NODES: list[type[io.ComfyNode]] = [
     EX4DSampleScene,
@@ -47,6 +48,7 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DTrackingMask,
     EX4DRandomMask,
     EX4DSmoothCrop,
+    EX4DTrainAdapter,
 ]
 
 
