@@ -124,6 +124,7 @@ def read_table(table: Path, videos: Path) -> Iterator[Source]:
 # ---- one video ----------------------------------------------------------------------------------
 
 
+@torch.no_grad()
 def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | None, encoders: Encoders | None) -> str:
     """Select a clip of a video, hide parts of it, and write it, or why there is none, as a part. Returns its key."""
     info = {"key": source.key, "source": source.name, "caption": source.caption or recipe.caption}
