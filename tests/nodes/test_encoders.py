@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ex4d_ops.adapter import encode_prior
-from ex4d_ops.cli.prepare import load_encoders
 from ex4d_ops.dataset import LATENT_NAMES, encode_clip
 from ex4d_ops.prior import Prior
+from ex4d_ops.wan import load_encoders, load_vae
 
 
 @pytest.fixture
@@ -54,8 +54,6 @@ def test_the_vae_tells_black_from_the_released_mask_value(encoders):
 
 def test_latents_are_normalised_as_wan_s(encoders, tmp_path):
     from comfy.latent_formats import Wan21
-
-    from ex4d_ops.wan import load_vae
 
     frames = torch.rand(1, 32, 32, 3, generator=torch.Generator().manual_seed(1))
     plain, wan = load_vae(tmp_path / "vae.safetensors").encode(frames), Wan21()
