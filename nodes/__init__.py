@@ -2,6 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .adapter import ApplyEX4DLoRA, EX4DPriorEncode
 from .camera import (
     CameraTrajectory,
     EX4DCameraFromLoad3D,
@@ -21,6 +22,8 @@ from .depth import (
 from .mesh import BuildDWMesh, EX4DMeshToMesh
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
+from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
+from .train import EX4DTrainAdapter
 
 NODES: list[type[io.ComfyNode]] = [
     EX4DSampleScene,
@@ -39,6 +42,13 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DCameraFromLoad3D,
     EX4DCameraToLoad3D,
     RenderDWMesh,
+    EX4DPriorEncode,
+    ApplyEX4DLoRA,
+    EX4DRenderingMask,
+    EX4DTrackingMask,
+    EX4DRandomMask,
+    EX4DSmoothCrop,
+    EX4DTrainAdapter,
 ]
 
 
