@@ -1,5 +1,6 @@
 # make test    set up .venv and run every test that this machine can run
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
+# make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
 # make comfyui ComfyUI with this pack linked into it
 # make bench   the tables and figures of the README
 #
@@ -19,7 +20,7 @@ KIND := $(if $(FOUND),comfyui,library)
 READY := .venv/ready-$(KIND)
 BIN := .venv/bin
 
-.PHONY: test demo comfyui bench lint clean
+.PHONY: test demo demo-train comfyui bench lint clean
 .DELETE_ON_ERROR:
 
 test: $(READY)
@@ -37,6 +38,12 @@ $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirem
 	@# opencv-python needs libGL, which bare servers lack; the headless build is the same module without it.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/pip install -q --force-reinstall --no-deps opencv-python-headless
 	@touch $@
+
+# make demo-train: an adapter trained from nothing in about a minute, on a tiny Wan and procedural clips.
+demo-train: $(READY)
+	@test -n "$(FOUND)" || { echo "Training takes Wan from ComfyUI, which is not at $(COMFYUI_PATH); run make comfyui, or set COMFYUI_PATH"; exit 1; }
+	@$(BIN)/python -c 'import peft, accelerate, tensorboard' 2>/dev/null || $(BIN)/pip install -q -e ".[train]"
+	$(BIN)/python -m example_configs.demo_train demo/train
 
 lint: $(READY)
 	$(BIN)/ruff check .
