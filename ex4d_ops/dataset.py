@@ -4,6 +4,7 @@ A folder of prepared clips holds
 
     clips-000000.tar ...   shards, plain webdataset
     manifest.jsonl         one line per finished clip or skipped video, in the order they were finished
+    settings.json          the recipe all of them were made by
     parts/                 finished clips that wait for a shard; empty after a complete run
 
 A clip of key KEY (no dots) is in its shard as

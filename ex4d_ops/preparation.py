@@ -52,12 +52,13 @@ Masks = Literal["both", "rendering", "tracking", "random"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every clip is made. The defaults are the paper's.
+    """How every clip is made. The defaults are the paper's, which doesn't say how its two kinds of masks meet.
 
-    frames, size (H, W): of a clip. masks: which hide something; of "both", what either hides. surface: "visible" for
-    masks of a mesh that isn't watertight. crop: through a gliding window. depth: folder of depth files named like the
-    videos, None where they lie beside them; units: what they mean, where they don't say. tracker, weights, code: as in
-    load_tracker. caption: for videos that have none. seed: with a clip's key it draws all that is left to chance.
+    frames, size (H, W): of a clip. masks: which hide something; "both": what either hides is hidden. surface:
+    "visible" for masks of a mesh that isn't watertight. crop: through a gliding window. depth: folder of depth files
+    named like the videos, None where they lie beside them; units: what they mean, where they don't say. tracker,
+    weights, code: as in load_tracker. caption: for videos that have none. seed: with a clip's key it draws all that is
+    left to chance.
     """
 
     frames: int = 49
@@ -124,6 +125,7 @@ def read_table(table: Path, videos: Path) -> Iterator[Source]:
 # ---- one video ----------------------------------------------------------------------------------
 
 
+@torch.no_grad()
 def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | None, encoders: Encoders | None) -> str:
     """Select a clip of a video, hide parts of it, and write it, or why there is none, as a part. Returns its key."""
     info = {"key": source.key, "source": source.name, "caption": source.caption or recipe.caption}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .adapter import LATENT_CHANNELS
+from .dataset import Encoders
 
 BASE_DTYPES = {"bfloat16": torch.bfloat16, "float8": torch.float8_e4m3fn, "float32": torch.float32}
 IMAGE_TO_VIDEO_CHANNELS = 36  # noisy video 16, which frames are given 4, those frames 16
@@ -111,6 +112,21 @@ def load_vae(path: str | Path):
     if vae.first_stage_model is None or vae.latent_channels != LATENT_CHANNELS:
         raise ValueError(f"{path}: is not the VAE of Wan 2.1; use wan_2.1_vae.safetensors")
     return vae
+
+
+def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | Path) -> Encoders:
+    """What prepares clips for Wan 2.1, of three files. Raises ValueError where there is no ComfyUI, or no such VAE."""
+    open_comfyui()
+    import comfy.clip_vision
+    import comfy.sd
+    from comfy.latent_formats import Wan21
+
+    video, vision = load_vae(vae), comfy.clip_vision.load(str(clip_vision))
+    text = comfy.sd.load_clip([str(text_encoder)], clip_type=comfy.sd.CLIPType.WAN)
+    return Encoders(
+        video=lambda frames: Wan21().process_in(video.encode(frames)),
+        text=lambda caption: text.encode_from_tokens(text.tokenize(caption)),
+        vision=lambda frame: vision.encode_image(frame[None]).penultimate_hidden_states)
 
 
 def decode(vae, latents: Tensor) -> Tensor:

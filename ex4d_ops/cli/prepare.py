@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
 from ..clip import WAN_GRID, check_wan_length, wan_size
-from ..dataset import Encoders
 from ..preparation import Recipe, list_sources, prepare
 from ..tracking import TRACKERS
+from ..wan import load_encoders
 from .options import add_depth_options, depth_units
 from .terminal import add_command, describe_size, parse_size
 
@@ -60,27 +59,27 @@ def add_prepare_command(commands) -> None:
     work = parser.add_argument_group("work")
     work.add_argument("--engine", choices=["processes", "ray"], default="processes",
                       help="ray: on a cluster, whose machines all see the folders (RAY_ADDRESS; default: processes)")
-    work.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N",
-                      help="clips prepared at once (default: one per core)")
+    work.add_argument("--workers", type=int, metavar="N",
+                      help="clips prepared at once (default: one per core; with encoders, which each loads, one)")
 
 
 def make_dataset(options) -> None:
     from tqdm import tqdm
 
-    recipe = read_recipe(options)
-    if options.workers < 1:
-        raise ValueError(f"--workers: got {options.workers}, must be 1 or more")
+    recipe, make_encoders = read_recipe(options), choose_encoders(options)
+    workers = (1 if make_encoders else os.cpu_count() or 1) if options.workers is None else options.workers
+    if workers < 1:
+        raise ValueError(f"--workers: got {workers}, must be 1 or more")
     sources = list_sources(options.input, options.videos)
     with tqdm(desc="preparing", unit="video", disable=None) as bar:
-        state = prepare(sources, recipe, options.out, options.engine, options.workers, choose_encoders(options),
+        state = prepare(sources, recipe, options.out, options.engine, workers, make_encoders,
                         lambda key: bar.update())
-    skipped = Counter(entry["skipped"].removeprefix(entry["source"]) for entry in state.entries if "skipped" in entry)
-    made = len(state.entries) - sum(skipped.values())
-    print(f"{options.out}: {made} clips of {len(state.entries)} videos; "
-          f"{sum(skipped.values())} skipped, see {options.out / 'manifest.jsonl'}")
+    reasons = [entry["skipped"] for entry in state.entries if "skipped" in entry]
+    made = len(state.entries) - len(reasons)
+    print(f"{options.out}: {made} clips of {len(state.entries)} videos; {len(reasons)} skipped, see "
+          f"{options.out / 'manifest.jsonl'}")
     if not made:
-        reason = skipped.most_common(1)[0][0] if skipped else "there is no video in it"
-        raise ValueError(f"{options.input}: gives no clip: {reason}")
+        raise ValueError(f"{options.input}: gives no clip: {reasons[0] if reasons else 'there is no video in it'}")
 
 
 def read_recipe(options) -> Recipe:
@@ -107,20 +106,3 @@ def choose_encoders(options):
         if not path.is_file():
             raise ValueError(f"{path}: there is no such weights file")
     return partial(load_encoders, *(path.resolve() for path in given))
-
-
-def load_encoders(vae: Path, text_encoder: Path, clip_vision: Path) -> Encoders:
-    """ComfyUI's encoders of Wan 2.1."""
-    from ..wan import load_vae, open_comfyui
-
-    open_comfyui()
-    import comfy.clip_vision
-    import comfy.sd
-    from comfy.latent_formats import Wan21
-
-    video, vision = load_vae(vae), comfy.clip_vision.load(str(clip_vision))
-    text = comfy.sd.load_clip([str(text_encoder)], clip_type=comfy.sd.CLIPType.WAN)
-    return Encoders(
-        video=lambda frames: Wan21().process_in(video.encode(frames)),
-        text=lambda caption: text.encode_from_tokens(text.tokenize(caption)),
-        vision=lambda frame: vision.encode_image(frame[None]).penultimate_hidden_states)

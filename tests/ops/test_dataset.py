@@ -238,8 +238,8 @@ def check_same(folder: Path, whole: Path) -> None:
 def many(tmp_path_factory) -> Path:
     """Many tiny videos, some of which give no clip."""
     folder = tmp_path_factory.mktemp("many")
-    colors, _ = sample_clip("street", 29, SIZE)
-    for k in range(24):
+    colors, _ = sample_clip("street", 69, SIZE)
+    for k in range(64):
         files.write_video(folder / f"{k:02}.mkv", colors[k:k + (3 if k % 6 == 5 else 5)], 15)
     return folder
 
@@ -276,20 +276,20 @@ def test_killed_twenty_times_nothing_is_lost_nothing_is_done_twice(many, tmp_pat
         seen = log.stat().st_size if log.exists() else 0
         while kills < 20 and run.is_alive() and (log.stat().st_size if log.exists() else 0) == seen:
             time.sleep(0.002)  # until it works
-        run.join(draw.uniform(0, 0.05) if kills < 20 else None)
+        run.join(draw.uniform(0, 0.015) if kills < 20 else None)
         if not run.is_alive():
             break
         os.kill(run.pid, signal.SIGKILL)
         run.join()
         kills += 1
         read_state(out)  # readable at any moment
-    assert run.exitcode == 0 and kills >= 15
+    assert run.exitcode == 0 and kills == 20
     check_same(out, tmp_path / "whole")
     words = Counter(log.read_text().split("\n"))
     assert all(count == 1 for line, count in words.items() if line.startswith("done"))
     begun = sum(count for line, count in words.items() if line.startswith("begun"))
-    assert begun <= 24 + kills  # at most the clip in hand is lost
-    assert len(open_dataset(out)) == 20
+    assert begun <= 64 + kills  # at most the clip in hand is lost
+    assert len(open_dataset(out)) == 54
 
 
 class Ended(BaseException):
@@ -300,7 +300,7 @@ class Ended(BaseException):
                                     "amid removing parts"])
 def test_a_run_that_ends_while_it_makes_a_shard_goes_on_where_it_was(many, tmp_path, in_process, monkeypatch, moment):
     monkeypatch.setattr(preparation, "SHARD_CLIPS", 7)
-    sources = list(list_sources(many))
+    sources = list(list_sources(many))[:16]
     prepare(sources, SMALL, tmp_path / "whole")
     append, unlink, calls = dataset.append_lines, Path.unlink, Counter()
 
@@ -367,8 +367,8 @@ def test_workers_of_a_killed_run_end_with_it_and_the_next_goes_on(many, tmp_path
     made = len(read_state(tmp_path / "out").done)
     assert 0 < made
     result = subprocess.run(command(many, tmp_path / "out"), capture_output=True, text=True, check=True)
-    assert "20 clips of 24 videos; 4 skipped" in result.stdout
-    assert len(open_dataset(tmp_path / "out")) == 20
+    assert "54 clips of 64 videos; 10 skipped" in result.stdout
+    assert len(open_dataset(tmp_path / "out")) == 54
 
 
 def test_a_careless_user_is_told_what_to_do(many, tmp_path, capsys):
