@@ -1,8 +1,8 @@
 """What training an adapter for Wan 2.1 14B takes of a GPU's memory, COMPUTED without one.
 
 The real model is built on torch's meta device, of tensors that have shapes and no values; what its forward pass keeps
-for the backward pass is counted. Attention is counted as the fused kernels keep it: queries, keys, values, output and one number per
-row. Not counted: CUDA's own (about 0.5 GiB) and what the allocator loses between blocks.
+for the backward pass is counted. Attention is counted as the fused kernels keep it: queries, keys, values, output and
+one number per row. Not counted: CUDA's own (about 0.5 GiB) and what the allocator loses between blocks.
 
 Usage: python benchmarks/training_memory.py
 """
@@ -18,7 +18,8 @@ from ex4d_ops.training import AdaptedWan
 WAN_14B = {"model_type": "i2v", "in_dim": 36, "dim": 5120, "ffn_dim": 13824, "num_heads": 40, "num_layers": 40}
 FRAMES, SIZE = 49, 512
 GIB = 2**30
-CARDS = (80, 48)  # GB as sold, which drivers show as about as many GiB less 1
+CARDS = (80, 48)  # GB as sold
+ROOM = 0.95  # of a card, for tensors
 
 
 class FusedAttention(torch.autograd.Function):
@@ -87,9 +88,9 @@ def main() -> None:
             parts = measure(seam.BASE_DTYPES[base], recompute, rank)
         total = sum(parts.values())
         if number == 0:
-            print(f"| base | rank | recompute | {' | '.join(parts)} | together | {' | '.join(f'{c} GB' for c in CARDS)} |")
-            print("|---" * (len(parts) + 4 + len(CARDS)) + "|")
-        fits = " | ".join("yes" if total < card * 0.95 * 1e9 / GIB else "no" for card in CARDS)
+            columns = ["base", "rank", "recompute", *parts, "together", *(f"{card} GB" for card in CARDS)]
+            print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+        fits = " | ".join("yes" if total < ROOM * card * 1e9 / GIB else "no" for card in CARDS)
         print(f"| {base} | {rank} | {'yes' if recompute else 'no'} | "
               f"{' | '.join(f'{part:.1f}' for part in parts.values())} | {total:.1f} | {fits} |", flush=True)
 
