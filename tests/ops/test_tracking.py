@@ -162,10 +162,10 @@ COTRACKER = os.environ.get("COTRACKER_PATH")  # a clone of its repository
 
 
 @pytest.fixture(params=["offline", "online"])
-def cotracker_weights(request, tmp_path) -> Path:
+def cotracker_weights(request, tmp_path, monkeypatch) -> Path:
     """A file of random weights with the layout of the released one, written by the real package."""
     if COTRACKER:
-        pytest.MonkeyPatch().syspath_prepend(COTRACKER)
+        monkeypatch.syspath_prepend(COTRACKER)
     build = pytest.importorskip("cotracker.models.build_cotracker", reason="CoTracker isn't installed").build_cotracker
     offline = request.param == "offline"
     torch.manual_seed(0)
