@@ -1,5 +1,6 @@
 # make test    set up .venv and run every test that this machine can run
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
+# make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
 # make comfyui ComfyUI with this pack linked into it, cloned where there is none
 # make bench   the tables and figures of the README
 #
@@ -19,7 +20,7 @@ KIND := $(if $(FOUND),comfyui,library)
 READY := .venv/ready-$(KIND)
 BIN := .venv/bin
 
-.PHONY: test demo film comfyui fetch link bench lint clean
+.PHONY: test demo demo-train film comfyui fetch link bench lint clean
 .DELETE_ON_ERROR:
 
 test: $(READY)
@@ -61,6 +62,11 @@ link: $(READY)
 	@if [ -d "$(PLACE)" ] && [ ! -L "$(PLACE)" ]; then echo "== $(PLACE) is there already and stays as it is"; \
 	    else ln -sfn "$(CURDIR)" "$(PLACE)" && echo "== $(PLACE) links to $(CURDIR)"; fi
 	@echo "== Start it: cd $(COMFYUI_PATH) && $(CURDIR)/$(BIN)/python main.py   (--cpu without a GPU)"
+
+# An adapter trained from nothing in about a minute, on a tiny Wan and procedural clips.
+demo-train: $(READY)
+	@test -n "$(FOUND)" || { echo "Training takes Wan from ComfyUI, which is not at $(COMFYUI_PATH); run make comfyui, or set COMFYUI_PATH"; exit 1; }
+	$(BIN)/python -m example_configs.demo_train demo/train
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -104,7 +104,7 @@ class EX4DTrainAdapter(io.ComfyNode):
             state = train(wan, open_dataset(folders.find_file(clips)), run,
                           TrainingRules(recompute=gradient_checkpointing, tensorboard=False, **rules),
                           watch=show_losses(), cpu=comfy.model_management.get_torch_device().type == "cpu")
-        adapter = Path(folder_paths.models_dir) / ADAPTERS / f"{name}.safetensors"
+        adapter = Path(folder_paths.get_folder_paths(ADAPTERS)[0]) / f"{name}.safetensors"
         adapter.parent.mkdir(parents=True, exist_ok=True)
         save_adapter(adapter, load_adapter(adapter_file(run, state.step)))
         curve = sockets.as_images(plot_losses(state.losses))

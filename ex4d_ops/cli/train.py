@@ -11,7 +11,8 @@ from .terminal import add_command, progress_bar
 EPILOG = """\
 examples:
   ex4d train run.yaml
-  accelerate launch -m ex4d_ops train run.yaml      on many GPUs; `accelerate config` says how
+  accelerate launch -m ex4d_ops train run.yaml      on many GPUs; `accelerate config` says how: DDP, or FSDP with
+                                                    fsdp_version 2 where one GPU can't hold Wan
   tensorboard --logdir runs
 
 what lands in out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ def train(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
     A run that folder holds goes on from its last save, exactly as if it had not stopped. Processes started by
     `accelerate launch` share the work. The Wan handed in gets the LoRA. watch(losses so far, steps) is called after
     every step; what it raises stops the run once the steps done are saved. cpu: even where there is a GPU.
-    Raises ValueError where the loss is not finite, folder holds another run, or packages are missing.
+    Raises ValueError where the loss is not finite, folder holds another run, packages are missing,
+    or launched processes can't share the work.
     """
     check_clips(clips, rules.batch)
     run = begin(wan, clips, folder, rules, cpu)
@@ -86,6 +88,7 @@ def begin(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
         raise ValueError(f"training needs {error.name}, which is not installed; pip install peft accelerate "
                          "tensorboard") from error
     accelerator = Accelerator(cpu=cpu)
+    check_sharing(accelerator)
     asked = rules.fixed() | {"processes": accelerator.num_processes, "clips": len(clips)}
     folder.mkdir(parents=True, exist_ok=True)
     with accelerator.main_process_first():
@@ -102,6 +105,17 @@ def begin(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
     if state:
         restore(run)
     return run
+
+
+def check_sharing(accelerator: Accelerator) -> None:
+    """Raise ValueError where launched processes would not work together, or no exact save of them can be made."""
+    launched, kind = int(os.environ.get("WORLD_SIZE", 1)), accelerator.distributed_type.name
+    if accelerator.num_processes != launched:  # each would train for itself, into one folder
+        raise ValueError(f"{launched} processes were launched, but accelerate sees no device that they could share; "
+                         "set ACCELERATE_USE_CPU=true to train on CPUs")
+    if kind == "DEEPSPEED" or (kind == "FSDP" and not accelerator.is_fsdp2):
+        raise ValueError(f"accelerate is set to {kind}, of which no exact save can be made; use DDP, or FSDP with "
+                         "fsdp_version 2")
 
 
 def take_step(run: Run, clips: Sequence[Clip]) -> float:

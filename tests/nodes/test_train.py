@@ -7,7 +7,7 @@ import torch
 
 from ex4d_ops.checkpoint import load_adapter
 from ex4d_ops.dataset import gather, mend, pack_latents, write_part
-from example_configs.tiny_wan import draw_tiny_wan
+from example_configs.tiny import draw_tiny_wan
 
 from ..ops.test_training import make_clip
 
@@ -22,7 +22,7 @@ def home(folders, monkeypatch) -> Path:
     """ComfyUI's folders, with two prepared clips in the one for input."""
     import folder_paths
 
-    monkeypatch.setattr(folder_paths, "models_dir", str(folders / "models"))
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "ex4d", ([str(folders / "models" / "ex4d")], {".ckpt"}))
     prepared = folders / "input" / "prepared"
     mend(prepared)
     for number in range(2):

@@ -23,7 +23,7 @@ from ex4d_ops.training.objective import (
 )
 from ex4d_ops.training.record import RunState, load_run
 from ex4d_ops.training.validation import Validation, sample_video, validation_loss
-from example_configs.tiny_wan import draw_tiny_wan
+from example_configs.tiny import draw_tiny_wan
 
 from ..golden import recipe
 
@@ -304,6 +304,12 @@ def test_clips_that_cannot_be_trained_on_are_refused(tiny, tmp_path):
         run(tiny, tmp_path, clips=[{"video": torch.zeros(5, 8, 8, 3)}])
     with pytest.raises(ValueError, match="use batch 1 and accumulation 2"):
         run(tiny, tmp_path, TrainingRules(**vars(QUICK) | {"batch": 2}), [CLIPS[0], make_clip(5, side=6)])
+
+
+def test_processes_that_cannot_share_the_work_are_refused(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="2 processes were launched, .* set ACCELERATE_USE_CPU=true"):
+        run(tiny, tmp_path)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(tiny, tmp_path):
