@@ -19,9 +19,10 @@ def stack_clips(clips: Sequence[Clip], device: torch.device) -> Clip:
 
 def check_clips(clips: Sequence[Clip], batch: int) -> None:
     """Raise ValueError where the clips have no latents, or batches of them can't be made; the first of them tell."""
-    missing = [name for name in LATENTS if name not in clips[0]]
+    first, *others = (clips[index] for index in range(min(batch, len(clips))))
+    missing = [name for name in LATENTS if name not in first]
     if missing:
         raise ValueError(f"the clips lack {', '.join(missing)}; prepare them with VAE, CLIP vision and text encoder")
-    shapes = [tuple(clips[index]["video_latent"].shape) for index in range(min(batch, len(clips)))]
-    if len(set(shapes)) > 1:
-        raise ValueError(f"batch: clips differ in size ({shapes[0]} and others); use batch 1 and accumulation {batch}")
+    shape = tuple(first["video_latent"].shape)
+    if any(tuple(other["video_latent"].shape) != shape for other in others):
+        raise ValueError(f"batch: clips differ in size ({shape} and others); use batch 1 and accumulation {batch}")

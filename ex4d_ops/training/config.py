@@ -6,10 +6,10 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import get_args
 
+from ..wan import BASE_DTYPES
 from .objective import Objective
 from .rules import TrainingRules
 
-BASE_DTYPES = ("bfloat16", "float8", "float32")
 # The least and the most that a number may be; bounds in rules that are not listed are those of a count.
 RANGES = {"learning_rate": (1e-9, 1.0), "shift": (0.01, 100.0), "ema": (0.0, 0.999999), "rank": (1, 1024),
           "seed": (0, 2**32 - 1)}

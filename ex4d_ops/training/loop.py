@@ -59,7 +59,7 @@ def train(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
     check_clips(clips, rules.batch)
     run = begin(wan, clips, folder, rules, cpu)
     saved = run.state.step
-    with tensorboard(run) as report:
+    with open_tensorboard(run) as report:
         try:
             while (done := run.state.step) < rules.steps:
                 loss = take_step(run, clips)
@@ -82,8 +82,11 @@ def train(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
 def begin(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRules, cpu: bool) -> Run:
     """A run as the folder left it, or a new one."""
     try:
-        import peft  # noqa: F401  (the model needs it, but whoever waits for clips to load wants to know now)
+        import peft  # noqa: F401  (needed later; who starts a run wants to know now)
         from accelerate import Accelerator
+
+        if rules.tensorboard:
+            import tensorboard  # noqa: F401
     except ImportError as error:
         raise ValueError(f"training needs {error.name}, which is not installed; pip install peft accelerate "
                          "tensorboard") from error
@@ -208,7 +211,7 @@ def spread(values: Tensor, like: Tensor) -> Tensor:
 
 
 @contextmanager
-def tensorboard(run: Run) -> Iterator[Report]:
+def open_tensorboard(run: Run) -> Iterator[Report]:
     """Yield report(name, value, step), which tells TensorBoard; steps told again after a crash count once."""
     if not (run.rules.tensorboard and run.is_main):
         yield lambda name, value, step: None

@@ -314,12 +314,12 @@ def test_processes_that_cannot_share_the_work_are_refused(tiny, tmp_path, monkey
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(tiny, tmp_path):
     class Breaking(list):
-        shown = 0
+        shown = 0  # one to be checked, then one a step
 
         def __getitem__(self, index):
             self.shown += 1
             clip = super().__getitem__(index)
-            return clip if self.shown < 4 else {**clip, "video_latent": clip["video_latent"] * math.nan}
+            return clip if self.shown < 5 else {**clip, "video_latent": clip["video_latent"] * math.nan}
 
     with pytest.raises(ValueError, match="step 4: the loss is nan"):
         run(tiny, tmp_path, clips=Breaking(CLIPS))
