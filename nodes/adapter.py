@@ -64,7 +64,7 @@ class EX4DPriorEncode(io.ComfyNode):
                                        "were trained on. paper: -1 and 1, for weights trained so."),
             ],
             outputs=[
-                sockets.PriorLatents.Output("prior", tooltip="For Apply EX-4D."),
+                sockets.PriorLatents.Output("prior", tooltip="For Apply Adapter."),
                 io.Image.Output("first_frame", tooltip="Frame 0, for the start image and CLIP vision."),
             ],
         )
@@ -77,7 +77,7 @@ class EX4DPriorEncode(io.ComfyNode):
             warn(doubt)
         prior = fit_prior(frames, mask, (height, width), length, other_length)
         latents = encode_prior(prior, lambda pictures: encode(vae, pictures, tiling), mask_range)
-        return io.NodeOutput(latents, sockets.as_images(prior.color[:1]))
+        return io.NodeOutput(latents, sockets.as_images(prior.color[0].clone()))
 
 
 def check_vae(vae) -> None:
@@ -117,7 +117,7 @@ class ApplyEX4DLoRA(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="ApplyEX4DLoRA",
-            display_name="Apply EX-4D",
+            display_name="Apply Adapter (EX-4D)",
             category="EX-4D/generate",
             description="Puts EX-4D's adapter onto Wan 2.1 I2V 14B: its LoRA, and the prior that Wan is to follow. A "
                         "second one replaces the first.",
@@ -130,9 +130,9 @@ class ApplyEX4DLoRA(io.ComfyNode):
                 sockets.PriorLatents.Input("prior", optional=True,
                                            tooltip="What Wan is to follow. Without it the LoRA is applied alone."),
                 io.Float.Input("lora_strength", default=1.0, min=-10.0, max=10.0, step=0.01,
-                               tooltip="Of the LoRA, in all steps. 0: none."),
+                               tooltip="Factor of the LoRA, in all steps. 0: none."),
                 io.Float.Input("prior_strength", default=1.0, min=-10.0, max=10.0, step=0.01,
-                               tooltip="Multiplies what the prior adds. 0: none."),
+                               tooltip="Factor of what the prior adds to the tokens. 0: none."),
                 io.Float.Input("start_percent", default=0.0, min=0.0, max=1.0, step=0.001, advanced=True,
                                tooltip="Share of the sampling, 0..1, from which the prior is shown."),
                 io.Float.Input("end_percent", default=1.0, min=0.0, max=1.0, step=0.001, advanced=True,

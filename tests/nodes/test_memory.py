@@ -67,11 +67,12 @@ CASES = [
     "EX4DLoadCameras", "EX4DSaveCameras", "EX4DCameraFromLoad3D", "EX4DCameraToLoad3D", "RenderDWMesh",
 ]
 
+WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA"}  # held to this beside their models, in generate/
 WORK_WHERE_INPUTS_LIE = ("BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D")
 
 
 def test_every_node_is_a_case(nodes):
-    assert {case.partition(" ")[0] for case in CASES} == set(nodes.by_id)
+    assert {case.partition(" ")[0] for case in CASES} == set(nodes.by_id) - WITH_MODELS
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ comfyui, pack = sys.argv[1:]
 sys.path.insert(0, comfyui)
 import comfy.cli_args
 comfy.cli_args.args.cpu = True
-import comfy.model_management, comfy.utils, folder_paths
+import comfy.model_management, comfy.sd, comfy.utils, folder_paths  # which ComfyUI has by then
 from comfy_api.latest import ComfyExtension
 
 before, begin = set(sys.modules), time.perf_counter()

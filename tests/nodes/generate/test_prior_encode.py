@@ -60,6 +60,14 @@ def test_frame_0_comes_out_at_the_size_generated(encode):
     assert first.shape == (1, 64, 64, 3)
 
 
+def test_outputs_have_memory_of_their_own_and_no_more(encode):
+    color, visible = clip()
+    for output in encode(color, visible):
+        assert output.untyped_storage().nbytes() == output.numel() * output.element_size()
+        assert output.untyped_storage().data_ptr() not in (color.untyped_storage().data_ptr(),
+                                                           visible.untyped_storage().data_ptr())
+
+
 def test_colour_outside_the_mask_changes_nothing(encode):
     color, visible = clip()
     masked, _ = encode(color, visible)
