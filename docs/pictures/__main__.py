@@ -6,7 +6,7 @@ NAME: of a node, or the beginning of one; without it all are drawn, in a few min
 import sys
 from functools import partial
 
-from . import camera, depth, mesh, render
+from . import camera, depth, masks, mesh, render
 from .sheet import save
 
 PICTURES = {
@@ -29,9 +29,13 @@ PICTURES = {
     "EX4DLoadCameras.jpg": camera.draw_worlds,
     "EX4DLoadDepth.jpg": depth.draw_filling,
     "EX4DMeshToMesh.jpg": mesh.draw_core_meshes,
+    "EX4DRandomMask.jpg": masks.draw_random,
+    "EX4DRenderingMask.jpg": masks.draw_rendering,
     "EX4DSampleScene.jpg": depth.draw_scenes,
     "EX4DSaveCameras.png": camera.draw_formats,
     "EX4DSaveDepth.png": depth.draw_precision,
+    "EX4DSmoothCrop.jpg": masks.draw_crop,
+    "EX4DTrackingMask.jpg": masks.draw_tracking,
     "RenderDWMesh.jpg": render.draw_prior,
     "RenderDWMesh-erosion.jpg": render.draw_erosion,
     "RenderDWMesh-texture.jpg": render.draw_textures,
