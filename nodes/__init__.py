@@ -18,12 +18,15 @@ from .depth import (
     EX4DLoadDepth,
     EX4DSaveDepth,
 )
+from .depth_models import EstimateVideoDepth
 from .mesh import BuildDWMesh, EX4DMeshToMesh
+from .models import register_folders
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 
 NODES: list[type[io.ComfyNode]] = [
     EX4DSampleScene,
+    EstimateVideoDepth,
     EX4DDepthFromImages,
     EX4DDepthFromGeometry,
     EX4DLoadDepth,
@@ -48,4 +51,5 @@ class EX4DExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> EX4DExtension:
+    register_folders()
     return EX4DExtension()

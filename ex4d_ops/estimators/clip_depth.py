@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -14,6 +14,7 @@ from ..depth import DepthUnits, VideoDepth, check_depth, depth_from, depth_from_
 from ..edges import land_flying_pixels
 from ..parallel import Progress
 from ..plausibility import doubt_kind
+from ..source_camera import track_source_camera
 from ..steadiness import Alignment, Cuts, SteadyRules, split_shots, steady, warped_error
 from .estimate import Estimate
 
@@ -29,7 +30,7 @@ class ClipRules:
     scale: "released": disparity normalised over the clip, the nearest point at 2.564; "as given": the estimator's own
     units; "near and far": disparity normalised over the clip, from far to near in scene units. alignment: None: scale
     and shift for relative disparity, scale for depth, where the estimator looks at each frame alone. smoothing:
-    frames; landing: pixels over which edges are smeared, 0: left as they are.
+    frames; landing: pixels over which edges are smeared, 0: left as they are. track: find the source camera's motion.
     """
 
     scale: Scale = "released"
@@ -39,6 +40,7 @@ class ClipRules:
     smoothing: int = 0
     landing: int = 0
     cuts: Cuts = "refuse"
+    track: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.near < self.far < float("inf"):
@@ -53,13 +55,14 @@ class ClipDepth:
     notes: tuple[str, ...]
 
 
-def estimate_clip_depth(frames: Tensor, estimate: Callable[[Tensor, Progress], Estimate], each_alone: bool,
+def estimate_clip_depth(frames: Tensor, estimate: Callable[[slice, Progress], Estimate], each_alone: bool,
                         rules: ClipRules = ClipRules(), intrinsics: Tensor | None = None,
                         progress: Progress | None = None) -> ClipDepth:
     """Depth of frames [T, H, W, 3] in [0, 1] by an estimator, shot by shot.
 
-    estimate(frames, progress) -> Estimate, of one shot; each_alone: whether it looks at each frame alone. intrinsics:
-    [3, 3], else what the estimator found, else the released ones. progress(done, total) may raise to cancel.
+    estimate(shot, progress) -> Estimate, of the frames that the slice names; each_alone: whether it looks at each frame
+    alone. intrinsics: [3, 3] or [T, 3, 3], else what the estimator found, else the released ones. progress(done, total)
+    may raise to cancel.
     """
     report = progress or (lambda done, total: None)
     count = len(frames)
@@ -69,18 +72,43 @@ def estimate_clip_depth(frames: Tensor, estimate: Callable[[Tensor, Progress], E
         notes.append(f"{len(shots)} shots, beginning at frames {', '.join(str(shot.start) for shot in shots)}")
     for shot in shots:
         begin = count + shot.start
-        found.append(estimate(frames[shot], lambda done, _, begin=begin: report(begin + done, 3 * count)))
+        found.append(estimate(shot, lambda done, _, begin=begin: report(begin + done, 3 * count)))
         lens = intrinsics if intrinsics is not None else lens_of(found[0], frames)
         aligning = alignment_for(found[-1], each_alone, rules)
         given = disparity_of(found[-1])
         begin = 2 * count + shot.start
-        steadied = steady(frames[shot], given, SteadyRules(aligning, rules.smoothing), lens,
+        steadied = steady(frames[shot], given, SteadyRules(aligning, rules.smoothing), one_lens(lens),
                           lambda done, total, n=len(given), begin=begin: report(begin + n * done // total, 3 * count))
         disparity[shot] = land_flying_pixels(steadied, rules.landing)
         notes += describe(frames[shot], found[-1], given, steadied, aligning)
     depth, metric = scale_depth(disparity, found[0], rules)
     check_depth(depth)
-    return ClipDepth(make_video_depth(depth, lens, metric=metric), tuple(dict.fromkeys(notes)))
+    made = make_video_depth(depth, lens, metric=metric)
+    if rules.track:
+        track = track_source_camera(frames, made, progress)
+        made, notes = replace(made, world_from_cam=track.world_from_cam), [*notes, str(track)]
+    return ClipDepth(made, tuple(dict.fromkeys(notes)))
+
+
+def steady_given_depth(frames: Tensor, given: VideoDepth, rules: ClipRules = ClipRules("as given"),
+                       progress: Progress | None = None) -> ClipDepth:
+    """Depth that another program found of frames [T, H, W, 3], of their size, taken the way of an estimate.
+
+    Its cameras stay where its units do; another scale bends the space that they moved in.
+    """
+    made = estimate_clip_depth(frames, lambda shot, _: Estimate(given.depth[shot].cpu(), "depth", given.metric), True,
+                               rules, given.intrinsics.cpu(), progress)
+    moved = not torch.equal(given.world_from_cam.cpu(), torch.eye(4).expand_as(given.world_from_cam))
+    if rules.track or not moved:
+        return made
+    if rules.scale != "as given":
+        return replace(made, notes=(*made.notes, "source camera: at rest, for its motion is in the given scale"))
+    return replace(made, depth=replace(made.depth, world_from_cam=given.world_from_cam.cpu()))
+
+
+def one_lens(intrinsics: Tensor | None) -> Tensor | None:
+    """Intrinsics [3, 3] of the first frame."""
+    return intrinsics[0] if intrinsics is not None and intrinsics.ndim == 3 else intrinsics
 
 
 def alignment_for(estimate: Estimate, each_alone: bool, rules: ClipRules) -> Alignment:

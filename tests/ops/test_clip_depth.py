@@ -1,11 +1,12 @@
 """From an estimator to depth: scale rules, shots, what is said; and tiny per-frame models, from disk."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 
-from ex4d_ops.estimators.clip_depth import ClipRules, estimate_clip_depth
+from ex4d_ops.estimators.clip_depth import ClipRules, estimate_clip_depth, steady_given_depth
 from ex4d_ops.estimators.estimate import Estimate, place_on
 from ex4d_ops.scene import sample_clip
 
@@ -20,7 +21,7 @@ def filmed(name="gallery"):
 def knows(depth, kind="disparity", noise=0.0, **said):
     """An estimator that knows the truth, each frame in a scale of its own."""
     scale = torch.exp(noise * torch.randn(len(depth), 1, 1, generator=torch.Generator().manual_seed(1)))
-    return lambda frames, progress: Estimate(1 / depth * scale if kind == "disparity" else depth * scale, kind, **said)
+    return lambda shot, progress: Estimate(1 / depth * scale if kind == "disparity" else depth * scale, kind, **said)
 
 
 def test_released_rule_puts_the_nearest_at_2564():
@@ -69,25 +70,24 @@ def test_shots_are_estimated_by_themselves_or_refused():
     clip = torch.cat([filmed("gallery")[0], filmed("street")[0]])
     seen = []
 
-    def estimate(frames, progress):
-        seen.append(len(frames))
-        return Estimate(frames.mean(-1) + 0.1, "disparity")
+    def estimate(shot, progress):
+        seen.append(shot)
+        return Estimate(clip[shot].mean(-1) + 0.1, "disparity")
     with pytest.raises(ValueError, match="cuts to another shot at frame 7"):
         estimate_clip_depth(clip, estimate, False)
     made = estimate_clip_depth(clip, estimate, False, ClipRules(cuts="split"))
-    assert seen == [7, 7] and made.notes[0] == "2 shots, beginning at frames 0, 7"
+    assert seen == [slice(0, 7), slice(7, 14)] and made.notes[0] == "2 shots, beginning at frames 0, 7"
 
 
 def test_swapped_numbers_are_warned_of():
     clip, truth = filmed("street")
-    made = estimate_clip_depth(clip, lambda frames, progress: Estimate(1 / truth.depth + 0.01, "depth"), False)
+    made = estimate_clip_depth(clip, lambda shot, progress: Estimate(1 / truth.depth + 0.01, "depth"), False)
     assert "look like disparity" in made.notes[0]
 
 
 def test_no_surface_at_all_is_refused():
     with pytest.raises(ValueError, match="found no surface"):
-        estimate_clip_depth(filmed()[0], lambda frames, _: Estimate(torch.full(frames.shape[:3], torch.nan), "depth"),
-                            False)
+        estimate_clip_depth(filmed()[0], knows(torch.full((FRAMES, *SIZE), torch.nan), "depth"), False)
 
 
 def test_progress_goes_forward_and_cancels():
@@ -100,6 +100,23 @@ def test_progress_goes_forward_and_cancels():
         raise InterruptedError
     with pytest.raises(InterruptedError):
         estimate_clip_depth(clip, knows(truth.depth), True, progress=cancel)
+
+
+def test_given_depth_is_made_steady_and_keeps_its_cameras():
+    clip, truth = filmed("colonnade")
+    scale = torch.exp(0.2 * torch.randn(FRAMES, 1, 1, generator=torch.Generator().manual_seed(2)))
+    made = steady_given_depth(clip, replace(truth, depth=truth.depth * scale)).depth
+    seen = truth.depth.isfinite()
+    ratio = torch.stack([(made.depth[t] / truth.depth[t])[seen[t]].median() for t in range(FRAMES)])
+    assert (ratio / ratio.mean() - 1).abs().max() < 0.02 and made.metric
+    assert torch.equal(made.world_from_cam, truth.world_from_cam) and torch.equal(made.intrinsics, truth.intrinsics)
+
+
+def test_cameras_of_given_depth_are_dropped_where_its_scale_is():
+    clip, truth = filmed("colonnade")
+    made = steady_given_depth(clip, truth, ClipRules("released"))
+    assert torch.equal(made.depth.world_from_cam, torch.eye(4).expand(FRAMES, 4, 4))
+    assert "source camera: at rest, for its motion is in the given scale" in made.notes
 
 
 # ---- per-frame models of transformers -----------------------------------------------------------
