@@ -34,7 +34,7 @@ $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirem
 	$(PYTHON) -m venv .venv
 	$(if $(FOUND),$(BIN)/pip install -q $(COMFYUI_TORCH))
 	$(if $(FOUND),$(BIN)/pip install -q -r "$(COMFYUI_PATH)/requirements.txt")
-	$(BIN)/pip install -q -e ".[standalone,test,train]"
+	$(BIN)/pip install -q -e ".[standalone,estimators,train,test]"
 	@# opencv-python needs libGL, which bare servers lack; the headless build is the same module without it.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/pip install -q --force-reinstall --no-deps opencv-python-headless
 	@touch $@

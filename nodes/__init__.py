@@ -19,7 +19,9 @@ from .depth import (
     EX4DLoadDepth,
     EX4DSaveDepth,
 )
+from .depth_models import EstimateVideoDepth
 from .mesh import BuildDWMesh, EX4DMeshToMesh
+from .models import register_folders
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
@@ -27,6 +29,7 @@ from .train import EX4DTrainAdapter
 
 NODES: list[type[io.ComfyNode]] = [
     EX4DSampleScene,
+    EstimateVideoDepth,
     EX4DDepthFromImages,
     EX4DDepthFromGeometry,
     EX4DLoadDepth,
@@ -58,4 +61,5 @@ class EX4DExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> EX4DExtension:
+    register_folders()
     return EX4DExtension()

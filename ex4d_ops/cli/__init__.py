@@ -7,6 +7,7 @@ import sys
 
 from .clips import add_inspect_command, add_sample_command
 from .convert import add_convert_checkpoint_command, add_convert_path_command
+from .estimate import add_download_command
 from .prepare import add_prepare_command
 from .prior import add_prior_command
 from .train import add_train_command
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_prior_command(commands)
+    add_download_command(commands)
     add_sample_command(commands)
     add_inspect_command(commands)
     add_convert_path_command(commands)

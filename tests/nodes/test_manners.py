@@ -47,5 +47,6 @@ def test_nodes_are_found_by_name_category_and_alias(nodes):
 
 
 def test_ids_are_those_that_saved_workflows_name(nodes):
-    given = {"BuildDWMesh", "CameraTrajectory", "RenderDWMesh", "ApplyEX4DLoRA"}
-    assert set(nodes.by_id) >= given and all(node.startswith("EX4D") for node in set(nodes.by_id) - given)
+    named = {"BuildDWMesh", "CameraTrajectory", "EstimateVideoDepth", "RenderDWMesh", "ApplyEX4DLoRA"}
+    assert set(nodes.by_id) >= named
+    assert all(node.startswith("EX4D") for node in set(nodes.by_id) - named)
