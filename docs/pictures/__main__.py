@@ -6,7 +6,7 @@ NAME: of a node, or the beginning of one; without it all are drawn, in a few min
 import sys
 from functools import partial
 
-from . import camera, depth, mesh, render
+from . import camera, depth, estimate, mesh, render
 from .sheet import save
 
 PICTURES = {
@@ -32,6 +32,8 @@ PICTURES = {
     "EX4DSampleScene.jpg": depth.draw_scenes,
     "EX4DSaveCameras.png": camera.draw_formats,
     "EX4DSaveDepth.png": depth.draw_precision,
+    "EstimateVideoDepth.jpg": estimate.draw_scales,
+    "EstimateVideoDepth-steadiness.png": estimate.draw_steadiness,
     "RenderDWMesh.jpg": render.draw_prior,
     "RenderDWMesh-erosion.jpg": render.draw_erosion,
     "RenderDWMesh-texture.jpg": render.draw_textures,
