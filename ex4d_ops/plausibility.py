@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from .depth import DepthUnits
+
 GRID = (24, 32)  # rows and columns at which a clip is looked at
 MOMENTS = 8  # frames that are looked at
 LEANING = 0.5  # rank correlation of row and number from which the picture has a ground
@@ -25,6 +27,11 @@ def doubt_kind(values: Tensor, kind: str) -> str | None:
     if not found or any(sign == near_is_large for sign, _ in signs):
         return None
     return f"the numbers are taken for {said}, but look like {other} ({' and '.join(found)}); check which they are"
+
+
+def doubt_units(values: Tensor, units: DepthUnits) -> str | None:
+    """The same of numbers whose meaning was chosen."""
+    return doubt_kind(values, "depth" if units.kind in ("depth", "normalized-depth") else "disparity")
 
 
 def look(values: Tensor) -> Tensor:

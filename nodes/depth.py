@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import torch
@@ -18,6 +19,7 @@ from ..ex4d_ops.depth import (
     fill_invalid,
     make_video_depth,
 )
+from ..ex4d_ops.plausibility import doubt_units
 from ..ex4d_ops.plot import draw_depth
 from ..ex4d_ops.rotation import quaternion_of, rotation_of
 from . import folders, sockets
@@ -30,6 +32,8 @@ DA3_METRIC_FOCAL = 300.0  # pixels; DA3-Metric: metres = focal * output / 300
 STORED = "as stored"
 GIVEN = "as given"
 FILL_TIP = "On: pixels without depth (NaN, zero, negative) get the farthest depth beside them. Off: they are refused."
+
+log = logging.getLogger(__name__)
 
 
 # ---- what the numbers mean, and through which lens they were seen -------------------------------
@@ -112,9 +116,12 @@ class EX4DDepthFromImages(io.ComfyNode):
         units = read_units(convention)
         sockets.check_images("images", images, 1)
         with sockets.blame("images"):
-            depth = depth_from(read_gray(images), units)
+            values = read_gray(images)
+            depth = depth_from(values, units)
             depth = fill_invalid(depth) if fill else depth
             check_depth(depth)
+        if doubt := doubt_units(values, units):
+            log.warning("images: %s", doubt)
         made = make_video_depth(depth, read_lens(lens, depth.shape[1:]), None, units.metric)
         return io.NodeOutput(sockets.keep(made))
 

@@ -6,7 +6,7 @@ NAME: of a node, or the beginning of one; without it all are drawn, in a few min
 import sys
 from functools import partial
 
-from . import camera, depth, masks, mesh, render
+from . import camera, depth, estimate, masks, mesh, render
 from .sheet import save
 
 PICTURES = {
@@ -36,6 +36,8 @@ PICTURES = {
     "EX4DSaveDepth.png": depth.draw_precision,
     "EX4DSmoothCrop.jpg": masks.draw_crop,
     "EX4DTrackingMask.jpg": masks.draw_tracking,
+    "EstimateVideoDepth.jpg": estimate.draw_scales,
+    "EstimateVideoDepth-steadiness.png": estimate.draw_steadiness,
     "RenderDWMesh.jpg": render.draw_prior,
     "RenderDWMesh-erosion.jpg": render.draw_erosion,
     "RenderDWMesh-texture.jpg": render.draw_textures,

@@ -15,13 +15,14 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from ..camera import default_intrinsics, pixel_centers, resize_intrinsics
 from ..flow import Flow, find_flow, shrink
-from ..source_camera import EPIPOLAR, SEED
+from ..source_camera import SEED
 from .estimate import Estimate, Work
 
 SIDE = 384  # pixels of the longer side at which it is worked
 STEPS = (16, 8, 4, 2, 1)  # frames to a partner; the farthest in which enough is found again is taken
 ENOUGH = 0.005  # of the width: median way that pixels must move beyond the camera's turn
 LEAST_TRUSTED = 0.5  # share of pixels that must be found in the partner
+PRECISE, EPIPOLAR = 0.25, 1.0  # pixels off its epipolar line: of a pixel that fixes the geometry, of one that fits it
 SAMPLES = 2000  # pixels that the two views' geometry is found from
 RADII = (48, 16, 5)  # pixels around which unknown disparity is filled in, coarse to fine
 GUIDANCE = 1e-3  # variance of brightness below which a window counts as one surface
@@ -77,7 +78,7 @@ def triangulate(flow: Flow, lens: Tensor) -> tuple[Tensor, Tensor] | None:
     first, second = (rays.reshape(-1, 3)[picked, :2].numpy() for rays in (source, target))
     pixel = 1 / float(lens[0, 0])
     cv2.setRNGSeed(SEED)
-    essential, agree = cv2.findEssentialMat(first, second, np.eye(3), cv2.RANSAC, 0.999, EPIPOLAR * pixel)
+    essential, agree = cv2.findEssentialMat(first, second, np.eye(3), cv2.USAC_MAGSAC, 0.99999, PRECISE * pixel)
     if essential is None or essential.shape != (3, 3):
         return None
     _, rotation, direction, _ = cv2.recoverPose(essential, first, second, np.eye(3), mask=agree)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tokenize
 import zipfile
 import zlib
@@ -24,6 +25,7 @@ from ..depth import (
     fill_invalid,
     make_video_depth,
 )
+from ..plausibility import doubt_units
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
 from .video import encode, open_footage, write_pngs
@@ -40,6 +42,8 @@ SIDECAR = "depth.json"
 DAMAGED = (OSError, ValueError, EOFError, KeyError, SyntaxError, TypeError, MemoryError, OverflowError,
            NotImplementedError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Meaning:
@@ -55,8 +59,9 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
     """Read the depth of a clip: npz, npy, EXR or 16-bit PNG (a file or a folder of them), or gray video.
 
     units: what the numbers mean, where the file doesn't say or to overrule it. start, frames: as in read_video;
-    relative disparity is normalised over what is read. fill: give pixels without depth that of their neighbours
-    (see fill_invalid) instead of refusing them. Raises ValueError in one sentence.
+    relative disparity is normalised over what is read, and numbers that look like the other kind are warned of. fill:
+    give pixels without depth that of their neighbours (see fill_invalid) instead of refusing them. Raises ValueError in
+    one sentence.
     """
     path = Path(path)
     values, white, said = read_numbers(path, frame_span(path, start, frames))
@@ -70,6 +75,8 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         depth = depth_from(values, units)
         depth = fill_invalid(depth) if fill else depth
         check_depth(depth)
+        if doubt := doubt_units(values, units):
+            log.warning("%s: %s", path, doubt)
         return make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

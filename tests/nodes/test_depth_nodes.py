@@ -104,3 +104,12 @@ def test_files_of_both_folders_are_offered_and_nothing_else(nodes, take, folders
     nodes.run("EX4DSaveDepth", depth=take.depth, filename_prefix="ex4d/depth", format="png")
     file = nodes.by_id["EX4DLoadDepth"].define_schema().inputs[0]
     assert file.options == ["a.npz", "clip.MP4", "ex4d/depth_00001_ [output]", "exr", "exr/0.exr", "exr/1.exr"]
+
+
+@pytest.mark.parametrize("convention, doubted", [("released", False), ("normalized-depth", True)])
+def test_pictures_of_the_other_kind_are_warned_of(nodes, caplog, convention, doubted):
+    disparity = 1 / sample_clip("garden", 2, (48, 64))[1].depth
+    images = (disparity / disparity.max())[..., None].expand(-1, -1, -1, 3)
+    nodes.run("EX4DDepthFromImages", images=images, convention={"convention": convention} | CONVENTIONS[convention],
+              fill=True)
+    assert ("look like disparity" in caplog.text) == doubted

@@ -18,7 +18,7 @@ NAMED = re.compile(r"`([^`]+)` *([^`<]*)")
 BOLD = re.compile(r"\*\*(.+?)\*\*")
 LARGEST = 60_000  # bytes of a picture
 UNIT = re.compile(r"(?<=\d) (degrees|px|frames|scene units)$")
-BY_FOLDER = {"file", "adapter", "clips"}  # combos whose choices are the user's files
+BY_FOLDER = {"file", "folder", "adapter", "clips"}  # combos whose choices are the user's files
 
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -1,8 +1,11 @@
 """Laws of doubt: numbers of the other kind are called so, right ones never, and unclear ones are left alone."""
 
+import numpy as np
 import pytest
 import torch
 
+from ex4d_ops.depth import DepthUnits
+from ex4d_ops.files import read_depth
 from ex4d_ops.plausibility import doubt_kind
 from ex4d_ops.scene import SCENES, sample_clip
 
@@ -31,3 +34,11 @@ def test_swapped_numbers_are_called_so(name):
                                     torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0))])
 def test_unclear_numbers_are_left_alone(values):
     assert doubt_kind(values, "depth") is None and doubt_kind(values, "disparity") is None
+
+
+@pytest.mark.parametrize("kind, doubted", [("depth", False), ("released", True), ("disparity", True)])
+def test_files_read_as_the_other_kind_are_warned_of(tmp_path, caplog, kind, doubted):
+    depth = sample_clip("garden", 2, (60, 80))[1].depth.clamp(max=1000)
+    np.save(tmp_path / "depth.npy", depth)
+    read_depth(tmp_path / "depth.npy", DepthUnits(kind))
+    assert ("look like depth" in caplog.text) == doubted
