@@ -56,6 +56,11 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
             "position": {"x": 0.5, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": -3}, "fov": 35}},
         "EX4DCameraToLoad3D": {"cameras": take.path},
         "RenderDWMesh": {"mesh": take.mesh, "cameras": take.path},
+        "EstimateVideoDepth": {"images": take.images, "model": {"model": "depth input", "depth": take.depth}},
+        "EX4DRenderingMask": {"mesh": take.mesh},
+        "EX4DTrackingMask": {"images": take.images},
+        "EX4DRandomMask": {"images": take.images},
+        "EX4DSmoothCrop": {"images": take.images, "depth": take.depth},
     }[node]
 
 
@@ -65,10 +70,11 @@ CASES = [
     "EX4DSaveDepth", "EX4DDepthToImages turbo", "EX4DDepthToImages gray", "BuildDWMesh", "EX4DMeshToMesh visible",
     "EX4DMeshToMesh all", "CameraTrajectory", "EX4DCameraKeyframes", *[f"EX4DComposeCameras {edit}" for edit in EDITS],
     "EX4DLoadCameras", "EX4DSaveCameras", "EX4DCameraFromLoad3D", "EX4DCameraToLoad3D", "RenderDWMesh",
+    "EstimateVideoDepth", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
 ]
-
-WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA"}  # held to this beside their models, in generate/
-WORK_WHERE_INPUTS_LIE = ("BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D")
+WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA", "EX4DTrainAdapter"}  # tested beside their models
+WORK_WHERE_INPUTS_LIE = ("BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D", "EstimateVideoDepth",
+                         "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop")
 
 
 def test_every_node_is_a_case(nodes):

@@ -12,25 +12,23 @@ import pytest
 
 FROZEN = Path(__file__).parents[1] / "schema.json"
 WORDS = ("tooltip", "multiselect", "multiline")  # may change without breaking anything
-FILE_LISTS = {"EX4DLoadDepth": "file", "EX4DLoadCameras": "file"}  # their choices are what lies in the folders
+USERS_FILES = ("file", "folder", "adapter", "clips", "weights")  # combos whose choices are what lies in folders
 HOW_TO_CHANGE = ("saved workflows would meet other nodes than they were made with. If that is meant, freeze it anew "
                  "and read the difference: python -m pytest tests/server/test_schema.py --freeze-schema")
 
 
-def freeze(node: str, info: dict) -> dict:
+def freeze(info: dict) -> dict:
     """What saved workflows rely on: inputs in their order with type, default, limits and choices, and outputs."""
-    inputs = dict(freeze_inputs(info["input"]))
-    if node in FILE_LISTS:
-        del inputs[FILE_LISTS[node]]["options"]
-    return {"category": info["category"], "output_node": info["output_node"], "inputs": inputs,
-            "outputs": dict(zip(info["output_name"], info["output"]))}
+    return {"category": info["category"], "output_node": info["output_node"],
+            "inputs": dict(freeze_inputs(info["input"])), "outputs": dict(zip(info["output_name"], info["output"]))}
 
 
 def freeze_inputs(inputs: dict, prefix: str = "") -> Iterator[tuple[str, dict]]:
     """(name, settings) of every input; those that a choice brings are named combo[choice].input."""
     for group in ("required", "optional"):
         for name, (kind, settings) in inputs.get(group, {}).items():
-            kept = {key: value for key, value in settings.items() if key not in WORDS}
+            left_out = (*WORDS, "options") if name in USERS_FILES else WORDS
+            kept = {key: value for key, value in settings.items() if key not in left_out}
             choices = {option["key"]: option["inputs"] for option in kept.get("options", [])
                        if isinstance(option, dict)}
             yield prefix + name, {"type": kind, "group": group} | kept | ({"options": list(choices)} if choices else {})
@@ -52,7 +50,7 @@ def as_text(nodes: dict[str, dict]) -> str:
 
 def test_nodes_are_as_saved_workflows_know_them(object_info, request):
     ours = {node: info for node, info in sorted(object_info.items()) if info["category"].startswith("EX-4D/")}
-    now = as_text({node: freeze(node, info) for node, info in ours.items()})
+    now = as_text({node: freeze(info) for node, info in ours.items()})
     if request.config.getoption("--freeze-schema"):
         FROZEN.write_text(now, encoding="utf-8")
         pytest.skip(f"{FROZEN.name} is frozen anew; read what has changed in it")
