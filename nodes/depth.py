@@ -23,6 +23,7 @@ from ..ex4d_ops.plausibility import doubt_units
 from ..ex4d_ops.plot import draw_depth
 from ..ex4d_ops.rotation import quaternion_of, rotation_of
 from . import folders, sockets
+from .progress import show_progress
 
 FILE_SUFFIXES = {".npz", ".npy", ".exr", ".mkv", ".mp4"}
 FOLDER_SUFFIXES = {".exr", ".png"}
@@ -309,7 +310,8 @@ class EX4DLoadDepth(io.ComfyNode):
 
     @classmethod
     def execute(cls, file, convention, start, frames, fill) -> io.NodeOutput:
-        depth = files.read_depth(folders.find_file(file), read_units(convention), start, frames or None, fill)
+        depth = files.read_depth(folders.find_file(file), read_units(convention), start, frames or None, fill,
+                                 show_progress())
         return io.NodeOutput(sockets.keep(depth))
 
 
@@ -336,5 +338,5 @@ class EX4DSaveDepth(io.ComfyNode):
     @classmethod
     def execute(cls, depth, filename_prefix, format) -> io.NodeOutput:
         path, saved = folders.new_file(filename_prefix, {"npz": ".npz", "video": ".mkv"}.get(format, ""))
-        files.write_depth(path, depth, format)
+        files.write_depth(path, depth, format, show_progress())
         return io.NodeOutput(ui={"text": (str(path.name),), "files": [saved]})

@@ -273,3 +273,21 @@ def test_a_missing_folder_is_one_sentence_and_leaves_nothing(tmp_path, form):
 def test_a_suffix_without_a_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match="names no depth format; use .npz or .mkv, or say exr or png for a folder"):
         write_depth(tmp_path / "depth.tif", make_depth())
+
+
+@pytest.mark.parametrize("form", ["exr", "png", "video"])
+def test_pictures_are_counted_both_ways_and_either_can_be_cancelled(tmp_path, form):
+    target, seen = tmp_path / TARGETS[form], []
+    write_depth(target, make_depth(), form, lambda done, total: seen.append((done, total)))
+    read_depth(target, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)] * 2
+
+    def cancel(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_depth(target, progress=cancel)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        write_depth(tmp_path / f"again{target.suffix}", make_depth(), form, cancel)
+    assert set(tmp_path.iterdir()) == before

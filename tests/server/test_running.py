@@ -30,6 +30,17 @@ def test_bars_count_frames_to_the_last(workflow, follow):
         assert all(most == 9 for _, most in counted) and counted == sorted(counted)
 
 
+@pytest.mark.parametrize("form", ["exr", "png", "video"])
+def test_bars_count_the_pictures_of_files_too(server, new_workflow, follow, form):
+    saving, loading = new_workflow(), new_workflow()
+    saved = saving.add("EX4DSaveDepth", depth=[saving.clip(frames=9), 1], filename_prefix=f"bars/{form}", format=form)
+    assert values(follow(saving), saved)[-1] == (9, 9)
+    (said,) = server.run(saving)[saved]["files"]
+    loaded = loading.add("EX4DLoadDepth", file=f"bars/{said['filename']} [output]")
+    loading.add("EX4DSaveDepth", depth=[loaded, 0], filename_prefix="bars/again")
+    assert values(follow(loading), loaded)[-1] == (9, 9)
+
+
 def film_long(workflow) -> str:
     clip = workflow.clip(frames=LONG, width=160, height=160)
     workflow.add("PreviewImage", images=[clip, 0])
