@@ -98,6 +98,7 @@ def serve(comfyui: Path, base: Path, flags: Sequence[str] = (), python: str = sy
     base: an own folder for its input, output, models and database, so that nothing of the user's is touched.
     Raises RuntimeError, with the end of its log, where it does not come up.
     """
+    base = base.resolve()  # ComfyUI runs in a folder of its own
     packs = base / "custom_nodes"
     packs.mkdir(parents=True, exist_ok=True)
     link = packs / "ComfyUI-EX4D"

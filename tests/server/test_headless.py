@@ -47,6 +47,15 @@ def test_a_comfyui_that_does_not_come_up_shows_the_end_of_its_log(tmp_path):
             pass
 
 
+def test_a_base_folder_is_where_the_caller_stands(tmp_path, monkeypatch):
+    broken = tmp_path / "ComfyUI"
+    broken.mkdir()
+    (broken / "main.py").write_text("import sys; raise SystemExit(' '.join(sys.argv))")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match=f"--base-directory {tmp_path / 'base'}"), serve(broken, Path("base")):
+        pass
+
+
 def test_the_pack_is_linked_anew_where_it_has_moved(tmp_path):
     packs = tmp_path / "base" / "custom_nodes"
     packs.mkdir(parents=True)
