@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from pathlib import Path
 
@@ -67,10 +66,3 @@ def inputs() -> dict[str, Tensor]:
     drawn["context"][:, 37:] = 0
     drawn["context_negative"][:, 91:] = 0
     return drawn | {"timestep": torch.tensor([837.5])}
-
-
-def vae_weight(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Of a Wan VAE; no golden depends on it."""
-    if "gamma" in name:
-        return torch.ones(shape)
-    return draw(f"vae.{name}", shape) / math.prod(shape[1:]) ** 0.5 if len(shape) > 1 else torch.zeros(shape)

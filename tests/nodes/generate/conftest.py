@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ... import tiny_models
 from ...golden import recipe
 
 Weights = dict[str, Tensor]
@@ -44,25 +45,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def wan_shapes(comfy) -> Callable[..., dict[str, tuple[int, ...]]]:
-    """Keys and shapes of a Wan of other sizes or kind than the golden one."""
-    import comfy.ldm.wan.model
-    import comfy.ops
-
-    def shapes(kind: str = "i2v", **sizes) -> dict[str, tuple[int, ...]]:
-        golden = dict(dim=recipe.DIM, ffn_dim=recipe.FFN, num_heads=2, num_layers=recipe.BLOCKS,
-                      in_dim=recipe.IN_CHANNELS, text_dim=4096)
-        with torch.device("meta"):
-            network = comfy.ldm.wan.model.WanModel(kind, operations=comfy.ops.disable_weight_init, **golden | sizes)
-        return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-
-    return shapes
-
-
-@pytest.fixture(scope="session")
-def wan_weights(wan_shapes) -> Weights:
+def wan_weights(comfy) -> Weights:
     """The state dict of the golden Wan."""
-    return {name: recipe.wan_weight(name, shape) for name, shape in wan_shapes().items()}
+    return tiny_models.wan()
 
 
 @pytest.fixture(scope="session")
@@ -201,11 +186,6 @@ def prior(wan) -> Tensor:
 @pytest.fixture(scope="session")
 def vae(comfy):
     """ComfyUI's own Wan VAE, tiny, with random weights."""
-    import comfy.ldm.wan.vae
     import comfy.sd
 
-    with torch.device("meta"):
-        network = comfy.ldm.wan.vae.WanVAE(dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[],
-                                           temperal_downsample=[False, True, True], dropout=0.0)
-    weights = {name: recipe.vae_weight(name, tuple(weight.shape)) for name, weight in network.state_dict().items()}
-    return comfy.sd.VAE(weights)
+    return comfy.sd.VAE(tiny_models.vae())

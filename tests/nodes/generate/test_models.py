@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 
+from ... import tiny_models
 from ...golden import recipe
 
 
@@ -33,13 +34,13 @@ def on_meta(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def meta_model(comfy, wan_shapes):
+def meta_model(comfy):
     """A Wan of any size without the memory for it, of the kind that ComfyUI tells from its keys."""
     import comfy.model_detection
     import comfy.model_patcher
 
     def make(kind: str = "i2v", drop: str | None = None, **sizes):
-        weights = on_meta({name: shape for name, shape in wan_shapes(kind, **sizes).items()
+        weights = on_meta({name: shape for name, shape in tiny_models.wan_shapes(kind, **sizes).items()
                            if drop is None or drop not in name})
         config = comfy.model_detection.model_config_from_unet(weights, "")
         config.set_inference_dtype(torch.bfloat16, None)
