@@ -1,0 +1,58 @@
+// Lays the open graph out: stacks of groups left to right, in each group its columns, in each column its nodes.
+(stacks) => {
+    const GAP = 40, PADDING = 20, TITLE = LiteGraph.NODE_TITLE_HEIGHT, HEADING = 40, LEAST_WIDTH = 280;
+
+    const prepare = ({ id, kind, title, size, text, models, pack }) => {
+        let node = app.graph.getNodeById(id);
+        if (!node) {
+            node = LiteGraph.createNode(kind, title);
+            node.id = id;
+            app.graph.add(node);
+            node.widgets[0].value = text;
+        }
+        if (models.length) node.properties.models = models;
+        node.properties.cnr_id = pack;
+        node.setSize(size ?? node.computeSize());
+        return node;
+    };
+
+    const placeColumn = (column, left, high) => {
+        const nodes = column.map(prepare);
+        const width = Math.max(LEAST_WIDTH, ...nodes.map((node) => node.size[0]));
+        let top = high;
+        for (const node of nodes) {
+            node.pos = [left, top + TITLE];
+            node.setSize([width, node.size[1]]);
+            top += TITLE + node.size[1] + GAP;
+        }
+        return [left + width, top - GAP];
+    };
+
+    const placeGroup = ({ title, color, columns }, left, high) => {
+        let right = left - GAP, low = high;
+        for (const column of columns) {
+            const [edge, end] = placeColumn(column, right + GAP, high + HEADING);
+            right = edge;
+            low = Math.max(low, end);
+        }
+        if (title) {
+            const group = new LiteGraph.LGraphGroup(title);
+            group.color = color;
+            group.pos = [left - PADDING, high - PADDING];
+            group.size = [right - left + 2 * PADDING, low - high + 2 * PADDING];
+            app.graph.add(group);
+        }
+        return [right, low];
+    };
+
+    let left = 0;
+    for (const stack of stacks) {
+        let right = left, high = 0;
+        for (const group of stack) {
+            const [edge, low] = placeGroup(group, left, high);
+            right = Math.max(right, edge);
+            high = low + 2 * PADDING + GAP;
+        }
+        left = right + 2 * PADDING + GAP;
+    }
+}
