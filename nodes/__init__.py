@@ -5,9 +5,7 @@ from comfy_api.latest import ComfyExtension, io
 from .adapter import ApplyEX4DLoRA, EX4DPriorEncode
 from .camera import (
     CameraTrajectory,
-    EX4DCameraFromLoad3D,
     EX4DCameraKeyframes,
-    EX4DCameraToLoad3D,
     EX4DComposeCameras,
     EX4DLoadCameras,
     EX4DSaveCameras,
@@ -26,6 +24,7 @@ from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
 from .train import EX4DTrainAdapter
+from .viewer import EX4DCameraFromLoad3D, EX4DCameraToLoad3D
 
 NODES: list[type[io.ComfyNode]] = [
     EX4DSampleScene,

@@ -146,7 +146,7 @@ def test_gray_depth_pictures_of_any_node_make_the_same_prior(server, workflow, p
     assert ((exact[0] - read_back[0]).abs().amax(-1) < 0.02).float().mean() > 0.9  # both begin at the source camera
 
 
-def test_every_node_runs_in_one_graph(server, workflow, object_info):
+def test_every_node_runs_in_two_graphs(server, workflow, new_workflow, object_info):
     clip = workflow.clip()
     built, path, prior = workflow.prior(clip)
     gray = workflow.add("EX4DDepthToImages", depth=[clip, 1], colors="gray")
@@ -166,7 +166,7 @@ def test_every_node_runs_in_one_graph(server, workflow, object_info):
     for node in (prior, *masks):
         workflow.add("PreviewImage", images=[node, 0])
     server.run(workflow)
-    loads = type(workflow)(object_info)
+    loads = new_workflow()
     loaded = loads.add("EX4DLoadDepth", file="all/depth_00001_.npz [output]")
     cameras = loads.add("EX4DLoadCameras", file="all/cameras_00001_.json [output]")
     loads.add("PreviewImage", images=[loads.add("EX4DDepthToImages", depth=[loaded, 0]), 0])
