@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import platform
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -92,27 +94,31 @@ def compare_times(frames: int) -> None:
         print(f"| {name} | {timed(work, frames)[1]:.0f} |", flush=True)
 
 
-def measure_memory(lengths: tuple[int, ...]) -> None:
-    """Peak memory beyond clip and depth while a clip of this length is made steady, at 64 by 64."""
-    print("\n| frames | peak memory, MB | of it clip and depth | seconds |\n|---|---|---|---|")
+def make_steady(length: int) -> None:
+    """Make a clip of so many frames of 64 by 64 steady, and print a row of what it took."""
     clip, depth = sample_clip("street", 50, (64, 64))
-    for length in lengths:
-        index = torch.arange(length) % 98
-        index = torch.minimum(index, 98 - index)  # to and fro, so that nothing cuts
-        frames, truth = clip[index], depth.depth[index]
-        begin = time.perf_counter()
-        rules = ClipRules(alignment="scale and shift", smoothing=1)
-        estimate_clip_depth(frames, lambda shot, _, truth=truth: Estimate(1 / truth[shot], "disparity"), True, rules)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        held = (frames.nbytes + truth.nbytes) / 1e6
-        print(f"| {length} | {peak:.0f} | {held:.0f} | {time.perf_counter() - begin:.0f} |", flush=True)
+    index = torch.arange(length) % 98
+    index = torch.minimum(index, 98 - index)  # to and fro, so that nothing cuts
+    frames, truth = clip[index], depth.depth[index]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    begin = time.perf_counter()
+    rules = ClipRules(alignment="scale and shift", smoothing=1)
+    estimate_clip_depth(frames, lambda shot, _: Estimate(1 / truth[shot], "disparity"), True, rules)
+    more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3 - before
+    print(f"| {length} | {more:.0f} | {(time.perf_counter() - begin) / length * 1e3:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=33)
-    frames = parser.parse_args().frames
-    print(f"{frames} frames of {SIZE[1]}x{SIZE[0]}, {torch.get_num_threads()} threads, {platform.machine()}\n")
-    compare_scenes(frames)
-    compare_times(frames)
-    measure_memory((50, 200, 1000))
+    parser.add_argument("--steady", type=int, metavar="T", help="only make so many frames steady, for a row on memory")
+    options = parser.parse_args()
+    if options.steady:
+        make_steady(options.steady)
+        sys.exit()
+    print(f"{options.frames} frames of {SIZE[1]}x{SIZE[0]}, {torch.get_num_threads()} threads, {platform.machine()}\n")
+    compare_scenes(options.frames)
+    compare_times(options.frames)
+    print("\n| frames | peak memory beyond the clip's, MB | ms per frame |\n|---|---|---|", flush=True)
+    for length in (50, 200, 1000):  # each in a process of its own, whose peak is its own
+        subprocess.run([sys.executable, __file__, "--steady", str(length)], check=True)
