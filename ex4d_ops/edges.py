@@ -64,8 +64,10 @@ def local_range(plane: Tensor, radius: int) -> tuple[Tensor, Tensor]:
 
 def land(landed: Tensor, original: Tensor, flying: Tensor) -> Tensor:
     """One step: flying pixels that are still NaN take the value, of those landed around them, closest to their own."""
-    height, width = landed.shape
+    y, x = (flying & landed.isnan()).nonzero(as_tuple=True)
     around = pad(landed[None, None], (1, 1, 1, 1), value=torch.nan)[0, 0]
-    shifted = torch.stack([around[i:i + height, j:j + width] for i in range(3) for j in range(3)])
-    closest = (shifted - original).abs().nan_to_num(torch.inf).argmin(0, keepdim=True)
-    return torch.where(flying & landed.isnan(), shifted.gather(0, closest)[0], landed)
+    beside = torch.stack([around[y + i, x + j] for i in range(3) for j in range(3)])  # [9, N]
+    closest = (beside - original[y, x]).abs().nan_to_num(torch.inf).argmin(0, keepdim=True)
+    landed = landed.clone()
+    landed[y, x] = beside.gather(0, closest)[0]
+    return landed

@@ -11,7 +11,7 @@ that walks must not be mistaken for depth that swells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -28,7 +28,8 @@ CUT_SHARE = 0.25  # a cut is where less matches: in one procedural scene 0.8 doe
 SAMPLES = 512  # matches kept of a pair of frames
 FEWEST = 0.25  # share of pixels that must match for a pair of frames to be used
 ALIKE = 0.5  # correlation of disparity at their matches below which they say nothing of each other
-ROUNDS = 14  # of reweighted least squares, the first half with a camera at rest
+BLOCK = 128  # pairs of frames that are linearised at once
+ROUNDS = 16  # of reweighted least squares, the first half with a camera at rest
 TUNING = 3.0  # residuals beyond so many standard deviations hardly count: other surfaces, moving things
 INDEPENDENT = 64  # measurements that all matches of a pair are worth: errors of depth spread over regions
 MOTION_PRIOR = (0.02, 0.02, 0.02)  # deviation of r, u, and m times the typical disparity, from frame to frame
@@ -95,7 +96,7 @@ def split_shots(frames: Tensor, cuts: Cuts, progress: Progress | None = None) ->
 class Matches:
     """Disparity at pixels of one frame and where they lie in another, for P pairs of frames, N pixels each.
 
-    source, target: frame numbers [P]; at_source, at_target: [P, N] float64; rays: [P, N, 2], the pixels on the image
+    source, target: frame numbers [P]; at_source, at_target: [P, N] float32; rays: [P, N, 2], the pixels on the image
     plane z = 1 of the source; weight: [P, N], 0 where there is no match.
     """
 
@@ -150,10 +151,9 @@ def match_pair(flow: Flow, source: Tensor, target: Tensor, intrinsics: Tensor) -
     places = usable.flatten().nonzero()[:, 0] if usable.any() else torch.zeros(1, dtype=torch.int64)
     picked = places[torch.linspace(0, len(places) - 1, SAMPLES).long()]
     rays = (pixel_centers(size) - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
-    values = [plane.flatten()[picked].nan_to_num(0.0).double() for plane in (source, at_target)]
+    values = [plane.flatten()[picked].nan_to_num(0.0).float() for plane in (source, at_target)]
     telling = usable.float().mean() > FEWEST and torch.corrcoef(torch.stack(values))[0, 1] > ALIKE  # NaN is not
-    weight = torch.full((SAMPLES,), float(telling), dtype=torch.float64)
-    return *values, rays.reshape(-1, 2)[picked].double(), weight
+    return *values, rays.reshape(-1, 2)[picked].float(), torch.full((SAMPLES,), float(telling))
 
 
 def resample(plane: Tensor, size: tuple[int, int]) -> Tensor:
@@ -170,19 +170,32 @@ def solve(matches: Matches, frames: int, shift: bool) -> Tensor:
     used = matches.weight > 0
     if not used.any():
         return unknown
+    residual = matches.at_target - matches.at_source
     for k in range(ROUNDS):
-        residual, jacobian = linearise(matches, unknown, motion)
-        deviation = 1.4826 * residual[used].abs().median().clamp(min=1e-6)
-        trust = (1 + (residual / (TUNING * deviation)) ** 2) ** -2  # Geman and McClure's
-        weight = matches.weight * trust * (INDEPENDENT / SAMPLES / deviation**2)
-        weighted = (weight[..., None] * jacobian).mT  # [P, 7, N]
-        normal, slope = weighted @ jacobian, (weighted @ residual[..., None])[..., 0]
+        deviation = 1.4826 * residual[used].abs().median().clamp(min=1e-6).double()
+        normal, slope = normal_equations(matches, unknown, motion, deviation, residual)
         hold = prior * (1e9 if k < ROUNDS // 2 else 1.0)
         normal[:, 4:, 4:] += torch.diag_embed(hold)
         slope[:, 4:] += hold * motion
         step, motion_step = eliminate(matches, normal, slope, unknown, shift)
         unknown, motion = unknown - step, motion - motion_step
     return unknown
+
+
+def normal_equations(matches: Matches, unknown: Tensor, motion: Tensor, deviation: Tensor,
+                     residual: Tensor) -> tuple[Tensor, Tensor]:
+    """Each pair's normal matrix [P, 7, 7] and slope [P, 7], and its residuals into residual [P, N]; block by block."""
+    normal, slope = [], []
+    for span in torch.arange(len(matches.source)).split(BLOCK):
+        block = Matches(*(getattr(matches, field.name)[span] for field in fields(matches)))
+        found, jacobian = linearise(block, unknown, motion[span])
+        trust = (1 + (found / (TUNING * deviation)) ** 2) ** -2  # Geman and McClure's
+        weight = block.weight * trust * (INDEPENDENT / SAMPLES / deviation**2)
+        weighted = (weight[..., None] * jacobian).mT  # [P, 7, N]
+        normal.append(weighted @ jacobian)
+        slope.append((weighted @ found[..., None])[..., 0])
+        residual[span] = found.float()
+    return torch.cat(normal), torch.cat(slope)
 
 
 def linearise(matches: Matches, unknown: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:

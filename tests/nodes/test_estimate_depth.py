@@ -1,7 +1,6 @@
 """EstimateVideoDepth in ComfyUI, with tiny random models in its folders: what the library makes, and where it stops."""
 
 import sys
-import zlib
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from ex4d_ops.estimators.clip_depth import estimate_clip_depth, steady_given_dep
 from ex4d_ops.estimators.estimate import place_on
 from ex4d_ops.estimators.video_depth_anything import VideoDepthAnything, load_video_depth_anything
 from ex4d_ops.scene import sample_clip
+from tests.tiny_depth_models import save_depth_anything, save_depthcrafter, save_video_depth_anything
 
 TINY = "tiny.pth"
 
@@ -28,13 +28,7 @@ def model_folders(comfy, nodes, tmp_path, monkeypatch):
 @pytest.fixture
 def tiny(model_folders):
     """A tiny Video-Depth-Anything in its folder."""
-    model = VideoDepthAnything(64, 4, 26, (8, 16, 32, 32), 32)
-    weights = model.state_dict()
-    for name, parameter in model.named_parameters():
-        random = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
-        weights[name] = 1 + 0.1 * random if "norm" in name else random * max(random[0].numel(), 9) ** -0.5
-    weights["head.scratch.output_conv2.2.bias"] += 1
-    torch.save(weights, model_folders / "video_depth_anything" / TINY)
+    save_video_depth_anything(model_folders / "video_depth_anything" / TINY)
     return {"model": "Video-Depth-Anything", "file": TINY, "resolution": 28}
 
 
@@ -52,13 +46,30 @@ def test_depth_is_the_librarys(nodes, same, tiny, model_folders, clip):
     assert preview.shape == (5, 48, 64, 3)
 
 
+def test_depthcrafter_runs_part_by_part(nodes, model_folders, clip):
+    pytest.importorskip("diffusers", reason="pip install diffusers to test DepthCrafter")
+    save_depthcrafter(model_folders / "depthcrafter")
+    settings = {widget.id: widget.default for widget in model_widgets(nodes, "DepthCrafter")}
+    depth, *_ = nodes.run("EstimateVideoDepth", images=clip[0], model={
+        "model": "DepthCrafter", **settings, "steps": 1, "window": 4, "overlap": 1})
+    assert depth.size == (48, 64) and depth.depth.min() == pytest.approx(10000 / 3900)
+
+
+def test_a_per_frame_model_is_found_by_its_folder_and_aligned(nodes, model_folders, clip):
+    pytest.importorskip("transformers")
+    save_depth_anything(model_folders / "depth" / "mine", "metric")
+    depth, _, notes = nodes.run("EstimateVideoDepth", images=clip[0], scale={"scale": "as given"}, model={
+        "model": "per-frame model", "folder": "mine", "meaning": "as it says"})
+    assert depth.metric and "aligned by scale" in notes
+
+
 def test_the_model_is_read_once_and_moved_by_comfyui(nodes, tiny, clip, monkeypatch):
     import comfy.model_management
 
     moved, read = [], []
     load_models = comfy.model_management.load_models_gpu
     monkeypatch.setattr(comfy.model_management, "load_models_gpu",
-                        lambda patchers, **settings: (moved.extend(patchers), load_models(patchers, **settings)))
+                        lambda patchers, *room, **how: (moved.extend(patchers), load_models(patchers, *room, **how)))
     models = sys.modules["comfyui_ex4d.nodes.models"]
     models.read_once.cache_clear()
     loaded = models.Loaded

@@ -9,6 +9,7 @@ import torch
 from ex4d_ops.estimators.clip_depth import ClipRules, estimate_clip_depth, steady_given_depth
 from ex4d_ops.estimators.estimate import Estimate, place_on
 from ex4d_ops.scene import sample_clip
+from tests.tiny_depth_models import save_depth_anything
 
 FRAMES, SIZE = 7, (48, 64)
 
@@ -122,27 +123,9 @@ def test_cameras_of_given_depth_are_dropped_where_its_scale_is():
 # ---- per-frame models of transformers -----------------------------------------------------------
 
 
-def tiny_backbone(transformers):
-    return transformers.Dinov2Config(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14, out_indices=[1, 2],
-        apply_layernorm=True, reshape_hidden_states=False)
-
-
-def save_depth_anything(folder, kind):
-    transformers = pytest.importorskip("transformers", reason="pip install transformers to test per-frame models")
-    torch.manual_seed(0)
-    config = transformers.DepthAnythingConfig(
-        backbone_config=tiny_backbone(transformers), reassemble_hidden_size=32, reassemble_factors=[2, 1],
-        neck_hidden_sizes=[8, 8], fusion_hidden_size=8, head_hidden_size=8, depth_estimation_type=kind, max_depth=20)
-    model = transformers.DepthAnythingForDepthEstimation(config)
-    torch.nn.init.constant_(model.head.conv3.bias, 0.5)
-    model.save_pretrained(folder)
-    transformers.DPTImageProcessor(size={"height": 28, "width": 28}, keep_aspect_ratio=True, ensure_multiple_of=14,
-                                   image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(folder)
-
-
 @pytest.mark.parametrize("declared, kind, metric", [("relative", "disparity", False), ("metric", "depth", True)])
 def test_depth_anything_says_itself_what_its_numbers_are(tmp_path, declared, kind, metric):
+    pytest.importorskip("transformers", reason="pip install transformers to test per-frame models")
     from ex4d_ops.estimators.per_frame import load_per_frame
 
     save_depth_anything(tmp_path, declared)
@@ -155,10 +138,10 @@ def test_depth_anything_says_itself_what_its_numbers_are(tmp_path, declared, kin
 
 
 def test_a_per_frame_model_runs_as_transformers_own_pipeline(tmp_path):
+    transformers = pytest.importorskip("transformers")
     from ex4d_ops.estimators.per_frame import load_per_frame
 
     save_depth_anything(tmp_path, "relative")
-    transformers = pytest.importorskip("transformers")
     from PIL import Image
 
     frame = (filmed()[0][0] * 255).round() / 255

@@ -1,7 +1,7 @@
 """DepthCrafter on a tiny random Stable Video Diffusion in the public folder layout: the public program's answers."""
 
 import shutil
-import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 diffusers = pytest.importorskip("diffusers", reason="pip install diffusers to test DepthCrafter")
-transformers = pytest.importorskip("transformers", reason="pip install transformers to test DepthCrafter")
+pytest.importorskip("transformers", reason="pip install transformers to test DepthCrafter")
 
 from ex4d_ops.estimators.depthcrafter import (  # noqa: E402
     SVD_FOLDER,
@@ -17,47 +17,19 @@ from ex4d_ops.estimators.depthcrafter import (  # noqa: E402
     DepthCrafterRules,
     load_depthcrafter,
     network_size,
-    per_frame_unet,
     window_spans,
 )
 from ex4d_ops.estimators.estimate import place_on  # noqa: E402
+from tests.tiny_depth_models import save_depthcrafter  # noqa: E402
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "depthcrafter.npz")
 CPU = place_on(torch.device("cpu"))
 
 
-def draw_weights(model: torch.nn.Module) -> torch.nn.Module:
-    """Random weights as the golden's, the same for the same names."""
-    for name, parameter in model.named_parameters():
-        random = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
-        if "norm" in name and name.endswith("weight"):
-            parameter.data = 1 + 0.1 * random
-        else:
-            parameter.data = 0.1 * random if random.ndim < 2 else random * random[0].numel() ** -0.5
-    return model
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("depthcrafter")
-    unet = per_frame_unet()(
-        sample_size=8, in_channels=8, out_channels=4, block_out_channels=(32, 64), layers_per_block=1,
-        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"), cross_attention_dim=32,
-        addition_time_embed_dim=32, projection_class_embeddings_input_dim=96, num_attention_heads=(2, 4))
-    vae = diffusers.AutoencoderKLTemporalDecoder(
-        down_block_types=("DownEncoderBlock2D",) * 4, block_out_channels=(32,) * 4, layers_per_block=1)
-    clip_config = transformers.CLIPVisionConfig(hidden_size=32, intermediate_size=37, projection_dim=32,
-                                                num_hidden_layers=2, num_attention_heads=4, image_size=224)
-    encoder = transformers.CLIPVisionModelWithProjection(clip_config)
-    scheduler = diffusers.EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction",
-        use_karras_sigmas=True, timestep_spacing="leading", timestep_type="continuous", sigma_min=0.002,
-        sigma_max=700.0, steps_offset=1)
-    draw_weights(unet).save_pretrained(folder / UNET_FOLDER)
-    draw_weights(vae).save_pretrained(folder / SVD_FOLDER / "vae", variant="fp16")
-    draw_weights(encoder).save_pretrained(folder / SVD_FOLDER / "image_encoder")
-    scheduler.save_pretrained(folder / SVD_FOLDER / "scheduler")
+    save_depthcrafter(folder)
     return folder
 
 
@@ -93,6 +65,25 @@ def test_every_frame_is_shown_its_own_embedding(model):
         own = unet(latents, torch.tensor(1.0), embeddings, time_ids, return_dict=False)[0]
     assert torch.allclose(shared, same, atol=1e-5), "one embedding for all is Stable Video Diffusion itself"
     assert (own - same).abs().mean() > 1e-4
+
+
+class FrameLocal(torch.nn.Module):
+    """Stands for the UNet: whatever the noise, it finds the latents of the picture shown."""
+
+    dtype = torch.float32
+
+    def forward(self, sample, timestep, embeddings, time_ids, return_dict):
+        scaled, shown = sample.chunk(2, 2)
+        sigma = (4 * timestep).exp()
+        size = (sigma**2 + 1).sqrt()
+        return ((scaled / size - shown) * size / sigma,)
+
+
+def test_windows_equal_one_window_where_the_model_is_frame_local(model):
+    local = replace(model, unet=FrameLocal())
+    one, several = (local.estimate(clip(17), CPU, DepthCrafterRules(steps=2, window=window, overlap=2)).values
+                    for window in (17, 6))
+    assert one.std() > 0.01 and (one - several).abs().max() < 1e-3
 
 
 def test_the_same_seed_gives_the_same_and_another_something_else(model):

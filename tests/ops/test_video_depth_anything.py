@@ -1,6 +1,5 @@
 """Video-Depth-Anything on tiny random weights: the public layout and answers, windows, bad files."""
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,34 +10,21 @@ from ex4d_ops.estimators.estimate import place_on
 from ex4d_ops.estimators.video_depth_anything import (
     OVERLAP,
     WINDOW,
-    VideoDepthAnything,
     load_video_depth_anything,
     network_size,
     window_frames,
 )
 from ex4d_ops.estimators.windows import fit_scale_shift
+from tests.tiny_depth_models import save_video_depth_anything
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "video_depth_anything.npz")
 CPU = place_on(torch.device("cpu"))
 
 
-def draw_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Random weights as the golden's, the same for the same names."""
-    weights = model.state_dict()
-    for name, parameter in model.named_parameters():
-        random = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
-        if "norm" in name and name.endswith("weight"):
-            weights[name] = 1 + 0.1 * random
-        else:
-            weights[name] = 0.1 * random if random.ndim < 2 else random * random[0].numel() ** -0.5
-    weights["head.scratch.output_conv2.2.bias"] += 1  # else half of it falls to the last ReLU
-    return weights
-
-
 @pytest.fixture(scope="module")
 def weights_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "video_depth_anything_tiny.pth"
-    torch.save(draw_weights(VideoDepthAnything(64, 4, 26, (8, 16, 32, 32), 32)), path)
+    save_video_depth_anything(path)
     return path
 
 
