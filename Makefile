@@ -68,6 +68,18 @@ demo-train: $(READY)
 	@test -n "$(FOUND)" || { echo "Training takes Wan from ComfyUI, which is not at $(COMFYUI_PATH); run make comfyui, or set COMFYUI_PATH"; exit 1; }
 	$(BIN)/python -m example_configs.demo_train demo/train
 
+bench: .venv/ready-bench
+	@echo "== Speed, beside everything else that could do the work (some 5 minutes)"
+	$(BIN)/python benchmarks/speed.py
+	@echo "== Quality, on scenes whose every view is known (some 4 minutes)"
+	$(BIN)/python benchmarks/quality.py
+	@echo "== The tables and pictures are in benchmarks/results"
+
+.venv/ready-bench: $(READY)
+	@echo "== Adding what the benchmarks compare with to .venv (once; some 2 GB)"
+	$(BIN)/pip install -q -e ".[bench]"
+	@touch $@
+
 lint: $(READY)
 	$(BIN)/ruff check .
 

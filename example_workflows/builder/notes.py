@@ -183,6 +183,9 @@ the three results next to each other. A prior that suits all three lets you choo
 - **VACE** wants the mask inverted, and gray where there is no picture.
 - **Uni3C** is shown the colour alone.
 
+**Change**
+- *KSampler*: one seed in all three keeps them comparable.
+
 {SOURCE}
 
 {files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors",
@@ -197,7 +200,8 @@ memory by ComfyUI itself.
 
 {SOURCE}
 
-**Smaller still**: a GGUF of Wan 2.1 I2V 14B, e.g. `wan2.1-i2v-14b-480p-Q4_K_M.gguf` in `diffusion_models`, with *Unet
+**Change**
+- **Smaller still**: a GGUF of Wan 2.1 I2V 14B, e.g. `wan2.1-i2v-14b-480p-Q4_K_M.gguf` in `diffusion_models`, with *Unet
 Loader (GGUF)* in the place of *Load Diffusion Model*. It comes with the pack **ComfyUI-GGUF**, which you install
 separately. Fewer pixels and frames help as much: 384 x 384, 33 frames.
 

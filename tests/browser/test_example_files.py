@@ -10,7 +10,8 @@ from PIL import Image
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_workflows"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json"))
 TITLE = 30  # graph units above a node's position
-OURS = {"ApplyEX4DLoRA", "BuildDWMesh", "CameraTrajectory", "EstimateVideoDepth", "RenderDWMesh"}  # and those whose names begin with EX4D
+# And those whose names begin with EX4D.
+OURS = {"ApplyEX4DLoRA", "BuildDWMesh", "CameraTrajectory", "EstimateVideoDepth", "RenderDWMesh"}
 LOADERS = {"UNETLoader", "CLIPLoader", "VAELoader", "CLIPVisionLoader", "ModelPatchLoader", "LoadDA3Model",
            "LoadMoGeModel", "LoraLoaderModelOnly", "ApplyEX4DLoRA"}
 
