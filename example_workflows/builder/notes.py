@@ -63,6 +63,23 @@ path stays where it is in the world. {PRIOR}
 
 {files("geometry_estimation/", "  depth_anything_3_base.safetensors")}
 """,
+    "13_video_depth_anything_to_prior": f"""
+## Your video to prior, with a depth model of your choice
+
+*Estimate Video Depth* finds depth that is steady by itself (Video-Depth-Anything, DepthCrafter) or is made steady (any
+per-frame model of transformers). The new scale is the released model's. {PRIOR}
+
+**Change**
+{VIDEO}
+- *Estimate Video Depth*: another `model`; a *metric_* file with `scale` *as given* works in metres; `source_camera`
+  *estimate* where the camera moves.
+{CAMERA}
+
+**Look at**
+- *What was found*: shots, doubts about the numbers, the residual of the source camera.
+
+{files("video_depth_anything/", "  video_depth_anything_vits.pth")}
+""",
     "03_video_moge_to_prior": f"""
 ## Your video to prior, with MoGe
 

@@ -10,7 +10,7 @@ from ex4d_ops import files
 from headless.server import Refused
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "example_workflows" / "api").glob("*.json"))
-LOADS_WEIGHTS = re.compile(r"Loader|^Load(DA3|MoGe)?Model")  # UNETLoader, UnetLoaderGGUF, LoadMoGeModel ...
+LOADS_WEIGHTS = re.compile(r"Loader|^Load(DA3|MoGe)?Model|^EstimateVideoDepth")  # UNETLoader, LoadMoGeModel ...
 LOADS_FILES = re.compile(r"Loader|^Load")
 SMALL = {"width": 96, "height": 64}  # of the pictures; the graph is the same
 
