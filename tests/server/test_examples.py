@@ -11,7 +11,7 @@ from headless.server import Refused
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "example_workflows" / "api").glob("*.json"))
 LOADS_WEIGHTS = re.compile(r"Loader|^Load(DA3|MoGe)?Model|^EstimateVideoDepth")  # UNETLoader, LoadMoGeModel ...
-LOADS_FILES = re.compile(r"Loader|^Load")
+LOADS_FILES = re.compile(r"Loader|^Load|^ApplyEX4DLoRA$|^EX4DTrainAdapter$")
 SMALL = {"width": 96, "height": 64}  # of the pictures; the graph is the same
 
 
