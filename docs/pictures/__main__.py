@@ -6,10 +6,11 @@ NAME: of a node, or the beginning of one; without it all are drawn, in a few min
 import sys
 from functools import partial
 
-from . import camera, depth, estimate, masks, mesh, render
+from . import camera, depth, estimate, generate, masks, mesh, render
 from .sheet import save
 
 PICTURES = {
+    "ApplyEX4DLoRA.png": generate.draw_steps,
     "BuildDWMesh.jpg": mesh.draw_mesh,
     "BuildDWMesh-min_angle.jpg": mesh.draw_min_angles,
     "CameraTrajectory-presets.jpg": partial(camera.draw_moves, camera.PRESETS),
@@ -29,6 +30,7 @@ PICTURES = {
     "EX4DLoadCameras.jpg": camera.draw_worlds,
     "EX4DLoadDepth.jpg": depth.draw_filling,
     "EX4DMeshToMesh.jpg": mesh.draw_core_meshes,
+    "EX4DPriorEncode.jpg": generate.draw_prior,
     "EX4DRandomMask.jpg": masks.draw_random,
     "EX4DRenderingMask.jpg": masks.draw_rendering,
     "EX4DSampleScene.jpg": depth.draw_scenes,
