@@ -111,7 +111,7 @@ def test_every_choice_is_on_its_page(page, nodes, choices):
 @each_page
 def test_every_output_is_on_its_page_with_its_type_and_no_other(page, nodes):
     said = [names_in(row) for heading, rows in read_tables(read(page)) if heading == "output" for row in rows]
-    assert said == [{output.display_name or output.id: output.io_type}
+    assert said == [{output.display_name or output.id or output.io_type: output.io_type}
                     for output in nodes.by_id[page.stem].define_schema().outputs]
 
 
