@@ -1,6 +1,7 @@
 # make test    set up .venv and run every test that this machine can run
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
-# make comfyui ComfyUI with this pack linked into it
+# make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
+# make comfyui ComfyUI with this pack linked into it, cloned where there is none
 # make bench   the tables and figures of the README
 #
 # COMFYUI_PATH=/path/to/ComfyUI   where ComfyUI stands or is to stand (default: ~/comfy/ComfyUI, as comfy-cli)
@@ -19,7 +20,7 @@ KIND := $(if $(FOUND),comfyui,library)
 READY := .venv/ready-$(KIND)
 BIN := .venv/bin
 
-.PHONY: test demo comfyui bench lint clean
+.PHONY: test demo demo-train film comfyui fetch link bench lint clean
 .DELETE_ON_ERROR:
 
 test: $(READY)
@@ -33,9 +34,50 @@ $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirem
 	$(PYTHON) -m venv .venv
 	$(if $(FOUND),$(BIN)/pip install -q $(COMFYUI_TORCH))
 	$(if $(FOUND),$(BIN)/pip install -q -r "$(COMFYUI_PATH)/requirements.txt")
-	$(BIN)/pip install -q -e ".[standalone,test]"
+	$(BIN)/pip install -q -e ".[standalone,estimators,train,test]"
 	@# opencv-python needs libGL, which bare servers lack; the headless build is the same module without it.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/pip install -q --force-reinstall --no-deps opencv-python-headless
+	@touch $@
+
+# Make runs again once ComfyUI has been fetched: what .venv needs depends on it.
+demo:
+	@$(MAKE) --no-print-directory fetch 2>/dev/null || echo "== The demo is made by the library alone"
+	@$(MAKE) --no-print-directory film
+
+film: $(READY)
+	$(BIN)/python -m headless.demo "$(COMFYUI_PATH)" demo
+
+comfyui: fetch
+	@$(MAKE) --no-print-directory link
+
+fetch:
+	@if [ -f "$(COMFYUI_PATH)/main.py" ]; then echo "== ComfyUI stands at $(COMFYUI_PATH)"; exit; fi; \
+	echo "== Fetching ComfyUI $(COMFYUI_RELEASE) into $(COMFYUI_PATH)"; \
+	reason=$$(GIT_TERMINAL_PROMPT=0 git -c advice.detachedHead=false clone -q --depth 1 --branch $(COMFYUI_RELEASE) \
+	    $(COMFYUI_SOURCE) "$(COMFYUI_PATH)" 2>&1) || \
+	{ echo "== No ComfyUI: $$reason. Set COMFYUI_PATH to where one stands."; exit 1; }
+
+PLACE := $(COMFYUI_PATH)/custom_nodes/ComfyUI-EX4D
+link: $(READY)
+	@if [ -d "$(PLACE)" ] && [ ! -L "$(PLACE)" ]; then echo "== $(PLACE) is there already and stays as it is"; \
+	    else ln -sfn "$(CURDIR)" "$(PLACE)" && echo "== $(PLACE) links to $(CURDIR)"; fi
+	@echo "== Start it: cd $(COMFYUI_PATH) && $(CURDIR)/$(BIN)/python main.py   (--cpu without a GPU)"
+
+# An adapter trained from nothing in about a minute, on a tiny Wan and procedural clips.
+demo-train: $(READY)
+	@test -n "$(FOUND)" || { echo "Training takes Wan from ComfyUI, which is not at $(COMFYUI_PATH); run make comfyui, or set COMFYUI_PATH"; exit 1; }
+	$(BIN)/python -m example_configs.demo_train demo/train
+
+bench: .venv/ready-bench
+	@echo "== Speed, beside everything else that could do the work (some 5 minutes)"
+	$(BIN)/python benchmarks/speed.py
+	@echo "== Quality, on scenes whose every view is known (some 4 minutes)"
+	$(BIN)/python benchmarks/quality.py
+	@echo "== The tables and pictures are in benchmarks/results"
+
+.venv/ready-bench: $(READY)
+	@echo "== Adding what the benchmarks compare with to .venv (once; some 2 GB)"
+	$(BIN)/pip install -q -e ".[bench]"
 	@touch $@
 
 lint: $(READY)

@@ -99,6 +99,18 @@ def resize_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple
     return intrinsics * intrinsics.new_tensor([[new_width / width], [new_height / height], [1.0]])
 
 
+def cover_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+    """Intrinsics [..., 3, 3] of a view at new_size that the one at size fills, both (H, W).
+
+    Of another shape, it is cropped around the middle and not stretched.
+    """
+    scale = max(new_size[0] / size[0], new_size[1] / size[1])
+    covering = resize_intrinsics(intrinsics, size, (scale * size[0], scale * size[1]))
+    covering[..., 0, 2] -= (scale * size[1] - new_size[1]) / 2
+    covering[..., 1, 2] -= (scale * size[0] - new_size[0]) / 2
+    return covering
+
+
 def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Tensor:
     """Image coordinates (x, y) of every pixel's centre, [H, W, 2]."""
     height, width = size

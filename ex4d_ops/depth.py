@@ -167,7 +167,8 @@ def check_depth(depth: Tensor) -> None:
                          f"first in frame {frame}; fill them from their neighbours (fill) or mend the source")
     low, high = torch.aminmax(depth)
     if low == high:
-        raise ValueError(f"depth: {float(low):g} everywhere, so there is no shape to see from another side")
+        raise ValueError(f"depth: {float(low):g} everywhere, so there is no shape to see from another side; "
+                         "check its source and what its numbers mean")
 
 
 def invalid_pixels(depth: Tensor) -> Tensor:

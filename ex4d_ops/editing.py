@@ -1,13 +1,14 @@
-"""Editing camera paths: chain, blend, reverse, ping-pong, retime, freeze.
+"""Editing camera paths: chain, blend, reverse, ping-pong, retime, fit, freeze.
 
 Every frame of a path is a camera and the source frame it shows. Edits act on the cameras and let the clip play on;
-retime and freeze are the ones that bend its time. Lengths may change: render_prior refuses a path that shows
+retime, fit and freeze are the ones that change its time. Lengths may change: render_prior refuses a path that shows
 source frames the clip lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -62,7 +63,7 @@ def blend(first: CameraPath, second: CameraPath, weight: float | Tensor) -> Came
     """
     check_one_size([first, second])
     if len(first) != len(second):
-        raise ValueError(f"blend: paths of {len(first)} and {len(second)} frames; retime one to the other's length")
+        raise ValueError(f"blend: paths of {len(first)} and {len(second)} frames; fit one to the other's length")
     weight = torch.as_tensor(weight, dtype=torch.float64, device=first.cam_from_world.device).expand(len(first))
     return mix(first, second, weight, weight)
 
@@ -129,6 +130,12 @@ def resample(path: CameraPath, camera_at: Tensor, source_at: Tensor) -> CameraPa
         return CameraPath(path.cam_from_world[at], path.intrinsics[at], path.size, source_frame)
 
     return mix(pick(0), pick(1), camera - left, source - source_left)
+
+
+def fit(path: CameraPath, frames: int) -> CameraPath:
+    """The same cameras over a clip of another length, which plays on from the path's first source frame."""
+    played = path.source_frame[0] + torch.arange(frames, device=path.source_frame.device)
+    return replace(retime(path, frames), source_frame=played)
 
 
 def freeze(path: CameraPath, frame: int = 0) -> CameraPath:

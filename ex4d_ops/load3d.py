@@ -82,7 +82,7 @@ def read_rotation(info: dict) -> Tensor:
 def uniform_scale(model: dict) -> float:
     scale = read_vector(model, "scale", "xyz")
     if (scale - scale[0]).abs().max() > 1e-4 * scale[0] or scale[0] <= 0:
-        raise ValueError("model_info: the model is stretched or mirrored; scale it alike along x, y and z")
+        raise ValueError("model_3d_info: the model is stretched or mirrored; scale it alike along x, y and z")
     return float(scale[0])
 
 

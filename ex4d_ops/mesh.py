@@ -22,6 +22,8 @@ MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 PAPER_DEPTH_JUMP = 0.013  # of the depth range of frame 0; paper 4.1
 BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
 BORDER_DEPTH = 100.0  # scene units; paper 4.1, D_max
+FARTHEST_INSIDE = 0.9999  # of border_depth; in the very plane of the back faces, sky would flicker with them
+PIXELS_AT_ONCE = 1 << 16  # of a frame on a CPU: what is computed from them stays in its cache
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,12 @@ def depth_range(depth: Tensor) -> float:
 
 
 def close_border(depth: Tensor, rules: MeshRules) -> Tensor:
-    """Depth [H, W] with the border at border_depth and, if clamped, nothing behind it; sky goes to the border."""
+    """Depth [H, W] with the border at border_depth and, if clamped, all else, sky too, just before it."""
     wall = rules.border_depth
     if rules.clamp:
-        closed = depth.clamp(max=wall)
+        closed = depth.clamp(max=FARTHEST_INSIDE * wall)
     else:
-        closed = torch.where(torch.isinf(depth), wall, depth)
+        closed = torch.where(torch.isinf(depth), FARTHEST_INSIDE * wall, depth)
     closed[0], closed[-1], closed[:, 0], closed[:, -1] = wall, wall, wall, wall
     return closed
 
@@ -142,9 +144,14 @@ def occluded_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, limit: f
 
     limit: the depth jump in scene units above which a face is hidden too, None for no such test.
     """
-    hidden = torch.empty(depth.shape[0] - 1, depth.shape[1] - 1, 2, dtype=torch.bool, device=depth.device)
+    height, width = depth.shape
+    hidden = torch.empty(height - 1, width - 1, 2, dtype=torch.bool, device=depth.device)
     test = {"angle": sharp_faces, "boundary": steep_faces}[rules.filter]
-    test(depth, intrinsics, rules, hidden)
+    rows = max(PIXELS_AT_ONCE // width, 1) if depth.device.type == "cpu" else height
+    for first in range(0, height - 1, rows):
+        lowered = intrinsics.clone()
+        lowered[1, 2] -= first
+        test(depth[first : first + rows + 1], lowered, rules, hidden[first : first + rows])
     if limit is not None:
         upper, lower = face_extents(depth)
         hidden[..., 0] |= upper > limit

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 
 Progress = Callable[[int, int], None]
+Frame = TypeVar("Frame")
 
 
 def each_frame(work: Callable[[int], None], count: int, device: torch.device, progress: Progress | None = None) -> None:
@@ -39,3 +41,14 @@ def each_frame(work: Callable[[int], None], count: int, device: torch.device, pr
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(workers)  # threads begun later take over what was set last
+
+
+def one_by_one(frames: Iterable[Frame], count: int, progress: Progress | None = None) -> Iterator[Frame]:
+    """Hand frames on to who works on them in turn.
+
+    progress is called as by each_frame, once the next one is asked for; count may be an estimate.
+    """
+    for done, frame in enumerate(frames, 1):
+        yield frame
+        if progress:
+            progress(min(done, count), count)

@@ -85,7 +85,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
         else:
             seen = render_frame(mesh, cameras, t, rules, engine)
             visible[t] = erode(seen[..., 3] > VISIBLE_ALPHA, sizes[t])
-            torch.mul(seen[..., :3], visible[t, ..., None], out=color[t])
+            torch.mul(seen[..., :3].clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
 
     engine = raster.choose_engine(engine, mesh.depth.device)
     each_frame(render, frames, mesh.depth.device, progress)
@@ -98,7 +98,7 @@ def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
     if len(missing):
         t = int(missing[0])
         raise ValueError(f"cameras: output frame {t} shows source frame {int(cameras.source_frame[t])}, the mesh has "
-                         f"frames 0..{len(mesh) - 1}; make the path {len(mesh)} frames long or retime it")
+                         f"frames 0..{len(mesh) - 1}; fit the path to {len(mesh)} frames")
 
 
 def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:
@@ -115,8 +115,7 @@ def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, 
     """RGBA [H, W, 4] of output frame t, hidden surfaces black and transparent."""
     source = int(cameras.source_frame[t])
     if rules.texture == "vertex":
-        alpha = mesh.vertex_visible(source)[..., None].float()
-        rgba = torch.cat([mesh.colors[source] * alpha, alpha], -1)
+        rgba = paint_vertices(mesh, source)
     else:
         rgba = torch.nn.functional.pad(mesh.colors[source], (0, 1), value=1.0)
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
@@ -125,6 +124,15 @@ def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, 
     if rules.texture == "face":
         return fragments.rgba * face_visible(mesh.occluded[source], fragments.face)[..., None]
     return fragments.rgba
+
+
+def paint_vertices(mesh: DWMesh, t: int) -> Tensor:
+    """RGBA [H, W, 4] at frame t's vertices, black and transparent where they touch a hidden face. Released rule."""
+    rgba = mesh.colors.new_empty(*mesh.size, 4)
+    visible = mesh.vertex_visible(t)
+    rgba[..., 3] = visible
+    torch.mul(mesh.colors[t], visible[..., None], out=rgba[..., :3])
+    return rgba
 
 
 def face_visible(occluded: Tensor, face: Tensor) -> Tensor:

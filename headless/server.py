@@ -29,11 +29,11 @@ class Refused(ValueError):
 
 
 class Failed(RuntimeError):
-    """A prompt that stopped with an error; `error` is the server's message of it."""
+    """A prompt that stopped with an error or was interrupted; `error` is the server's message of it."""
 
     def __init__(self, error: dict) -> None:
         self.error = error
-        super().__init__(f"{error.get('node_type')}: {error.get('exception_message', error)}".strip())
+        super().__init__(f"{error.get('node_type')}: {error.get('exception_message', 'interrupted')}".strip())
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,18 @@ class Server:
         return reply["prompt_id"]
 
     def wait(self, prompt: str, seconds: float = 600) -> dict:
-        """The history entry of a prompt once it is done. Raises Failed where a node stopped with an error."""
+        """The history entry of a prompt once it is done. Raises Failed where a node stopped, or was stopped."""
         end = time.monotonic() + seconds
-        while prompt not in (history := self.get(f"/history/{prompt}")):
+        history = {}
+        while prompt not in history:
             if self.process.poll() is not None:
                 raise RuntimeError(f"ComfyUI ended while it worked; see {self.base / 'server.log'}")
             if time.monotonic() > end:
                 raise TimeoutError(f"prompt {prompt} is not done after {seconds:g} s; see {self.base / 'server.log'}")
             time.sleep(POLL_SECONDS)
+            history = self.get(f"/history/{prompt}")
         for kind, message in history[prompt]["status"]["messages"]:
-            if kind == "execution_error":
+            if kind in ("execution_error", "execution_interrupted"):
                 raise Failed(message)
         return history[prompt]
 
@@ -96,10 +98,12 @@ def serve(comfyui: Path, base: Path, flags: Sequence[str] = (), python: str = sy
     base: an own folder for its input, output, models and database, so that nothing of the user's is touched.
     Raises RuntimeError, with the end of its log, where it does not come up.
     """
+    base = base.resolve()  # ComfyUI runs in a folder of its own
     packs = base / "custom_nodes"
     packs.mkdir(parents=True, exist_ok=True)
-    if not (packs / "ComfyUI-EX4D").exists():
-        (packs / "ComfyUI-EX4D").symlink_to(PACK, target_is_directory=True)
+    link = packs / "ComfyUI-EX4D"
+    link.unlink(missing_ok=True)  # of an earlier run; the pack may have moved since
+    link.symlink_to(PACK, target_is_directory=True)
     port = free_port()
     command = [python, "main.py", "--listen", "127.0.0.1", "--port", str(port), "--base-directory", str(base),
                "--database-url", f"sqlite:///{base / 'comfyui.db'}", "--disable-auto-launch", *flags]

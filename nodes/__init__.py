@@ -2,11 +2,10 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .adapter import ApplyEX4DLoRA, EX4DPriorEncode
 from .camera import (
     CameraTrajectory,
-    EX4DCameraFromLoad3D,
     EX4DCameraKeyframes,
-    EX4DCameraToLoad3D,
     EX4DComposeCameras,
     EX4DLoadCameras,
     EX4DSaveCameras,
@@ -18,12 +17,18 @@ from .depth import (
     EX4DLoadDepth,
     EX4DSaveDepth,
 )
+from .depth_models import EstimateVideoDepth
 from .mesh import BuildDWMesh, EX4DMeshToMesh
+from .models import register_folders
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
+from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
+from .train import EX4DTrainAdapter
+from .viewer import EX4DCameraFromLoad3D, EX4DCameraToLoad3D
 
 NODES: list[type[io.ComfyNode]] = [
     EX4DSampleScene,
+    EstimateVideoDepth,
     EX4DDepthFromImages,
     EX4DDepthFromGeometry,
     EX4DLoadDepth,
@@ -39,6 +44,13 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DCameraFromLoad3D,
     EX4DCameraToLoad3D,
     RenderDWMesh,
+    EX4DPriorEncode,
+    ApplyEX4DLoRA,
+    EX4DRenderingMask,
+    EX4DTrackingMask,
+    EX4DRandomMask,
+    EX4DSmoothCrop,
+    EX4DTrainAdapter,
 ]
 
 
@@ -48,4 +60,5 @@ class EX4DExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> EX4DExtension:
+    register_folders()
     return EX4DExtension()

@@ -1,16 +1,18 @@
-"""Camera paths: moves, keyframes, edits, and ComfyUI's 3D viewers."""
+"""Camera paths: moves, keyframes, edits, files."""
 
 from __future__ import annotations
+
+import math
 
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ex4d_ops.camera import CameraPath, default_intrinsics, intrinsics_from_focal, resize_intrinsics
+from ..ex4d_ops.camera import CameraPath, cover_intrinsics, default_intrinsics, intrinsics_from_focal
 from ..ex4d_ops.depth import VideoDepth
-from ..ex4d_ops.editing import arrive, blend, chain, freeze, ping_pong, retime, reverse
+from ..ex4d_ops.editing import blend, chain, fit, freeze, ping_pong, retime, reverse
 from ..ex4d_ops.files import read_path, write_path
+from ..ex4d_ops.files.paths import FORMATS
 from ..ex4d_ops.keyframes import keyframe_path, parse_keyframes
-from ..ex4d_ops.load3d import camera_from_load3d, load3d_from_camera
 from ..ex4d_ops.mesh import DWMesh
 from ..ex4d_ops.plot import plot_path
 from ..ex4d_ops.trajectory import (
@@ -26,9 +28,9 @@ from ..ex4d_ops.trajectory import (
 )
 from . import folders, sockets
 
+MAX_FRAMES = 10000
 STEPS = {"degrees": 0.5}  # of the number widgets, by unit
 PATH_SUFFIXES = {".json", ".npz", ".txt", ".chan"}
-PATH_FORMATS = ["ex4d", "released", "colmap", "chan", "realestate", "recammaster", "trajectorycrafter"]
 WRITTEN_SUFFIXES = {"ex4d": ".json", "released": ".npz", "colmap": "", "chan": ".chan", "realestate": ".txt",
                     "recammaster": ".json"}
 SPEEDS = [name for name in EASES if name != "there-and-back"]
@@ -45,13 +47,13 @@ EXAMPLE_KEYFRAMES = """[
 def view_inputs() -> list[io.Input]:
     """What every node asks that makes a path from nothing: for which scene, pictures and lens."""
     return [
-        io.Int.Input("frames", default=49, min=1, max=10000, step=4,
+        io.Int.Input("frames", default=49, min=1, max=MAX_FRAMES, step=4,
                      tooltip="Length of the path in frames. Wan takes 4k+1; the clip must be as long, unless a frame "
                              "is held."),
         io.MultiType.Input("scene", [sockets.Depth, sockets.Mesh], optional=True,
                            tooltip="The clip's depth or mesh: gives the radius, the size and the focal length where "
                                    "they are 0, and is drawn in the plot."),
-        io.Float.Input("radius", default=0.0, min=0.0, max=1e6, step=0.01,
+        io.Float.Input("radius", default=0.0, min=0.0, max=1e6, step=0.001,
                        tooltip="Distance of the point that the camera moves around, in front of source frame 0, scene "
                                "units. 0: that of the scene, its nearest point + 0.15, as released."),
         io.Int.Input("width", default=0, min=0, max=8192, step=16, advanced=True,
@@ -80,15 +82,22 @@ def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tupl
     """Intrinsics [3, 3] or [T, 3, 3] at this size: of the focal length asked for, the scene's, or the released."""
     if focal or scene is None:
         return intrinsics_from_focal(focal, size) if focal else default_intrinsics(size)
-    intrinsics = resize_intrinsics(scene.intrinsics, scene.size, size)
+    intrinsics = cover_intrinsics(scene.intrinsics, scene.size, size)
     return intrinsics if len(intrinsics) == frames else intrinsics[0]
 
 
 def choose_radius(scene: VideoDepth | DWMesh | None, radius: float) -> float:
     """The radius asked for, or the scene's where it is 0."""
-    if scene is None and not radius:
-        raise ValueError("radius: 0 takes it from the scene; connect depth or a mesh to it, or give one in scene units")
-    return radius or automatic_radius(scene)
+    known = radius or scene_radius(scene)
+    if known is None:
+        raise ValueError("radius: 0 takes it from the scene; connect depth or a mesh that shows more than sky in frame "
+                         "0, or give one in scene units")
+    return known
+
+
+def scene_radius(scene: VideoDepth | DWMesh | None) -> float | None:
+    """The scene's own radius, None where there is no scene or nothing but sky in its frame 0."""
+    return automatic_radius(scene) if scene and math.isfinite(scene.nearest) else None
 
 
 def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> io.NodeOutput:
@@ -101,11 +110,12 @@ def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
 class CameraTrajectory(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        moves = [io.DynamicCombo.Option(name, move_inputs(kind)) for name, kind in MOVES.items()]
+        names = sorted(MOVES, key=lambda name: name != "orbit")  # the first is what a new node shows
+        moves = [io.DynamicCombo.Option(name, move_inputs(MOVES[name])) for name in names]
         combined = io.DynamicCombo.Option("combined", [
             io.String.Input("moves", default="orbit:yaw=40+dolly:distance=-0.3",
                             tooltip="Moves made at the same time, joined by +, e.g. "
-                                    "orbit:yaw=-30..60,ease=ease-in-out+zoom:factor=1.2"),
+                                    "orbit:yaw=-30..60,ease=ease-in-out+zoom:factor=1.2."),
         ])
         return io.Schema(
             node_id="CameraTrajectory",
@@ -139,12 +149,12 @@ def move_inputs(kind: MoveKind) -> list[io.Input]:
 def parameter_inputs(parameter: Parameter) -> list[io.Input]:
     """The value a setting ends with and, where it changes on the way, the one it starts from."""
     limits = dict(min=parameter.low, max=parameter.high, step=STEPS.get(parameter.unit, 0.01))
-    end = io.Float.Input(parameter.name, default=parameter.default, tooltip=f"{parameter.help} In {parameter.unit}.",
+    end = io.Float.Input(parameter.name, default=parameter.default, tooltip=f"{parameter.help} Unit: {parameter.unit}.",
                          **limits)
     if parameter.start is None:
         return [end]
     return [end, io.Float.Input(f"{parameter.name}_start", default=parameter.start, advanced=True,
-                                tooltip=f"{parameter.name} in the first frame, {parameter.unit}.", **limits)]
+                                tooltip=f"The same in the first frame. Unit: {parameter.unit}.", **limits)]
 
 
 def read_moves(move: dict) -> tuple[Move, ...]:
@@ -183,6 +193,8 @@ class EX4DCameraKeyframes(io.ComfyNode):
     def validate_inputs(cls, keyframes, frames) -> bool | str:
         if keyframes is None or frames is None:  # linked: known only when the graph runs
             return True
+        if not 1 <= frames <= MAX_FRAMES:  # limits of what is validated here are not checked elsewhere
+            return f"frames: got {frames}, use 1..{MAX_FRAMES}"
         try:
             parse_keyframes(keyframes, frames)
         except ValueError as error:
@@ -208,7 +220,8 @@ class EX4DComposeCameras(io.ComfyNode):
             node_id="EX4DComposeCameras",
             display_name="Compose Cameras (EX-4D)",
             category="EX-4D/camera",
-            description="Chains, blends, reverses, repeats, retimes a camera path, or holds the clip's time along it.",
+            description="Chains, blends, reverses, repeats, retimes or fits a camera path, or holds the clip's time "
+                        "along it.",
             search_aliases=["chain paths", "reverse", "ping pong", "retime", "bullet time", "freeze", "speed ramp"],
             inputs=[
                 sockets.Cameras.Input("cameras", tooltip="The path to edit."),
@@ -222,12 +235,14 @@ class EX4DComposeCameras(io.ComfyNode):
                     io.DynamicCombo.Option("reverse", []),
                     io.DynamicCombo.Option("ping-pong", []),
                     io.DynamicCombo.Option("retime", retime_inputs()),
+                    io.DynamicCombo.Option("fit", [io.Int.Input(
+                        "frames", default=49, min=1, max=MAX_FRAMES, tooltip="Length of the clip, frames.")]),
                     io.DynamicCombo.Option("freeze", [io.Int.Input(
                         "frame", default=0, min=0, max=9999,
                         tooltip="Source frame that is held while the camera moves, counted from 0: bullet time.")]),
                 ], tooltip="chain: one path after the other. blend: between two. reverse: the cameras backwards, the "
-                           "clip forwards. ping-pong: there and back. retime: other speed or length. freeze: one held "
-                           "frame."),
+                           "clip forwards. ping-pong: there and back. retime: other speed or length. fit: to a clip "
+                           "of another length. freeze: one held frame."),
             ],
             outputs=path_outputs(),
         )
@@ -241,6 +256,7 @@ class EX4DComposeCameras(io.ComfyNode):
             "reverse": lambda: reverse(cameras),
             "ping-pong": lambda: ping_pong(cameras),
             "retime": lambda: retime(cameras, operation["frames"] or None, operation["speed"], operation["what"]),
+            "fit": lambda: fit(cameras, operation["frames"]),
             "freeze": lambda: freeze(cameras, operation["frame"]),
         }[chosen]
         return pack_path(compose())
@@ -248,7 +264,7 @@ class EX4DComposeCameras(io.ComfyNode):
 
 def retime_inputs() -> list[io.Input]:
     return [
-        io.Int.Input("frames", default=0, min=0, max=10000, tooltip="New length in frames. 0: as long as it is."),
+        io.Int.Input("frames", default=0, min=0, max=MAX_FRAMES, tooltip="New length in frames. 0: as long as it is."),
         io.Combo.Input("speed", options=SPEEDS, default="ease-in-out", tooltip="How the speed changes on the way."),
         io.Combo.Input("what", options=["both", "cameras", "source"], default="both",
                        tooltip="Whose time is bent: the cameras', the clip's (source), or both."),
@@ -272,13 +288,13 @@ class EX4DLoadCameras(io.ComfyNode):
                 io.Combo.Input("file", options=folders.list_files(PATH_SUFFIXES, {"images.txt"}),
                                tooltip="A file, or a COLMAP folder, in ComfyUI's input folder, or NAME [output] in its "
                                        "output folder."),
-                io.Combo.Input("format", options=["auto", *PATH_FORMATS], default="auto",
+                io.Combo.Input("format", options=["auto", *FORMATS], default="auto",
                                tooltip="auto tells it from suffix and content."),
                 io.Combo.Input("world", options=["auto", "first", "file"], default="auto", advanced=True,
                                tooltip="first: the path begins at the source camera. file: its places are kept as "
                                        "written. auto: as the format means it."),
-                io.Int.Input("frames", default=0, min=0, max=10000,
-                             tooltip="Length the path must have, frames; 0: any."),
+                io.Int.Input("frames", default=0, min=0, max=MAX_FRAMES,
+                             tooltip="Length the path must have, frames; 0: any. Keyframes need one."),
                 *[view for view in view_inputs() if view.id in ("scene", "radius", "width", "height")],
                 io.String.Input("camera", default="", advanced=True,
                                 tooltip="Which one, where a ReCamMaster file holds several, e.g. cam01."),
@@ -296,10 +312,13 @@ class EX4DLoadCameras(io.ComfyNode):
 
     @classmethod
     def execute(cls, file, format, world, frames, radius, width, height, camera, scene=None) -> io.NodeOutput:
-        size = choose_size(scene, width, height) if scene or width and height else None
-        radius = radius or (automatic_radius(scene) if scene else None)
-        return pack_path(read_path(folders.find_file(file), size, frames or None, None if format == "auto" else format,
-                                   None if world == "auto" else world, radius, camera or None), scene)
+        size = choose_size(scene, width, height) if scene or width or height else None
+        lens = cover_intrinsics(scene.intrinsics[0], scene.size, size) if scene else None
+        cameras = read_path(
+            folders.find_file(file), size, frames=frames or None, format=None if format == "auto" else format,
+            world=None if world == "auto" else world, radius=radius or scene_radius(scene), intrinsics=lens,
+            camera=camera or None)
+        return pack_path(cameras, scene)
 
 
 class EX4DSaveCameras(io.ComfyNode):
@@ -327,61 +346,3 @@ class EX4DSaveCameras(io.ComfyNode):
         path, saved = folders.new_file(filename_prefix, WRITTEN_SUFFIXES[format])
         write_path(path, cameras, format)
         return io.NodeOutput(ui={"text": (path.name,), "files": [saved]})
-
-
-# ---- ComfyUI's 3D viewers -----------------------------------------------------------------------
-
-
-class EX4DCameraFromLoad3D(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="EX4DCameraFromLoad3D",
-            display_name="Camera from 3D Viewer (EX-4D)",
-            category="EX-4D/camera",
-            description="Leads a path to a view that was found by hand in a 3D viewer, and rests there.",
-            search_aliases=["load 3d camera", "viewer camera", "camera info"],
-            inputs=[
-                sockets.Cameras.Input("cameras", tooltip="The path to lead there; a static one begins at the source."),
-                io.Load3DCamera.Input("camera_info", tooltip="The viewer's camera: Load 3D, Preview 3D (Advanced)."),
-                io.Int.Input("frame", default=48, min=1, max=9999, tooltip="When the path arrives, in frames from 0."),
-                io.Combo.Input("ease", options=SPEEDS, default="ease-in-out",
-                               tooltip="How it speeds up and slows down."),
-                io.Load3DModelInfo.Input("model_3d_info", optional=True,
-                                         tooltip="How the viewer has placed the mesh; connect it from the same viewer, "
-                                                 "which moves and scales meshes to fit."),
-            ],
-            outputs=path_outputs(),
-        )
-
-    @classmethod
-    def execute(cls, cameras, camera_info, frame, ease, model_3d_info=None) -> io.NodeOutput:
-        if not isinstance(camera_info, dict):
-            raise ValueError("camera_info: the viewer has not reported a camera; open it, turn the view, run again")
-        view = camera_from_load3d(camera_info, cameras.size, model_3d_info[0] if model_3d_info else None)
-        return pack_path(arrive(cameras, sockets.keep(view), frame, ease))
-
-
-class EX4DCameraToLoad3D(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="EX4DCameraToLoad3D",
-            display_name="Camera to 3D Viewer (EX-4D)",
-            category="EX-4D/camera",
-            description="One frame of a path as the camera of ComfyUI's 3D viewers.",
-            search_aliases=["load 3d camera", "viewer camera", "camera info"],
-            inputs=[
-                sockets.Cameras.Input("cameras", tooltip="The path."),
-                io.Int.Input("frame", default=0, min=0, max=9999, tooltip="Which of its frames, counted from 0."),
-                io.Float.Input("target_distance", default=3.0, min=0.001, max=1e6, step=0.01,
-                               tooltip="How far ahead the point lies that the viewer turns around, scene units."),
-            ],
-            outputs=[io.Load3DCamera.Output("camera_info", tooltip="For Preview 3D and Create Camera Info.")],
-        )
-
-    @classmethod
-    def execute(cls, cameras, frame, target_distance) -> io.NodeOutput:
-        if frame >= len(cameras):
-            raise ValueError(f"frame: got {frame}, the path has frames 0..{len(cameras) - 1}")
-        return io.NodeOutput(load3d_from_camera(cameras, frame, target_distance))

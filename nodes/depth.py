@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import torch
@@ -18,17 +19,22 @@ from ..ex4d_ops.depth import (
     fill_invalid,
     make_video_depth,
 )
+from ..ex4d_ops.plausibility import doubt_units
 from ..ex4d_ops.plot import draw_depth
 from ..ex4d_ops.rotation import quaternion_of, rotation_of
 from . import folders, sockets
+from .progress import show_progress
 
 FILE_SUFFIXES = {".npz", ".npy", ".exr", ".mkv", ".mp4"}
 FOLDER_SUFFIXES = {".exr", ".png"}
 COLOR_SPREAD = 0.1  # of white; compression tints gray by less
+DA3_PATCH = 14  # pixels; DA3 works at multiples of it
 DA3_METRIC_FOCAL = 300.0  # pixels; DA3-Metric: metres = focal * output / 300
 STORED = "as stored"
 GIVEN = "as given"
 FILL_TIP = "On: pixels without depth (NaN, zero, negative) get the farthest depth beside them. Off: they are refused."
+
+log = logging.getLogger(__name__)
 
 
 # ---- what the numbers mean, and through which lens they were seen -------------------------------
@@ -37,18 +43,20 @@ FILL_TIP = "On: pixels without depth (NaN, zero, negative) get the farthest dept
 def convention_input(*first: io.DynamicCombo.Option) -> io.Input:
     """The choice of what the numbers of a depth source mean, DepthUnits as widgets."""
     def number(name: str, default: float, tooltip: str, low: float = 1e-6) -> io.Input:
-        return io.Float.Input(name, default=default, min=low, max=1e9, step=0.001, tooltip=tooltip)
+        # The front end rounds to the digits of the step.
+        return io.Float.Input(name, default=default, min=low, max=1e9, step=0.0001, tooltip=tooltip)
 
     near = number("near", 1.0, "Depth of the nearest value, scene units.")
     far = number("far", 100.0, "Depth of the farthest value, scene units.")
-    scale = number("scale", 1.0, "Multiplies the numbers: scene units per number, or disparity per number.")
     return io.DynamicCombo.Input("convention", options=[
         *first,
         io.DynamicCombo.Option("released", []),
         io.DynamicCombo.Option("disparity", [
-            scale, number("shift", 0.0, "Added after scaling, 1 / scene units.", -1e9)]),
-        io.DynamicCombo.Option("depth", [scale, io.Boolean.Input(
-            "metric", default=False, tooltip="The scaled numbers are metres.")]),
+            number("scale", 1.0, "Disparity per number: multiplies the numbers into 1 / scene units."),
+            number("shift", 0.0, "Added after scaling, 1 / scene units.", -1e9)]),
+        io.DynamicCombo.Option("depth", [
+            number("scale", 1.0, "Multiplies the numbers: scene units per number."),
+            io.Boolean.Input("metric", default=False, tooltip="The scaled numbers are metres.")]),
         io.DynamicCombo.Option("normalized-disparity", [near, far]),
         io.DynamicCombo.Option("normalized-depth", [near, far]),
     ], tooltip="What the numbers mean. released: relative disparity (bright is near) as the released model reads it. "
@@ -71,7 +79,7 @@ def lens_input(*first: io.DynamicCombo.Option) -> io.Input:
         io.DynamicCombo.Option("focal", [io.Float.Input(
             "focal", default=500.0, min=1.0, max=1e6, step=0.1, tooltip="Focal length, pixels of the depth.")]),
         io.DynamicCombo.Option("field of view", [io.Float.Input(
-            "fov", default=54.2, min=1.0, max=179.0, step=0.1, tooltip="Horizontal field of view, degrees.")]),
+            "fov", default=54.2, min=1.0, max=179.0, step=0.01, tooltip="Horizontal field of view, degrees.")]),
     ], tooltip="Focal length of the source camera. released: 500 pixels at a width of 512, about 54 degrees; or what "
                "is known of it, in pixels or as horizontal field of view.")
 
@@ -107,9 +115,14 @@ class EX4DDepthFromImages(io.ComfyNode):
     @classmethod
     def execute(cls, images, convention, lens, fill) -> io.NodeOutput:
         units = read_units(convention)
-        depth = depth_from(read_gray(images), units)
-        depth = fill_invalid(depth) if fill else depth
-        check_depth(depth)
+        sockets.check_images("images", images, 1)
+        with sockets.blame("images"):
+            values = read_gray(images)
+            depth = depth_from(values, units)
+            depth = fill_invalid(depth) if fill else depth
+            check_depth(depth)
+        if doubt := doubt_units(values, units):
+            log.warning("images: %s", doubt)
         made = make_video_depth(depth, read_lens(lens, depth.shape[1:]), None, units.metric)
         return io.NodeOutput(sockets.keep(made))
 
@@ -117,10 +130,9 @@ class EX4DDepthFromImages(io.ComfyNode):
 def read_gray(images: Tensor) -> Tensor:
     """The numbers [T, H, W] of gray pictures, which may leave 0..1. Raises ValueError for coloured ones."""
     colors = images[..., :3].float()
-    spread = (colors.amax(-1) - colors.amin(-1)).nan_to_num(0.0)
-    if spread.max() > COLOR_SPREAD * colors[torch.isfinite(colors)].abs().max():
-        raise ValueError("images: are in colour, and depth cannot be read back from a colour map; "
-                         "connect gray pictures")
+    finite = colors.nan_to_num(0.0, 0.0, 0.0)
+    if (finite.amax(-1) - finite.amin(-1)).max() > COLOR_SPREAD * finite.abs().max():
+        raise ValueError("are in colour, and depth cannot be read back from a colour map; connect gray pictures")
     return colors[..., 0].clone()
 
 
@@ -143,7 +155,7 @@ class EX4DDepthFromGeometry(io.ComfyNode):
                 io.DynamicCombo.Input("scale", options=[
                     io.DynamicCombo.Option(GIVEN, []),
                     io.DynamicCombo.Option("multiply", [io.Float.Input(
-                        "factor", default=1.0, min=1e-6, max=1e6, step=0.01,
+                        "factor", default=1.0, min=1e-6, max=1e6, step=0.0001,
                         tooltip="Scene units per unit of the geometry.")]),
                     io.DynamicCombo.Option("DA3-Metric", [io.Int.Input(
                         "resolution", default=504, min=14, max=4096, step=14,
@@ -167,7 +179,8 @@ class EX4DDepthFromGeometry(io.ComfyNode):
         if lens["lens"] != GIVEN:
             given = make_video_depth(given.depth, read_lens(lens, given.size), given.world_from_cam)
         depth = scale_depth(given, scale)
-        check_depth(depth.depth)
+        with sockets.blame("geometry"):
+            check_depth(depth.depth)
         return io.NodeOutput(sockets.keep(depth))
 
 
@@ -177,7 +190,7 @@ def read_da3(geometry: dict, sky_threshold: float, source_cameras: bool) -> Vide
     if "sky" in geometry:
         depth = torch.where(geometry["sky"] >= sky_threshold, torch.inf, depth)
     cameras = geometry.get("intrinsics")
-    if cameras is None or (cameras[..., 0, 2] <= 1).any():  # a single view, of which core gives identities
+    if cameras is None or (cameras == torch.eye(3)).all():  # core's stand-in for a single view
         return make_video_depth(depth)
     world_from_cam = da3_world_from_cam(geometry["extrinsics"][0]) if source_cameras else None
     return make_video_depth(depth, da3_intrinsics(cameras[0].float(), depth.shape[1:]), world_from_cam)
@@ -186,12 +199,14 @@ def read_da3(geometry: dict, sky_threshold: float, source_cameras: bool) -> Vide
 def da3_intrinsics(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
     """Intrinsics [T, 3, 3] at size of DA3's, which are in pixels of the size that the model worked at.
 
-    The packet does not say that size; its principal point is the centre of the image, so it is twice that.
+    The packet does not say that size. Its sides are multiples of 14, and the principal point is near the middle:
+    exactly there by cam_dec, within a few pixels by ray_pose.
     """
-    centered = intrinsics.clone()
-    centered[:, 0] *= size[1] / 2 / intrinsics[:, :1, 2]
-    centered[:, 1] *= size[0] / 2 / intrinsics[:, 1:2, 2]
-    return centered
+    worked = (2 * intrinsics[:, [1, 0], 2].median(0).values / DA3_PATCH).round() * DA3_PATCH  # (H, W)
+    if not (worked >= DA3_PATCH).all():
+        raise ValueError("geometry: Depth Anything 3 found no lens; run it with the other pose_method, or on fewer "
+                         "frames")
+    return resize_intrinsics(intrinsics, tuple(worked.tolist()), size)
 
 
 def da3_world_from_cam(cam_from_anchor: Tensor) -> Tensor:
@@ -285,7 +300,8 @@ class EX4DLoadDepth(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file) -> bool | str:
+    def validate_inputs(cls, file, *, convention=None) -> bool | str:
+        # ComfyUI hands dynamic combos over unasked, and blames every input that is asked for.
         return folders.check_file(file)
 
     @classmethod
@@ -294,7 +310,8 @@ class EX4DLoadDepth(io.ComfyNode):
 
     @classmethod
     def execute(cls, file, convention, start, frames, fill) -> io.NodeOutput:
-        depth = files.read_depth(folders.find_file(file), read_units(convention), start, frames or None, fill)
+        depth = files.read_depth(folders.find_file(file), read_units(convention), start, frames or None, fill,
+                                 show_progress())
         return io.NodeOutput(sockets.keep(depth))
 
 
@@ -321,5 +338,5 @@ class EX4DSaveDepth(io.ComfyNode):
     @classmethod
     def execute(cls, depth, filename_prefix, format) -> io.NodeOutput:
         path, saved = folders.new_file(filename_prefix, {"npz": ".npz", "video": ".mkv"}.get(format, ""))
-        files.write_depth(path, depth, format)
+        files.write_depth(path, depth, format, show_progress())
         return io.NodeOutput(ui={"text": (str(path.name),), "files": [saved]})

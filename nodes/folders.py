@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -16,35 +17,46 @@ def list_files(suffixes: set[str], folder_suffixes: set[str]) -> list[str]:
     names = []
     for root, mark in ((folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), " [output]")):
         for folder, _, files in os.walk(root):
-            inside = Path(folder).relative_to(root)
-            names += [(inside / file).as_posix() + mark for file in files if Path(file).suffix.lower() in suffixes]
-            if inside.parts and any({file, Path(file).suffix.lower()} & folder_suffixes for file in files):
-                names.append(inside.as_posix() + mark)
+            inside = os.path.relpath(folder, root).replace(os.sep, "/")
+            here = "" if inside == "." else f"{inside}/"
+            endings = [os.path.splitext(file)[1].lower() for file in files]  # no Path: output folders grow large
+            names += [here + file + mark for file, ending in zip(files, endings) if ending in suffixes]
+            if here and folder_suffixes & {*files, *endings}:
+                names.append(inside + mark)
     return sorted(names)
 
 
 def find_file(name: str) -> Path:
-    """Where the file or folder of that name lies. Raises ValueError where it lies outside the two folders."""
+    """Where the file or folder of that name lies. Raises ValueError where it is not in the two folders."""
+    found = check_file(name)
+    if found is not True:
+        raise ValueError(f"file: {found}")
     return Path(folder_paths.get_annotated_filepath(name))
 
 
 def check_file(name: str | None) -> bool | str:
     """True, or what is wrong with a chosen name, for validate_inputs."""
-    if name is None or folder_paths.exists_annotated_filepath(name):  # None: linked, known when the graph runs
+    if name is None or name and folder_paths.exists_annotated_filepath(name):  # None: linked, known when it runs
         return True
     return (f"there is no '{name}' in ComfyUI's input folder; put it there, or write 'NAME [output]' for one that lies "
             "in the output folder")
 
 
-def fingerprint(name: str) -> str:
-    """What changes when the file, or one in the folder, does."""
+def fingerprint(name: str | None) -> str | float:
+    """What changes when the file, or one in the folder, does; of a linked name, which is not known yet, anything."""
+    if name is None:
+        return math.nan
     path = find_file(name)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return str([(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files])
 
 
 def new_file(prefix: str, suffix: str) -> tuple[Path, dict[str, str]]:
-    """A new name in the output folder, and how the front end is told of it. Raises where it would lie outside."""
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    """A new name in the output folder, and how the front end is told of it. Raises ValueError where it lies outside."""
+    root = folder_paths.get_output_directory()
+    if not folder_paths.is_within_directory(root, os.path.join(root, prefix)):
+        raise ValueError(f"filename_prefix: '{prefix}' leads out of ComfyUI's output folder; name a folder inside it, "
+                         "e.g. ex4d/take")
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root)
     file = f"{name}_{counter:05}_{suffix}"
     return Path(folder) / file, {"filename": file, "subfolder": subfolder, "type": "output"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from comfy_api.latest import Types, io
 
@@ -49,6 +51,8 @@ class BuildDWMesh(io.ComfyNode):
     @classmethod
     def execute(cls, images, depth, min_angle, border_depth, depth_jump, filter, clamp) -> io.NodeOutput:
         frames = sockets.read_frames("images", images)
+        if depth_jump and not math.isfinite(depth.nearest):
+            raise ValueError("depth_jump: frame 0 shows only sky, which has no depth range to take a share of; use 0")
         rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp)
         mesh = build_dw_mesh(frames, match_depth(frames, depth, resize=True), rules, show_progress())
         shares = torch.stack([occluded_share(occluded) for occluded in mesh.occluded])
@@ -62,7 +66,7 @@ class EX4DMeshToMesh(io.ComfyNode):
             node_id="EX4DMeshToMesh",
             display_name="Watertight Mesh to Mesh (EX-4D)",
             category="EX-4D/mesh",
-            description="One frame of a watertight mesh as ComfyUI's own mesh, for Save GLB and Preview 3D.",
+            description="One frame of a watertight mesh as ComfyUI's own mesh, for Save 3D Model.",
             search_aliases=["export mesh", "GLB", "preview 3d", "DW-Mesh to MESH"],
             inputs=[
                 sockets.Mesh.Input("mesh", tooltip="The meshes of a clip."),

@@ -1,11 +1,15 @@
-"""The progress bar and the cancel button, as the library's `progress`."""
+"""What a node tells while it runs: progress, with the cancel button's answer, and doubts."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import comfy.model_management
 import comfy.utils
+from comfy_execution.utils import get_executing_context
+
+log = logging.getLogger(__name__)
 
 
 def show_progress() -> Callable[[int, int], None]:
@@ -17,3 +21,12 @@ def show_progress() -> Callable[[int, int], None]:
         bar.update_absolute(done, total)
 
     return report
+
+
+def warn(sentence: str) -> None:
+    """Say in the log, and on the node that runs, what may be wrong."""
+    log.warning(sentence)
+    if context := get_executing_context():  # none where a node is called without a server
+        from server import PromptServer
+
+        PromptServer.instance.send_progress_text(sentence, context.node_id)

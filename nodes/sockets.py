@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
 import comfy.model_management
 import torch
 from comfy_api.latest import io
@@ -15,19 +19,35 @@ Cameras = io.Custom("EX4D_CAMERAS")  # ex4d_ops.CameraPath
 PriorLatents = io.Custom("EX4D_PRIOR")  # a Prior as the VAE encodes it, [1, 32, t, H/8, W/8]
 DA3Geometry = io.Custom("DA3_GEOMETRY")  # core's
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")  # core's
+CAMERA_FIELDS = ("cam_from_world", "world_from_cam", "intrinsics", "source_frame")
 
 
 def read_frames(name: str, images: Tensor) -> Tensor:
     """Frames [T, H, W, 3] float32 in [0, 1] of the IMAGE at input `name`, in memory of their own.
 
-    Raises ValueError where it is empty or not finite.
+    They come to where ComfyUI keeps what flows. Raises ValueError where they are none, or not finite.
     """
-    if images.ndim != 4 or images.shape[-1] < 3 or 0 in images.shape:
-        raise ValueError(f"{name}: got {list(images.shape)}, needs frames [T, H, W, 3]")
-    frames = images[..., :3].float()
+    check_images(name, images, 3)
+    frames = images[..., :3].to(comfy.model_management.intermediate_device(), torch.float32)
     if not torch.isfinite(frames).all():
         raise ValueError(f"{name}: holds NaN or infinity; the node before it failed")
     return frames.clamp(0, 1)
+
+
+def check_images(name: str, images: Tensor, channels: int) -> None:
+    """Raise ValueError unless images are [T, H, W, C], with so many channels or more, and large enough for a mesh."""
+    if images.ndim != 4 or images.shape[-1] < channels or len(images) == 0 or min(images.shape[1:3]) < 2:
+        raise ValueError(f"{name}: got {list(images.shape)}, needs one frame or more [T, H, W, {channels}] of 2x2 "
+                         "pixels or more")
+
+
+@contextmanager
+def blame(name: str) -> Iterator[None]:
+    """Let errors begin with the input whose value they are about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def as_images(frames: Tensor) -> Tensor:
@@ -42,5 +62,9 @@ def as_mask(values: Tensor) -> Tensor:
 
 
 def keep(flow):
-    """One of the library's dataclasses, where ComfyUI keeps what flows."""
-    return move_to(flow, comfy.model_management.intermediate_device())
+    """One of the library's dataclasses, where ComfyUI keeps what flows, its cameras in memory of their own.
+
+    The library hands cameras on from argument to result; a node that wrote into its own would change another's.
+    """
+    moved = move_to(flow, comfy.model_management.intermediate_device())
+    return replace(moved, **{name: getattr(moved, name).clone() for name in CAMERA_FIELDS if hasattr(moved, name)})

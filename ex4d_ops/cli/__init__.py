@@ -6,8 +6,11 @@ import argparse
 import sys
 
 from .clips import add_inspect_command, add_sample_command
-from .convert import add_convert_path_command
+from .convert import add_convert_checkpoint_command, add_convert_path_command
+from .estimate import add_download_command
+from .prepare import add_prepare_command
 from .prior import add_prior_command
+from .train import add_train_command
 
 DESCRIPTION = """\
 See a video from another side. Of a clip and its depth, ex4d builds a watertight mesh per frame and shows it
@@ -44,7 +47,11 @@ def build_parser() -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_prior_command(commands)
+    add_download_command(commands)
     add_sample_command(commands)
     add_inspect_command(commands)
     add_convert_path_command(commands)
+    add_convert_checkpoint_command(commands)
+    add_prepare_command(commands)
+    add_train_command(commands)
     return parser

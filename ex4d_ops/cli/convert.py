@@ -1,10 +1,11 @@
-"""`ex4d convert-path`: a camera path from one format to another."""
+"""`ex4d convert-path` and `ex4d convert-checkpoint`: a camera path, or EX-4D's weights, in another format."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from .. import files
+from ..checkpoint import load_adapter, save_adapter, save_parts
 from .terminal import add_command, describe_size, parse_size
 
 
@@ -22,3 +23,26 @@ def convert_path(options) -> None:
     cameras = files.read_path(options.source, options.size, format=options.source_format, radius=options.radius)
     files.write_path(options.target, cameras, options.target_format)
     print(f"{options.target}: {len(cameras)} cameras at {describe_size(cameras.size)}")
+
+
+def add_convert_checkpoint_command(commands) -> None:
+    parser = add_command(commands, "convert-checkpoint", convert_checkpoint,
+                         "EX-4D's weights as safetensors, every tensor checked.")
+    parser.add_argument("source", type=Path, help="ex4d.ckpt, or any torch or safetensors file of EX-4D's weights")
+    parser.add_argument("target", type=Path, help="file to write, NAME.safetensors")
+    parser.add_argument("--split", action="store_true",
+                        help="also write NAME-lora.safetensors, for any loader of Wan LoRAs, and "
+                        "NAME-encoder.safetensors")
+
+
+def convert_checkpoint(options) -> None:
+    target = options.target
+    if target.suffix != ".safetensors":
+        raise ValueError(f"{target}: only safetensors is written; name it {target.with_suffix('.safetensors').name}")
+    adapter = load_adapter(options.source)
+    save_adapter(target, adapter)
+    print(f"{target}: {adapter.describe()}")
+    if options.split:
+        lora, encoder = (target.with_stem(f"{target.stem}-{part}") for part in ("lora", "encoder"))
+        save_parts(lora, encoder, adapter)
+        print(f"{lora.name}: for any loader of Wan LoRAs; {encoder.name}: the rest")

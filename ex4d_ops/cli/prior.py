@@ -19,6 +19,8 @@ from ..files.whole import written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, render_prior
 from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
+from .estimate import NAMES as MODEL_NAMES
+from .estimate import add_estimate_options, estimate_depth
 from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
 from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
 
@@ -28,6 +30,7 @@ examples:
   ex4d prior clip.mp4 --depth depth/ --depth-kind disparity --move orbit:yaw=60,pitch=10 --out result
   ex4d prior clip.mp4 --depth depth.npz --move "orbit:yaw=-60..60+dolly:distance=-0.3" --out result
   ex4d prior clip.mp4 --depth depth.npz --path cameras.json --out result
+  ex4d prior clip.mp4 --depth-model video-depth-anything-small --preset 60 --out result
   ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
 
 what lands in --out:
@@ -50,11 +53,14 @@ def add_prior_command(commands) -> None:
                       help="how many frames, 4k+1 as Wan needs (default: the most the clip has, at most 49)")
     clip.add_argument("--size", type=parse_size, metavar="WxH",
                       help="size to work at, multiples of 16 (default: the clip's, rounded to such)")
-    parser.add_argument("--depth", type=Path, required=True, metavar="FILE",
-                        help="npz, npy, EXR, folder of EXR or 16-bit PNG, or gray video")
+    depth = parser.add_mutually_exclusive_group(required=True)
+    depth.add_argument("--depth", type=Path, metavar="FILE",
+                       help="npz, npy, EXR, folder of EXR or 16-bit PNG, or gray video")
+    depth.add_argument("--depth-model", metavar="NAME", help=f"find it with a model: {MODEL_NAMES}")
     parser.add_argument("--focal", type=float, metavar="PX",
                         help="focal length at the working width (default: the depth file's, or 500 px at width 512)")
     add_depth_options(parser)
+    add_estimate_options(parser)
     add_camera_options(parser)
     add_mesh_options(parser)
     render = parser.add_argument_group("rendering")
@@ -149,15 +155,20 @@ def trim_clip(options, clip: Clip) -> Clip:
 
 def read_clip_depth(options, clip: Clip) -> VideoDepth:
     """The depth of just these frames, resized to them, on the device to work on."""
+    lens = None
+    if options.focal is not None:
+        if not options.focal > 0:
+            raise ValueError(f"--focal: got {options.focal:g}, must be above 0")
+        lens = intrinsics_from_focal(options.focal, clip.size)
+    if options.depth_model is not None:
+        return move_to(estimate_depth(options, clip, lens), options.device)
     start = options.start + (options.freeze or 0)
     depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
     depth = match_depth(clip.frames, depth, resize=True)
-    if options.focal is not None:
-        if not options.focal > 0:
-            raise ValueError(f"--focal: got {options.focal:g}, must be above 0")
-        depth = replace(depth, intrinsics=intrinsics_from_focal(options.focal, clip.size).expand_as(depth.intrinsics))
+    if lens is not None:
+        depth = replace(depth, intrinsics=lens.expand_as(depth.intrinsics))
     return move_to(depth, options.device)
 
 

@@ -69,11 +69,11 @@ def timed(seconds: dict[str, float], stage: str):
 
 
 @contextmanager
-def progress_bar(stage: str):
+def progress_bar(stage: str, unit: str = "frame"):
     """Yield progress(done, total) that draws a bar on a terminal."""
     from tqdm import tqdm
 
-    with tqdm(desc=stage, unit="frame", disable=None) as bar:
+    with tqdm(desc=stage, unit=unit, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

@@ -112,7 +112,7 @@ def color_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
 
 def codes_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
     """The numbers of a gray frame upright, [H, W] float32, 0..gray_white. Raises ValueError where it is coloured."""
-    if is_plain_gray(frame.format, frame.color_range):
+    if is_plain_gray(frame.format.name, frame.color_range):
         return upright(frame.to_ndarray(), frame).astype(np.float32)
     rgb = frame.to_ndarray(format="rgb48le", interpolation=CAREFUL)
     return upright(gray_of(path, rgb), frame)
@@ -121,14 +121,14 @@ def codes_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
 def gray_white(stream) -> float:
     """The largest number codes_of can yield."""
     context = stream.codec_context
-    if is_plain_gray(context.format, context.color_range):
+    if is_plain_gray(context.pix_fmt, context.color_range):
         return 2.0 ** context.format.components[0].bits - 1
     return 65535.0
 
 
-def is_plain_gray(format, color_range: int) -> bool:
-    """Whether a frame's one plane holds the numbers themselves, black at 0."""
-    return format.name in PLAIN_GRAY and color_range != MPEG_RANGE
+def is_plain_gray(pixel_format: str | None, color_range: int) -> bool:
+    """Whether the one plane of such frames holds the numbers themselves, black at 0."""
+    return pixel_format in PLAIN_GRAY and color_range != MPEG_RANGE
 
 
 def upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,9 +25,11 @@ from ..depth import (
     fill_invalid,
     make_video_depth,
 )
-from .footage import UNTIMED_FPS, frame_span, open_footage, stack_pictures
+from ..parallel import Progress, one_by_one
+from ..plausibility import doubt_units
+from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
-from .video import encode, write_pngs
+from .video import encode, open_footage, write_pngs
 from .whole import written_whole
 
 DepthForm = Literal["npz", "exr", "png", "video"]
@@ -40,6 +43,8 @@ SIDECAR = "depth.json"
 DAMAGED = (OSError, ValueError, EOFError, KeyError, SyntaxError, TypeError, MemoryError, OverflowError,
            NotImplementedError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Meaning:
@@ -51,15 +56,16 @@ class Meaning:
 
 
 def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0, frames: int | None = None,
-               fill: bool = False) -> VideoDepth:
+               fill: bool = False, progress: Progress | None = None) -> VideoDepth:
     """Read the depth of a clip: npz, npy, EXR or 16-bit PNG (a file or a folder of them), or gray video.
 
     units: what the numbers mean, where the file doesn't say or to overrule it. start, frames: as in read_video;
-    relative disparity is normalised over what is read. fill: give pixels without depth that of their neighbours
-    (see fill_invalid) instead of refusing them. Raises ValueError in one sentence.
+    relative disparity is normalised over what is read, and numbers that look like the other kind are warned of. fill:
+    give pixels without depth that of their neighbours (see fill_invalid) instead of refusing them. progress: called
+    after every picture; what it raises stops the reading. Raises ValueError in one sentence.
     """
     path = Path(path)
-    values, white, said = read_numbers(path, frame_span(path, start, frames))
+    values, white, said = read_numbers(path, frame_span(path, start, frames), progress)
     units = units or said.units
     if units is None:
         raise ValueError(f"{path}: does not say what its numbers mean; "
@@ -70,21 +76,25 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         depth = depth_from(values, units)
         depth = fill_invalid(depth) if fill else depth
         check_depth(depth)
+        if doubt := doubt_units(values, units):
+            log.warning("%s: %s", path, doubt)
         return make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def read_numbers(path: Path, span: slice) -> tuple[Tensor, float, Meaning]:
+def read_numbers(path: Path, span: slice, progress: Progress | None) -> tuple[Tensor, float, Meaning]:
     """The numbers [T, H, W] float32 of a depth file, the one that stands for white, and what it says of them."""
     suffix = path.suffix.lower()
     if suffix in (".npz", ".npy"):
         return read_arrays(path, span)
     if suffix == ".exr" or path.is_dir() and any(path.glob("*.exr")):
         files = list_pictures(path, {".exr"})[span] if path.is_dir() else [path][span]
-        return stack_pictures(path, map(read_exr, files), len(files)), 1.0, read_sidecar(path, span)
+        pictures = one_by_one(map(read_exr, files), len(files), progress)
+        return stack_pictures(path, pictures, len(files)), 1.0, read_sidecar(path, span)
     footage = open_footage(path, span, gray=True)
-    return stack_pictures(path, footage.pictures, footage.length), footage.white, read_sidecar(path, span)
+    pictures = one_by_one(footage.pictures, footage.length, progress)
+    return stack_pictures(path, pictures, footage.length), footage.white, read_sidecar(path, span)
 
 
 def read_arrays(path: Path, span: slice) -> tuple[Tensor, float, Meaning]:
@@ -173,12 +183,14 @@ def read_sidecar(path: Path, span: slice) -> Meaning:
 # ---- writing ------------------------------------------------------------------------------------
 
 
-def write_depth(path: str | Path, depth: VideoDepth, form: DepthForm | None = None) -> None:
+def write_depth(path: str | Path, depth: VideoDepth, form: DepthForm | None = None,
+                progress: Progress | None = None) -> None:
     """Write the depth of a clip with its cameras.
 
     form: "npz" and "exr" (a folder) keep float32 bit for bit; "png" (a folder) and "video" (lossless gray mkv) keep
     1 / z in 65535 steps from sky to the nearest point, so depth z is off by at most z^2 / (131070 nearest). None: by
-    the suffix .npz or .mkv. Raises ValueError, or OSError where the disk is full or the folder not writable.
+    the suffix .npz or .mkv. progress: called after every picture; what it raises leaves no file. Raises ValueError, or
+    OSError where the disk is full or the folder not writable.
     """
     path = Path(path)
     form = form or FORMS.get(path.suffix.lower())
@@ -187,35 +199,36 @@ def write_depth(path: str | Path, depth: VideoDepth, form: DepthForm | None = No
     units = DepthUnits("depth", metric=depth.metric)
     if form in ("png", "video"):
         units = DepthUnits("disparity", scale=1 / (STEPS * float(depth.depth.min())), metric=depth.metric)
+    frames = one_by_one(depth.depth, len(depth), progress)
     with written_whole(path) as part:
         if form == "npz":
             np.savez(part, depth=depth.depth.cpu(), intrinsics=depth.intrinsics.cpu(),
                      world_from_cam=depth.world_from_cam.cpu(), metric=depth.metric)
         elif form == "exr":
-            write_exrs(part, depth)
+            write_exrs(part, frames)
         elif form == "png":
-            write_pngs(part, in_steps(depth, units))
+            write_pngs(part, in_steps(frames, units))
         else:
-            encode(part, in_steps(depth, units), UNTIMED_FPS, "ffv1")
+            encode(part, in_steps(frames, units), UNTIMED_FPS, "ffv1")
         if part.is_dir():
             write_sidecar(sidecar_of(part), depth, units)
     if form == "video":
         write_sidecar(sidecar_of(path), depth, units)
 
 
-def in_steps(depth: VideoDepth, units: DepthUnits) -> Iterator[np.ndarray]:
-    """Frames [H, W] uint16 of 1 / z by units, 0 in the sky."""
-    for frame in depth.depth:
+def in_steps(depth: Iterable[Tensor], units: DepthUnits) -> Iterator[np.ndarray]:
+    """Frames [H, W] uint16 of 1 / z by units, 0 in the sky, of frames of depth."""
+    for frame in depth:
         yield (1 / (frame.double() * units.scale)).round().clamp(max=STEPS).cpu().numpy().astype(np.uint16)
 
 
-def write_exrs(folder: Path, depth: VideoDepth) -> None:
-    """Write depth as 000000.exr, 000001.exr ... with one channel Z into a new folder."""
+def write_exrs(folder: Path, depth: Iterable[Tensor]) -> None:
+    """Write frames of depth [H, W] as 000000.exr, 000001.exr ... with one channel Z into a new folder."""
     import OpenEXR
 
     folder.mkdir()
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    for t, frame in enumerate(depth.depth):
+    for t, frame in enumerate(depth):
         try:
             OpenEXR.File(header, {"Z": frame.cpu().numpy()}).write(str(folder / f"{t:06d}.exr"))
         except RuntimeError as error:  # how OpenEXR reports a full disk

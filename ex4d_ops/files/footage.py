@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import chain, islice
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -37,21 +37,6 @@ class Footage:
     fps: float
     white: float
     length: int
-
-
-def open_footage(path: Path, span: slice, gray: bool = False) -> Footage:
-    """Start reading a video file, animation, folder of images or image; only the pictures of span are to come.
-
-    Raises ValueError, now or while its pictures are taken, where the file is not such a thing, damaged or cut short.
-    """
-    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
-        from .pictures import open_pictures
-        footage = open_pictures(path, gray)
-    else:
-        from .decode import open_video
-        footage = open_video(path, gray, span.stop)
-    length = len(range(footage.length)[span])
-    return replace(footage, pictures=islice(footage.pictures, span.start, span.stop), length=length)
 
 
 def frame_span(path: Path, start: int, frames: int | None) -> slice:

@@ -25,7 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..camera import CameraPath, check_rigid, invert_rigid, resize_intrinsics
+from ..camera import CameraPath, check_rigid, cover_intrinsics, invert_rigid
 from . import path_formats as formats
 from .parsing import are_numbers, read_json, read_lines
 from .path_formats import Request, Size
@@ -70,7 +70,7 @@ def read_path(path: str | os.PathLike, size: Size | None = None, frames: int | N
         check_cameras(cameras)
         if (world or kind.world) == "first":
             cameras = anchor_at_first(cameras)
-        return fit(cameras, request)
+        return at_size(cameras, request)
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror or error})") from None
     except ValueError as error:
@@ -133,12 +133,13 @@ def anchor_at_first(cameras: CameraPath) -> CameraPath:
     return CameraPath(moved.float(), cameras.intrinsics, cameras.size, cameras.source_frame)
 
 
-def fit(cameras: CameraPath, request: Request) -> CameraPath:
+def at_size(cameras: CameraPath, request: Request) -> CameraPath:
     """The path at the size asked for, or ValueError where it has another length."""
     if request.frames is not None and len(cameras) != request.frames:
-        raise ValueError(f"has {len(cameras)} frames, {request.frames} are needed; retime it")
+        raise ValueError(f"has {len(cameras)} frames, {request.frames} are needed; read it as it is and fit it, or "
+                         "write one that long")
     size = request.size or cameras.size
-    intrinsics = resize_intrinsics(cameras.intrinsics, cameras.size, size)
+    intrinsics = cover_intrinsics(cameras.intrinsics, cameras.size, size)
     return CameraPath(cameras.cam_from_world, intrinsics, tuple(size), cameras.source_frame)
 
 

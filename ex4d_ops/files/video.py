@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..clip import Clip, resize_frame
-from .footage import frame_span, open_footage, stack_pictures
+from .footage import PICTURE_SUFFIXES, Footage, frame_span, stack_pictures
 from .whole import written_whole
 
 Codec = Literal["ffv1", "h264", "png"]
@@ -35,6 +36,23 @@ def read_video(path: str | Path, start: int = 0, frames: int | None = None,
     footage = open_footage(path, frame_span(path, start, frames))
     pictures = footage.pictures if size is None else (resampled(picture, size) for picture in footage.pictures)
     return Clip(stack_pictures(path, pictures, footage.length), footage.fps)
+
+
+def open_footage(path: Path, span: slice, gray: bool = False) -> Footage:
+    """Start reading a video file, animation, folder of images or image; only the pictures of span are to come.
+
+    Raises ValueError, now or while its pictures are taken, where the file is not such a thing, damaged or cut short.
+    """
+    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+        from .pictures import open_pictures
+
+        footage = open_pictures(path, gray)
+    else:
+        from .decode import open_video
+
+        footage = open_video(path, gray, span.stop)
+    length = len(range(footage.length)[span])
+    return replace(footage, pictures=islice(footage.pictures, span.start, span.stop), length=length)
 
 
 def resampled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

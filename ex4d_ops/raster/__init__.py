@@ -51,6 +51,17 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
     return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size)
 
 
+def covered(depth: Tensor, drawn: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
+            size: tuple[int, int]) -> Tensor:
+    """Where another camera sees some of the drawn [H-1, W-1, 2] faces of one depth grid, the others left out, [h, w].
+
+    Arguments as in rasterize. Only the reference engine can leave faces out, so it draws on any device.
+    """
+    from .torch_raster import cover
+
+    return cover(depth, drawn, intrinsics, cam_from_mesh, cam_intrinsics, size)
+
+
 @cache
 def choose_engine(engine: str, device: torch.device) -> str:
     """Resolve "auto" to the fastest engine that runs on device, and check any other name.

@@ -27,6 +27,16 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
     return shade(nearest, points, rgba, size)
 
 
+def cover(depth: Tensor, drawn: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
+          size: tuple[int, int]) -> Tensor:
+    """Pixels [h, w] bool that a drawn [H-1, W-1, 2] face of one depth grid covers; see covered."""
+    points = place_vertices(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics))
+    nearest = torch.zeros(size[0] * size[1], dtype=torch.int64, device=depth.device)
+    for face in drawn.permute(2, 0, 1).reshape(-1).nonzero()[:, 0].split(FACES_AT_ONCE):
+        draw_faces(face, points[face_vertices(face, depth.shape)], size, nearest)
+    return nearest.view(size) != 0
+
+
 def draw_faces(face: Tensor, corners: Tensor, size: tuple[int, int], nearest: Tensor) -> None:
     """Keep in nearest [h*w] the keys of faces [N] with corners [N, 3, 4] where they lie in front of what it holds."""
     height, width = size

@@ -152,8 +152,10 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
                 if (x1 - x0 + 1) * (y1 - y0 + 1) <= SMALL:
                     upper_z = wp.vec3d(F64(c[3]), F64(a[3]), F64(b[3]))
                     lower_z = wp.vec3d(F64(c[3]), F64(b[3]), F64(d[3]))
-                    for y in range(y0, y1 + 1):
-                        for x in range(x0, x1 + 1):
+                    y = y0  # for loops over so few pixels would cost more than what they repeat
+                    while y <= y1:
+                        x = x0
+                        while x <= x1:
                             from_a = seen_from(a, F64(x), F64(y))
                             from_b = seen_from(b, F64(x), F64(y))
                             from_c = seen_from(c, F64(x), F64(y))
@@ -163,6 +165,8 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
                             lower = wp.vec3d(cross(from_b, from_d), cross(from_d, from_c), -diagonal)
                             draw_pixel(keys, y * sizes.width + x, quad, upper, upper_z)
                             draw_pixel(keys, y * sizes.width + x, quad + quads, lower, lower_z)
+                            x += 1
+                        y += 1
                 else:
                     queue[wp.atomic_add(count, 0, 1)] = quad
         elif highest[2] == 1.0:
@@ -175,19 +179,17 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
 
 @wp.func
 def face_vertices(face: wp.int32, sizes: Sizes) -> wp.vec3i:
-    """The vertices of a face: grid.face_vertices."""
+    """The vertices of a face: grid.face_vertices. It selects and does not branch, which is twice as fast on CPUs."""
     across = sizes.columns - 1
     quads = (sizes.rows - 1) * across
     last = sizes.rows * sizes.columns - 1
-    if face == 2 * quads:
-        return wp.vec3i(across, 0, last)
-    if face > 2 * quads:
-        return wp.vec3i(last, 0, last - across)
-    if face < quads:
-        top_left = face + face / across
-        return wp.vec3i(top_left + sizes.columns, top_left, top_left + 1)
-    top_left = (face - quads) + (face - quads) / across
-    return wp.vec3i(top_left + sizes.columns, top_left + 1, top_left + sizes.columns + 1)
+    lower = wp.where(face >= quads, 1, 0)
+    quad = face - lower * quads
+    top_left = quad + quad / across
+    front = wp.vec3i(top_left + sizes.columns, top_left + lower, top_left + 1 + lower * sizes.columns)
+    first = face == 2 * quads
+    back = wp.vec3i(wp.where(first, across, last), 0, wp.where(first, last, last - across))
+    return wp.where(face >= 2 * quads, back, front)
 
 
 @wp.func
@@ -202,6 +204,12 @@ def edge_functions(p: wp.vec4, q: wp.vec4, r: wp.vec4, x: wp.float64, y: wp.floa
     b = see(q, x, y)
     c = see(r, x, y)
     return wp.vec3d(cross(b, c), cross(c, a), cross(a, b))
+
+
+@wp.func
+def line(p: wp.vec4, q: wp.vec4) -> wp.vec3d:
+    """By how much the edge function of pq grows from a pixel to the next, across and down; its value at (0, 0)."""
+    return wp.cross(wp.vec3d(F64(p[0]), F64(p[1]), F64(p[2])), wp.vec3d(F64(q[0]), F64(q[1]), F64(q[2])))
 
 
 @wp.func
@@ -227,30 +235,47 @@ def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp
               lane: wp.int32, lanes: wp.int32):
     """Draw every lanes-th row of any face, its corners before or behind NEAR."""
     rows = widen(widen(widen(wp.vec2d(F64(1e30), F64(-1e30)), p, q), q, r), r, p)
-    first = more(rows[0] - ROUNDING, F64(0.0))
-    last = less(rows[1] + ROUNDING, F64(sizes.height - 1))
+    top = wp.ceil(more(rows[0] - ROUNDING, F64(0.0)))
+    bottom = wp.floor(less(rows[1] + ROUNDING, F64(sizes.height - 1)))
+    if top > bottom:
+        return
     z = wp.vec3d(F64(p[2]), F64(q[2]), F64(r[2]))
     once = wp.vec3d(F64(p[3]), F64(q[3]), F64(r[3]))
-    if first <= last:
-        for y in range(wp.int32(wp.ceil(first)) + lane, wp.int32(last) + 1, lanes):
-            start = edge_functions(p, q, r, F64(0.0), F64(y))
-            slope = edge_functions(p, q, r, F64(1.0), F64(y)) - start
-            facing = wp.sign(wp.dot(start, z))
-            x0 = F64(0.0)
-            x1 = F64(sizes.width - 1)
-            for k in range(3):
-                zero = -start[k] / slope[k]
-                if slope[k] * facing > F64(0.0):
-                    x0 = more(x0, zero - ROUNDING)
-                if slope[k] * facing < F64(0.0):
-                    x1 = less(x1, zero + ROUNDING)
-            if x0 <= x1:
-                for x in range(wp.int32(wp.ceil(x0)), wp.int32(x1) + 1):
+    start = edge_functions(p, q, r, F64(0.0), top)
+    facing = wp.sign(wp.dot(start, z))
+    lines = wp.matrix_from_rows(line(q, r), line(r, p), line(p, q))
+    nearest = key(wp.float32(F64(1.0) / NEAREST), face)  # that any pixel of it can have
+    if less(less(z[0], z[1]), z[2]) == F64(1.0):
+        nearest = key(wp.float32(more(more(once[0], once[1]), once[2])), face)
+    # Where the edges cross the top row, on the side that they bound, and how far further right each row below.
+    left = wp.vec3d(F64(-wp.inf))
+    right = wp.vec3d(F64(wp.inf))
+    step = wp.vec3d()
+    for k in range(3):
+        if lines[k, 0] != F64(0.0):
+            zero = -start[k] / lines[k, 0]
+            slack = ROUNDING + F64(1e-14) * wp.abs(zero)
+            step[k] = -lines[k, 1] / lines[k, 0]
+            if lines[k, 0] * facing > F64(0.0):
+                left[k] = zero - slack
+            else:
+                right[k] = zero + slack
+    for y in range(wp.int32(top) + lane, wp.int32(bottom) + 1, lanes):
+        down = F64(y) - top
+        x0 = F64(0.0)
+        x1 = F64(sizes.width - 1)
+        for k in range(3):
+            x0 = more(x0, left[k] + step[k] * down)
+            x1 = less(x1, right[k] + step[k] * down)
+        if x0 <= x1:
+            for x in range(wp.int32(wp.ceil(x0)), wp.int32(x1) + 1):
+                pixel = y * sizes.width + x
+                if keys[pixel] < nearest:
                     edges = edge_functions(p, q, r, F64(x), F64(y))
                     if inside(edges):
                         inverse_z = wp.dot(edges, once) / wp.dot(edges, z)
                         if inverse_z > F64(0.0) and inverse_z <= F64(1.0) / NEAREST:
-                            wp.atomic_max(keys, y * sizes.width + x, key(wp.float32(inverse_z), face))
+                            wp.atomic_max(keys, pixel, key(wp.float32(inverse_z), face))
 
 
 @wp.kernel
@@ -311,6 +336,23 @@ def find_obstacle(device: torch.device) -> str | None:
             return f"{str(error).splitlines()[0]}; it needs driver R580 or newer and a Turing GPU or newer"
 
 
+workspaces = threading.local()
+
+
+def borrow_workspace(vertices: int, pixels: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Memory to draw in: points [vertices, 4], keys [pixels], a queue [vertices] and its count [1].
+
+    A thread on a CPU gets the same again each time: pages fresh from the system cost as much as a third of the drawing.
+    """
+    if getattr(workspaces, "asked", None) == (vertices, pixels) and device.type == "cpu":
+        return workspaces.lent
+    lent = (torch.empty(vertices, 4, device=device), torch.empty(pixels, dtype=torch.int64, device=device),
+            torch.empty(vertices, dtype=torch.int32, device=device), torch.empty(1, dtype=torch.int32, device=device))
+    if device.type == "cpu":
+        workspaces.asked, workspaces.lent = (vertices, pixels), lent
+    return lent
+
+
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
          size: tuple[int, int]) -> Fragments:
     """Draw one depth grid; see rasterize."""
@@ -326,13 +368,10 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
 
     maps = wp.from_torch(pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)[None].contiguous(), dtype=MAP)
     vertices, colors = wp.from_torch(depth.reshape(-1)), wp.from_torch(rgba.reshape(-1, 4), dtype=wp.vec4)
-    points = wp.from_torch(depth.new_empty(rows * columns, 4), dtype=wp.vec4)
+    points, keys, queue, count = borrow_workspace(rows * columns, height * width, device)
+    points, keys = wp.from_torch(points, dtype=wp.vec4), wp.from_torch(keys.fill_(FARTHEST), dtype=wp.uint64)
+    queue, count = wp.from_torch(queue), wp.from_torch(count.zero_())
     launch(place_vertices, rows, columns, [vertices, maps, points])
-
-    keys = torch.full((height * width,), FARTHEST, dtype=torch.int64, device=device)
-    keys = wp.from_torch(keys, dtype=wp.uint64)
-    queue = wp.from_torch(torch.empty(rows * columns, dtype=torch.int32, device=device))
-    count = wp.from_torch(torch.zeros(1, dtype=torch.int32, device=device))
     launch(draw_quads, rows - 1, columns - 1, [points, keys, queue, count])
     wp.launch(draw_queue, groups * lanes, [sizes, groups, lanes, points, keys, queue, count],
               device=wp.device_from_torch(device))

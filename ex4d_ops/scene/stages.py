@@ -43,7 +43,7 @@ def unit(*vector: float) -> Tensor:
 
 
 def paint_sky(horizon: str, zenith: str, cloud: str, rng: random.Random) -> Paint:
-    """A gradient from horizon to zenith with clouds,."""
+    """A gradient from horizon to zenith with clouds."""
     cover = clouds(plain(torch.zeros(3)), torch.ones(3), 0.8, rng, 1.0)
 
     def sky(directions: Tensor, width: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from pathlib import Path
 PACK = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PACK))
 
-from graphs import SHEETS, video_to_prior_box  # noqa: E402
+import generation  # noqa: E402
+import graphs  # noqa: E402
 from sheet import Box, Sheet, place_of  # noqa: E402
 
 from ex4d_ops.files import write_video  # noqa: E402
@@ -29,8 +30,7 @@ from headless.server import serve  # noqa: E402
 EXAMPLES, SUBGRAPHS = PACK / "example_workflows", PACK / "subgraphs"
 ARRANGE, BOX = ((Path(__file__).parent / name).read_text() for name in ("arrange.js", "box.js"))
 PICTURE_WIDTH = 1600  # pixels
-PICTURES = PACK / "docs" / "pictures"  # shown in the README
-SHOWN = "01_sample_scene_to_prior"
+WINDOW = ("01_sample_scene_to_prior", PACK / "docs" / "comfyui.jpg")  # shown in the README
 
 
 def main() -> None:
@@ -41,8 +41,9 @@ def main() -> None:
                         default=os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
     options = parser.parse_args()
     chosen = tuple(options.names)
-    sheets = [sheet for sheet in (make() for make in SHEETS) if sheet.name.startswith(chosen)]
-    box = video_to_prior_box()
+    every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS))
+    sheets = [sheet for sheet in every_sheet if sheet.name.startswith(chosen)]
+    box = graphs.video_to_prior_box()
     with tempfile.TemporaryDirectory() as base, serve(options.comfyui, Path(base), ["--cpu"]) as server:
         lend_files(Path(base), [*sheets, box.inside])
         info = server.get("/object_info")
@@ -74,19 +75,18 @@ def build(sheet: Sheet, front_end: FrontEnd, info: dict[str, dict]) -> None:
     if nodes := runnable(sheet, prompt, info):
         front_end.run(nodes)
     front_end.photograph(EXAMPLES / f"{sheet.name}.jpg", PICTURE_WIDTH)
-    if sheet.name == SHOWN:
+    if sheet.name == WINDOW[0]:
         front_end.fit()
-        front_end.see(PICTURES / "comfyui.jpg")
+        front_end.see(WINDOW[1])
 
 
 def build_box(box: Box, front_end: FrontEnd, info: dict[str, dict]) -> None:
-    """Write a blueprint and take its picture."""
+    """Write a blueprint."""
     name, numbers = box.inside.name, box.inside.numbered
     lay_out(box.inside, front_end, info)
     front_end.page.evaluate(BOX, [
         name, [(label, numbers[socket.node], socket.name) for label, socket in box.inputs.items()],
         [(label, numbers[output.node], place_of(output, info)) for label, output in box.outputs.items()]])
-    front_end.photograph(PICTURES / "blueprint.jpg")
     workflow, _ = front_end.read()
     workflow["definitions"]["subgraphs"][0]["category"] = "EX-4D"
     workflow["extra"] = {"BlueprintDescription": box.description, "BlueprintSearchAliases": list(box.aliases)}

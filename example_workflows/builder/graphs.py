@@ -22,6 +22,9 @@ DA3 = Model("depth_anything_3_base.safetensors",
 MOGE = Model("moge_2_vitl_normal_fp16.safetensors",
              "https://huggingface.co/Comfy-Org/MoGe/resolve/main/geometry_estimation/"
              "moge_2_vitl_normal_fp16.safetensors", "geometry_estimation")
+VIDEO_DEPTH_ANYTHING = Model(
+    "video_depth_anything_vits.pth", "https://huggingface.co/depth-anything/Video-Depth-Anything-Small/resolve/main/"
+    "video_depth_anything_vits.pth", "video_depth_anything")
 VACE = Model("wan2.1_vace_14B_fp16.safetensors", f"{WAN}/diffusion_models/wan2.1_vace_14B_fp16.safetensors",
              "diffusion_models")
 I2V = Model("wan2.1_i2v_480p_14B_fp16.safetensors", f"{WAN}/diffusion_models/wan2.1_i2v_480p_14B_fp16.safetensors",
@@ -69,6 +72,16 @@ def moge_to_prior() -> Sheet:
     depth = Node("EX4DDepthFromGeometry", {"geometry": infer["moge_geometry"]})
     return video_to_prior("03_video_moge_to_prior", video, (load, infer, depth),
                           Clip(images, depth["depth"], fps, audio), {"move": "arc", "move.yaw": 30.0})
+
+
+def estimated_depth_to_prior() -> Sheet:
+    images, fps, audio, video = your_video()
+    estimate = Node("EstimateVideoDepth", {"images": images, "model": "Video-Depth-Anything",
+                                           "model.file": VIDEO_DEPTH_ANYTHING.name, "scale": "released",
+                                           "lens": "as given"}, models=(VIDEO_DEPTH_ANYTHING,))
+    notes = Node("PreviewAny", {"source": estimate["notes"]}, "What was found", (280, 150))
+    return video_to_prior("13_video_depth_anything_to_prior", video, (estimate, notes),
+                          Clip(images, estimate["depth"], fps, audio), {"move": "orbit", "move.yaw": 30.0})
 
 
 def depth_images_to_prior() -> Sheet:
@@ -138,7 +151,7 @@ def prior_to_uni3c() -> Sheet:
 
 
 SHEETS = (sample_scene_to_prior, depth_anything_to_prior, moge_to_prior, depth_images_to_prior, prior_to_vace,
-          prior_to_uni3c)
+          prior_to_uni3c, estimated_depth_to_prior)
 
 
 def video_to_prior_box() -> Box:

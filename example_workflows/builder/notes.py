@@ -21,6 +21,11 @@ def files(*paths: str) -> str:
 
 WAN_FILES = ("text_encoders/", "  umt5_xxl_fp8_e4m3fn_scaled.safetensors", "vae/", "  wan_2.1_vae.safetensors")
 
+REST = ("diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors", "clip_vision/", "  clip_vision_h.safetensors",
+        *WAN_FILES)
+EX4D_FILES = files("loras/", "  ex4d.ckpt", *REST)
+GENERATED = "A clip becomes a prior, seen from a new camera path, and Wan 2.1 paints what the source has not seen."
+
 NOTES = {
     "01_sample_scene_to_prior": f"""
 ## Sample scene to prior
@@ -57,6 +62,23 @@ path stays where it is in the world. {PRIOR}
 **Look at** *Depth to look at*: near is bright. It should not flicker.
 
 {files("geometry_estimation/", "  depth_anything_3_base.safetensors")}
+""",
+    "13_video_depth_anything_to_prior": f"""
+## Your video to prior, with a depth model of your choice
+
+*Estimate Video Depth* finds depth that is steady by itself (Video-Depth-Anything, DepthCrafter) or is made steady (any
+per-frame model of transformers). The new scale is the released model's. {PRIOR}
+
+**Change**
+{VIDEO}
+- *Estimate Video Depth*: another `model`; a *metric_* file with `scale` *as given* works in metres; `source_camera`
+  *estimate* where the camera moves.
+{CAMERA}
+
+**Look at**
+- *What was found*: shots, doubts about the numbers, the residual of the source camera.
+
+{files("video_depth_anything/", "  video_depth_anything_vits.pth")}
 """,
     "03_video_moge_to_prior": f"""
 ## Your video to prior, with MoGe
@@ -124,5 +146,82 @@ follow the colour video of the prior. Uni3C takes no mask: black is its *not see
 
 {files("diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors", "model_patches/",
        "  Wan21_Uni3C_controlnet_fp16.safetensors", "clip_vision/", "  clip_vision_h.safetensors", *WAN_FILES)}
+""",
+    "07_ex4d_as_released": f"""
+## EX-4D as released
+
+{GENERATED} With the settings the model was released with: 512 x 512, 49 frames, 25 steps, CFG 5, shift 5, *euler* with
+*simple*, and its own prompts.
+
+{SOURCE}
+
+**Change**
+- *Camera Trajectory*: another `move`. The model was shown sweeps to both sides, up to 90 degrees.
+- *Encode Prior* and *WanImageToVideo*: `width`, `height`, `length`, the same in both and as in group 1.
+- *Apply Adapter*: less `prior_strength`, or an earlier `end_percent`, frees the picture from the prior.
+
+{EX4D_FILES}
+""",
+    "08_ex4d_in_four_steps": f"""
+## EX-4D in four steps
+
+{GENERATED} A distilled LoRA in front of the adapter does with 4 steps and CFG 1 what takes 25 steps of two passes
+each: more than ten times faster, with less detail. *What to avoid* has no effect at CFG 1.
+
+{SOURCE}
+
+**Change**
+- The LoRA: any for Wan 2.1 I2V 14B; 4 to 8 steps.
+- *KSampler*: with CFG above 1 every step takes two passes again.
+
+{files("loras/", "  lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors", "  ex4d.ckpt", *REST)}
+""",
+    "09_ex4d_long_video": f"""
+## Longer than 49 frames, and wide
+
+{GENERATED} Wan works on windows of 49 frames, what EX-4D was trained on, that overlap by 24; each window is shown
+its part of the prior. Any size in multiples of 16 goes the same way, here 832 x 480.
+
+{SOURCE}
+
+**Change**
+- Length: 4k + 1, the same in *Sample Scene*, *Encode Prior* and *WanImageToVideo*.
+- *Wan Context Windows*: more `context_overlap` joins the windows better and takes longer.
+
+{EX4D_FILES}
+""",
+    "10_ex4d_vace_uni3c_side_by_side": f"""
+## One prior, three generators
+
+The same prior, prompt and seed through EX-4D, Wan VACE and Uni3C, one after the other; the video shows the prior and
+the three results next to each other. A prior that suits all three lets you choose by the result.
+
+- **EX-4D** is shown colour and mask, and was trained on priors like this.
+- **VACE** wants the mask inverted, and gray where there is no picture.
+- **Uni3C** is shown the colour alone.
+
+**Change**
+- *KSampler*: one seed in all three keeps them comparable.
+
+{SOURCE}
+
+{files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors",
+       "  wan2.1_vace_14B_fp16.safetensors", "model_patches/", "  Wan21_Uni3C_controlnet_fp16.safetensors",
+       "clip_vision/", "  clip_vision_h.safetensors", *WAN_FILES)}
+""",
+    "11_ex4d_with_little_memory": f"""
+## EX-4D with little memory
+
+{GENERATED} The model in 8 bit takes half the room, and the VAE works in tiles. What still does not fit is kept in main
+memory by ComfyUI itself.
+
+{SOURCE}
+
+**Change**
+- **Smaller still**: a GGUF of Wan 2.1 I2V 14B, e.g. `wan2.1-i2v-14b-480p-Q4_K_M.gguf` in `diffusion_models`, with *Unet
+Loader (GGUF)* in the place of *Load Diffusion Model*. It comes with the pack **ComfyUI-GGUF**, which you install
+separately. Fewer pixels and frames help as much: 384 x 384, 33 frames.
+
+{files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors", *REST[2:])}
 """,
 }

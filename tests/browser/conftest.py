@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ex4d_ops.dataset import MANIFEST
 from ex4d_ops.files import write_video
 from ex4d_ops.scene import FPS, sample_clip
 from headless.server import Server, serve
@@ -58,13 +59,14 @@ def pytest_terminal_summary(terminalreporter) -> None:
             f"{len(skipped)} tests in a browser were SKIPPED: {LACK}, and run the tests again.", red=True, bold=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def artifacts() -> Path:
     """Where pictures of what the browser shows are kept."""
     return PACK / "artifacts" / "browser"
 
 
-@pytest.fixture(scope="session")
+# Closed before other tests begin: while its browser is open, Playwright holds the thread's event loop.
+@pytest.fixture(scope="module")
 def server_with_files(tmp_path_factory) -> Iterator[Server]:
     """A server with stand-ins for every file that the example workflows name."""
     with serve(COMFYUI, tmp_path_factory.mktemp("browser"), FLAGS) as server:
@@ -77,17 +79,19 @@ def server_with_files(tmp_path_factory) -> Iterator[Server]:
         frames, _ = sample_clip("street", 9, (72, 128), seed=0)
         write_video(server.base / "input" / "your_video.mp4", frames, FPS)
         (server.base / "input" / "cameras.json").touch()  # for the choices of Load Cameras
+        (server.base / "input" / "prepared").mkdir()
+        (server.base / "input" / "prepared" / MANIFEST).touch()  # and of Train Adapter
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def front_end(usual_complaints, server_with_files) -> Iterator[FrontEnd]:
     """ComfyUI with this pack, open in a browser."""
     with open_front_end(server_with_files.url) as page:
         yield page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def usual_complaints(tmp_path_factory) -> set[str]:
     """What the console of ComfyUI complains of without any pack."""
     base = tmp_path_factory.mktemp("bare")

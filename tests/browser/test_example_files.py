@@ -10,9 +10,10 @@ from PIL import Image
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_workflows"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json"))
 TITLE = 30  # graph units above a node's position
-OURS = {"BuildDWMesh", "CameraTrajectory", "RenderDWMesh"}  # and those whose names begin with EX4D
+# And those whose names begin with EX4D.
+OURS = {"ApplyEX4DLoRA", "BuildDWMesh", "CameraTrajectory", "EstimateVideoDepth", "RenderDWMesh"}
 LOADERS = {"UNETLoader", "CLIPLoader", "VAELoader", "CLIPVisionLoader", "ModelPatchLoader", "LoadDA3Model",
-           "LoadMoGeModel"}
+           "LoadMoGeModel", "LoraLoaderModelOnly", "ApplyEX4DLoRA", "EstimateVideoDepth"}
 
 
 def read(name: str) -> dict:
@@ -54,7 +55,7 @@ def test_every_model_file_comes_with_its_address_and_folder_and_is_told_in_the_n
         models = node["properties"].get("models", [])
         assert bool(models) == (node["type"] in LOADERS), node["type"]
         for model in models:
-            assert model["name"] == node["widgets_values"][0]
+            assert model["name"] in node["widgets_values"]
             assert model["url"].startswith("https://huggingface.co/") and model["url"].endswith(f"/{model['name']}")
             assert model["name"] in words and f"{model['directory']}/" in words
 

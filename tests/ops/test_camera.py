@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ex4d_ops import CameraPath
 from ex4d_ops.camera import (
     check_rigid,
+    cover_intrinsics,
     default_intrinsics,
     intrinsics_from_focal,
     invert_rigid,
@@ -100,6 +101,18 @@ def test_resized_intrinsics_see_the_same_share_of_the_picture(seed):
     share = project(points, before) / torch.tensor([640.0, 480])
     new_share = project(points, resize_intrinsics(before, size, new_size)) / torch.tensor([832.0, 256])
     assert torch.allclose(share, new_share, atol=1e-12)
+
+
+@pytest.mark.parametrize("new_size", [(480, 640), (240, 320), (960, 640), (256, 832)])
+def test_covering_intrinsics_crop_and_never_stretch(new_size):
+    size = (480, 640)
+    before = default_intrinsics(size)
+    after = cover_intrinsics(before, size, new_size)
+    assert after[0, 0] == after[1, 1] and torch.allclose(after[:2, 2], torch.tensor([new_size[1] / 2, new_size[0] / 2]))
+    corners = torch.tensor([[0.0, 0, 1], [new_size[1], new_size[0], 1]]) @ torch.linalg.inv(after).T
+    seen = project(corners, before)
+    assert (seen > -1e-3).all() and (seen < torch.tensor([640.001, 480.001])).all()
+    assert torch.isclose(seen[0], torch.zeros(2), atol=1e-3).any(), "one side is seen whole"
 
 
 @laws

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ex4d_ops import CameraPath
 from ex4d_ops.camera import check_rigid, default_intrinsics
-from ex4d_ops.editing import arrive, blend, chain, freeze, ping_pong, retime, reverse
+from ex4d_ops.editing import arrive, blend, chain, fit, freeze, ping_pong, retime, reverse
 from ex4d_ops.trajectory import EASES, move_path, parse_moves
 
 SIZE = (96, 128)
@@ -118,6 +118,15 @@ def test_twice_as_many_frames_show_each_source_frame_twice():
     assert torch.allclose(slow.cam_from_world[::2], path_of("orbit", 13).cam_from_world, atol=2e-5)
 
 
+@pytest.mark.parametrize("frames", [25, 49, 81])
+def test_a_fitted_path_goes_the_same_way_over_a_clip_of_any_length(frames):
+    path = reverse(path_of("orbit:yaw=50"))
+    fitted = fit(path, frames)
+    assert fitted.source_frame.tolist() == list(range(frames))
+    for end in (0, -1):
+        assert torch.allclose(fitted.cam_from_world[end], path.cam_from_world[end], atol=1e-6)
+
+
 def test_time_bends_only_where_asked():
     path = path_of("truck", 13)
     cameras, source = retime(path, speed="ease-in", what="cameras"), retime(path, speed="ease-in", what="source")
@@ -151,7 +160,7 @@ def test_misfits_are_refused_in_one_sentence():
     path, other = path_of("orbit"), path_of("orbit", size=(64, 64))
     for message, edit in (("sizes 128x96 and 64x64", lambda: chain([path, other])),
                           ("sizes 128x96 and 64x64", lambda: blend(path, other, 0.5)),
-                          ("13 and 5 frames; retime", lambda: blend(path, path_of("orbit", 5), 0.5)),
+                          ("13 and 5 frames; fit", lambda: blend(path, path_of("orbit", 5), 0.5)),
                           ("no speed 'fast'", lambda: retime(path, speed="fast")),
                           ("not all 0", lambda: retime(path, speed=[0, 0])),
                           ("not all 0", lambda: retime(path, speed=[1, float("nan")])),

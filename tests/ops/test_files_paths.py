@@ -281,7 +281,7 @@ def test_missing_files_and_sizes_are_named(tmp_path):
     (tmp_path / "a.chan").write_text("1 0 0 0 0 0 0 60\n")
     with pytest.raises(ValueError, match="stores no picture size"):
         read_path(tmp_path / "a.chan")
-    with pytest.raises(ValueError, match="has 1 frames, 49 are needed; retime it"):
+    with pytest.raises(ValueError, match="has 1 frames, 49 are needed; read it as it is and fit it"):
         read_path(tmp_path / "a.chan", SIZE, frames=49)
     (tmp_path / "a.txt").write_text("0\n0\n0\n")
     with pytest.raises(ValueError, match="say the radius"):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ex4d_ops.parallel import each_frame
+from ex4d_ops.parallel import each_frame, one_by_one
 
 CPU = torch.device("cpu")
 
@@ -44,3 +44,11 @@ def test_progress_counts_every_frame_in_order_and_can_cancel():
     with pytest.raises(KeyboardInterrupt):
         each_frame(lambda t: None, 5, CPU, progress)
     assert seen == [(1, 5), (2, 5), (3, 5)]
+
+
+def test_frames_in_turn_are_counted_once_they_are_dealt_with():
+    seen = []
+    for frame in one_by_one("abc", 2, lambda done, count: seen.append((done, count))):
+        seen.append(frame)
+    assert seen == ["a", (1, 2), "b", (2, 2), "c", (2, 2)]  # two were expected, three came
+    assert list(one_by_one("abc", 3)) == ["a", "b", "c"]

@@ -2,9 +2,9 @@
 
 import torch
 
-from ex4d_ops import VideoDepth
+from ex4d_ops import Prior, VideoDepth
 from ex4d_ops.camera import default_intrinsics
-from ex4d_ops.plot import common_target, frustum_corners, plot_path
+from ex4d_ops.plot import common_target, contact_sheet, draw_depth, frustum_corners, plot_path, stitch
 from ex4d_ops.trajectory import move_path, parse_moves
 
 SIZE = (96, 128)
@@ -38,3 +38,30 @@ def test_frusta_open_forwards_around_the_axis():
     assert torch.equal(corners[0], torch.zeros(3)) and (corners[1:, 2] == 2).all()
     assert torch.equal(corners[1:, :2].sign(), torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]))
     assert torch.allclose(corners[1:].mean(0), torch.tensor([0, 0, 2.0]))
+
+
+def test_stitched_frames_show_source_colour_and_mask_side_by_side():
+    source, prior = make_prior()
+    frames = list(stitch(source, prior))
+    assert len(frames) == 3 and frames[0].shape == (8, 30, 3)
+    left, middle, right = frames[1].split(10, 1)
+    assert torch.equal(middle, prior.color[1]) and torch.equal(right[..., 0] > 0.5, prior.visible[1])
+    assert (left - source[1]).abs().max() < 1e-6
+
+
+def test_a_contact_sheet_shows_no_more_moments_than_there_are():
+    source, prior = make_prior()
+    few, all_three = contact_sheet(source, prior, 2), contact_sheet(source, prior, 9)
+    assert few.shape[1] < all_three.shape[1] and 0 <= few.min() and few.max() <= 1
+
+
+def make_prior() -> tuple[torch.Tensor, Prior]:
+    source, visible = torch.rand(3, 8, 10, 3), torch.rand(3, 8, 10) > 0.3
+    return source, Prior(source * visible[..., None], visible)
+
+
+def test_depth_pictures_are_bright_where_near_and_dark_in_the_sky():
+    depth = torch.tensor([[[2.0, 4.0, torch.inf]]])
+    assert torch.allclose(draw_depth(depth, None)[0, 0], torch.tensor([[1.0], [0.5], [0.0]]).expand(3, 3))
+    turbo = draw_depth(depth)
+    assert turbo.shape == (1, 1, 3, 3) and turbo[0, 0].unique(dim=0).shape[0] == 3

@@ -102,6 +102,18 @@ def test_background_behind_an_object_is_not_seen_from_the_side():
     assert prior.visible[0, int(rows.min()) - 8, right + 2 : right + 15].all()
 
 
+def test_sky_never_mixes_with_the_back_that_closes_the_mesh():
+    """The back takes its colours from the four corners, so those may not show in what is seen of the sky."""
+    colors, depth = two_planes(1)
+    sky = VideoDepth(torch.where(depth.depth > 5, torch.inf, depth.depth), depth.intrinsics, depth.world_from_cam)
+    painted = colors.clone()
+    painted[:, ::47, ::63] = 1 - painted[:, ::47, ::63]
+    plain, other = (render_prior(build_dw_mesh(c, sky), path(turned(2).cam_from_world[1:]), PLAIN)
+                    for c in (colors, painted))
+    inside = torch.stack([erode(visible, 7) for visible in plain.visible])
+    assert inside.float().mean() > 0.1 and torch.equal(plain.color[inside], other.color[inside])
+
+
 def test_visible_vertices_show_no_more_than_visible_faces():
     mesh = two_plane_mesh()
     by_vertex = render_prior(mesh, turned(), PLAIN).visible

@@ -1,0 +1,286 @@
+"""EX-4D's weights: reading whatever file holds them, checking every tensor, writing safetensors."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .files.whole import written_whole
+
+log = logging.getLogger(__name__)
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+ATTENTION = ("q", "k", "v", "o")
+LAYERS = (*(f"self_attn.{name}" for name in ATTENTION), *(f"cross_attn.{name}" for name in ATTENTION), "ffn.0", "ffn.2")
+ENCODER = tuple(f"{layer}.{part}" for layer in ("latent_encoder.0", "latent_encoder.2", "latent_encoder.4",
+                                                "latent_patch_embedding") for part in ("weight", "bias"))
+PREFIXES = ("state_dict.", "diffusion_model.", "model.", "module.", "pipe.", "dit.", "base_model.", "camera_encoder.")
+LORA_KEY = re.compile(rf"(blocks\.\d{{1,3}}\.(?:{'|'.join(map(re.escape, LAYERS))}))\.(lora_[AB]|alpha)"
+                      r"(?:\.default)?(?:\.weight)?")
+SAFETENSORS = (".safetensors", ".sft")
+WAN = "diffusion_model."  # what ComfyUI and others call Wan in the keys of a LoRA
+NAMED = 8  # names of further keys that a warning or error gives
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """EX-4D's weights. encoder: as PriorEncoder names them; lora: "blocks.N.LAYER.lora_A", [rank, in], and lora_B,
+    [out, rank], of the ten LAYERS of every block; the LoRA's scale is alpha / rank.
+    """
+
+    encoder: dict[str, Tensor]
+    lora: dict[str, Tensor]
+    alpha: float
+
+    @property
+    def rank(self) -> int:
+        return self.lora["blocks.0.ffn.0.lora_A"].shape[0]
+
+    @property
+    def dim(self) -> int:
+        return self.lora["blocks.0.ffn.0.lora_A"].shape[1]
+
+    @property
+    def ffn_dim(self) -> int:
+        return self.lora["blocks.0.ffn.0.lora_B"].shape[0]
+
+    @property
+    def blocks(self) -> int:
+        return len(self.lora) // (2 * len(LAYERS))
+
+    def describe(self) -> str:
+        """What it holds, in words."""
+        encoder, lora = (sum(weight.numel() for weight in part.values()) for part in (self.encoder, self.lora))
+        return (f"LoRA of rank {self.rank}, alpha {self.alpha:g} on {self.blocks} blocks of dim {self.dim}: "
+                f"{lora / 1e6:.1f} M parameters; encoder: {encoder / 1e6:.1f} M; "
+                f"together {(encoder + lora) / 1e6:.1f} M")
+
+    def check_base(self, dim: int, ffn_dim: int, blocks: int) -> None:
+        """Raise ValueError unless it was made for a Wan of this width and depth."""
+        if (dim, ffn_dim, blocks) != (self.dim, self.ffn_dim, self.blocks):
+            raise ValueError(f"the adapter was made for a Wan of {self.blocks} blocks of dim {self.dim} (ffn "
+                             f"{self.ffn_dim}), the model has {blocks} of dim {dim} (ffn {ffn_dim}); load the model "
+                             "that it was trained on")
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+def load_adapter(path: str | Path) -> Adapter:
+    """Read EX-4D's weights from ex4d.ckpt, or any torch state dict or safetensors file of them.
+
+    float32, float16 or bfloat16. Usual prefixes and peft's ".default" are understood; further keys are named in one
+    warning and ignored. Raises ValueError in one sentence where the file is damaged, of another kind, or lacks a
+    tensor or has one of another shape: it lists all of them. Nothing a pickle asks to run is run.
+    """
+    path = Path(path)
+    try:
+        values = read_file(path)
+        found, further = sort_keys(values)
+        adapter = check_adapter(found, list(values))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if further:
+        log.warning("%s: ignores keys that are none of EX-4D's: %s", path, some_of(further))
+    return adapter
+
+
+def read_file(path: Path) -> dict[str, object]:
+    """What a torch or safetensors file holds, by name; its tensors are mapped from the disk where they can be."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if not start:
+        raise ValueError("is empty; download it again")
+    try:
+        if path.suffix.lower() in SAFETENSORS:
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return dict(flatten(torch.load(path, map_location="cpu", weights_only=True, mmap=start == b"PK")))
+    except Exception as error:  # a damaged or hostile file can make either reader raise anything
+        reason = str(error).strip().splitlines()
+        raise ValueError(f"cannot be read as a file of tensors alone ({reason[0] if reason else type(error).__name__}"
+                         "); download it again from where you trust it") from error
+
+
+def flatten(values: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """The leaves of nested dicts, under their keys joined by dots."""
+    if not isinstance(values, dict):
+        yield name, values
+        return
+    for key, value in values.items():
+        yield from flatten(value, f"{name}.{key}" if name else str(key))
+
+
+def sort_keys(values: dict[str, object]) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors that EX-4D's weights consist of, under their own names, and the names of everything else."""
+    found: dict[str, Tensor] = {}
+    further = []
+    for name, value in values.items():
+        key = own_name(name)
+        if key is None or not isinstance(value, Tensor):
+            further.append(name)
+        elif key in found:
+            raise ValueError(f"holds {key} twice, the second time as {name}; keep one of them")
+        else:
+            found[key] = value
+    return found, further
+
+
+def own_name(name: str) -> str | None:
+    """What Adapter calls the tensor that a file calls name, None where it is none of EX-4D's."""
+    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
+        name = name.removeprefix(prefix)
+    if name in ENCODER:
+        return name
+    match = LORA_KEY.fullmatch(name)
+    return f"{match[1]}.{match[2]}" if match else None
+
+
+# ---- checking -----------------------------------------------------------------------------------
+
+
+def check_adapter(found: dict[str, Tensor], names: list[str]) -> Adapter:
+    """The adapter of the tensors found. Raises ValueError with all that is wrong; names: of all that the file holds."""
+    encoder = {key: value for key, value in found.items() if key in ENCODER}
+    lora = {key: value for key, value in found.items() if key.endswith(("lora_A", "lora_B"))}
+    alphas = {key: value for key, value in found.items() if key.endswith("alpha")}
+    if not encoder and not lora:
+        raise ValueError(f"holds nothing of EX-4D, but {some_of(names) or 'nothing at all'}; choose ex4d.ckpt, or what "
+                         "ex4d convert-checkpoint made of it")
+    if not encoder:
+        raise ValueError("is a LoRA without EX-4D's encoder (latent_encoder, latent_patch_embedding); choose the "
+                         "whole adapter, or load this one with a LoRA loader")
+    if not lora:
+        raise ValueError("is EX-4D's encoder without its LoRA; choose the whole adapter")
+    faults = list_faults(found)
+    if faults:
+        raise ValueError(f"{len(faults)} of its tensors are wrong: {'; '.join(gather_blocks(faults))}; it is damaged "
+                         "or was made for something else")
+    # Off the disk, whatever becomes of the file; in rows, as files are written.
+    own = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in found.items()}
+    rank = own["blocks.0.ffn.0.lora_A"].shape[0]
+    alpha = float(next(iter(alphas.values()))) if alphas else float(rank)  # peft and ComfyUI: scale 1 where not said
+    return Adapter({key: own[key] for key in ENCODER}, {key: own[key] for key in own if key in lora}, alpha)
+
+
+def list_faults(found: dict[str, Tensor]) -> dict[str, str]:
+    """What is wrong with each tensor that is missing, misshapen, of no known type or not finite, by its name."""
+    faults = {}
+    for key, shape in expected_shapes(found).items():
+        tensor = found.get(key)
+        if tensor is None:
+            faults[key] = "missing"
+        elif not is_shaped(tensor, shape):
+            faults[key] = f"{list(tensor.shape)}, must be {[side or 'any' for side in shape]}".replace("'", "")
+        elif tensor.dtype not in DTYPES or tensor.layout != torch.strided or tensor.is_meta:
+            faults[key] = f"{describe_kind(tensor)}, must be float32, float16 or bfloat16"
+        elif not torch.isfinite(tensor).all():
+            faults[key] = "NaN or infinite"
+    alphas = {key: value for key, value in found.items() if key.endswith("alpha")}
+    agreed = next(iter(alphas.values()), None)
+    for key, alpha in alphas.items():
+        if alpha.is_complex() or alpha.is_meta or alpha.numel() != 1 or not alpha > 0 or not torch.equal(alpha, agreed):
+            faults[key] = "no positive number that all blocks share"
+    return faults
+
+
+def describe_kind(tensor: Tensor) -> str:
+    kinds = [tensor.dtype, *([tensor.layout] if tensor.layout != torch.strided else [])]
+    return " ".join(str(kind).removeprefix("torch.") for kind in kinds) + (" without values" if tensor.is_meta else "")
+
+
+def expected_shapes(found: dict[str, Tensor]) -> dict[str, tuple[int | None, ...]]:
+    """The shape that each tensor must have, None for sides that no tensor tells, by its name."""
+
+    def side(key: str, axis: int) -> int | None:
+        shape = found[key].shape if key in found else ()
+        return shape[axis] if axis < len(shape) else None
+
+    hidden, both = side("latent_encoder.0.weight", 0), side("latent_encoder.0.weight", 1)
+    dim, rank = side("latent_patch_embedding.weight", 0), side("blocks.0.ffn.0.lora_A", 0)
+    ffn = side("blocks.0.ffn.0.lora_B", 0)
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "latent_encoder.0.weight": (hidden, both, 1, 1, 1), "latent_encoder.0.bias": (hidden,),
+        "latent_encoder.2.weight": (hidden, hidden, 1, 1, 1), "latent_encoder.2.bias": (hidden,),
+        "latent_encoder.4.weight": (hidden, hidden, 1, 1, 1), "latent_encoder.4.bias": (hidden,),
+        "latent_patch_embedding.weight": (dim, hidden, 1, 2, 2), "latent_patch_embedding.bias": (dim,)}
+    blocks = 1 + max(int(key.split(".")[1]) for key in found if key.startswith("blocks."))
+    for block in range(blocks):
+        for layer in LAYERS:
+            inputs, outputs = {"ffn.0": (dim, ffn), "ffn.2": (ffn, dim)}.get(layer, (dim, dim))
+            shapes[f"blocks.{block}.{layer}.lora_A"] = (rank, inputs)
+            shapes[f"blocks.{block}.{layer}.lora_B"] = (outputs, rank)
+    return shapes
+
+
+def is_shaped(tensor: Tensor, shape: tuple[int | None, ...]) -> bool:
+    return tensor.ndim == len(shape) and all(want in (None, got) and got for want, got in zip(shape, tensor.shape))
+
+
+def gather_blocks(faults: dict[str, str]) -> list[str]:
+    """The faults, those that blocks share as one: "blocks.0-3,7.ffn.2.lora_A: missing"."""
+    shared: dict[tuple[str, str], list[int]] = {}
+    lines = []
+    for key, fault in faults.items():
+        if key.startswith("blocks."):
+            _, block, rest = key.split(".", 2)
+            shared.setdefault((rest, fault), []).append(int(block))
+        else:
+            lines.append(f"{key}: {fault}")
+    return lines + [f"blocks.{ranges(blocks)}.{rest}: {fault}" for (rest, fault), blocks in shared.items()]
+
+
+def ranges(numbers: list[int]) -> str:
+    """Ascending numbers in short: "0-3,7"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def some_of(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+
+def stock_lora(adapter: Adapter) -> dict[str, Tensor]:
+    """The LoRA as loaders of Wan LoRAs know it."""
+    stock = {f"{WAN}{key}.weight": value for key, value in adapter.lora.items()}
+    if adapter.alpha != adapter.rank:
+        layers = {key.rpartition(".")[0] for key in adapter.lora}
+        stock |= {f"{WAN}{layer}.alpha": torch.tensor(adapter.alpha) for layer in sorted(layers)}
+    return stock
+
+
+def save_adapter(path: str | Path, adapter: Adapter) -> None:
+    """Write the whole adapter as safetensors; LoRA loaders find the LoRA in it."""
+    write(path, adapter, "adapter", {**stock_lora(adapter), **adapter.encoder})
+
+
+def save_parts(lora_path: str | Path, encoder_path: str | Path, adapter: Adapter) -> None:
+    """Write the LoRA for any loader and the encoder as a safetensors file each."""
+    write(lora_path, adapter, "lora", stock_lora(adapter))
+    write(encoder_path, adapter, "encoder", adapter.encoder)
+
+
+def write(path: str | Path, adapter: Adapter, part: str, tensors: dict[str, Tensor]) -> None:
+    from safetensors.torch import save
+
+    about = {"format": "pt", "model": "EX-4D", "part": part, "contents": adapter.describe(),
+             "base": f"Wan 2.1 I2V, {adapter.blocks} blocks of dim {adapter.dim}",
+             "rank": str(adapter.rank), "alpha": f"{adapter.alpha:g}"}
+    with written_whole(path) as whole:
+        whole.write_bytes(save(tensors, about))

@@ -1,0 +1,108 @@
+"""`ex4d prepare`: videos to clips to train on."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+from ..clip import WAN_GRID, check_wan_length, wan_size
+from ..preparation import Recipe, list_sources, prepare
+from ..tracking import TRACKERS
+from ..wan import load_encoders
+from .options import add_depth_options, depth_units
+from .terminal import add_command, describe_size, parse_size
+
+EPILOG = """\
+examples:
+  ex4d prepare videos/ --depth depth/ --out prepared
+  ex4d prepare OpenVid-1M.csv --videos OpenVid/ --depth depth/ --out prepared --workers 16
+  ex4d prepare videos/ --out prepared --vae wan_2.1_vae.safetensors --text-encoder umt5_xxl_fp16.safetensors \\
+      --clip-vision clip_vision_h.safetensors
+
+The depth of videos/a/b.mp4 is depth/a/b.npz (or .npy, .exr, .mkv, .mp4, or a folder a/b), or without --depth
+videos/a/b.npz or videos/a/depth.npz. Masks of kind tracking and random need none.
+
+With --vae, --text-encoder and --clip-vision, ComfyUI at COMFYUI_PATH encodes the clips and latents are stored; without
+them, pixels. Stop at any time and start again: what is done is not done again. manifest.jsonl says what became of
+every video, and why those that give no clip were skipped.
+"""
+
+
+def add_prepare_command(commands) -> None:
+    parser = add_command(commands, "prepare", make_dataset, "Videos to masked clips to train on.", EPILOG)
+    parser.add_argument("input", type=Path, help="folder of videos, or a CSV file with a column video (OpenVid's)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards and the manifest")
+    parser.add_argument("--videos", type=Path, metavar="DIR", help="where a CSV's videos lie (default: beside it)")
+    clip = parser.add_argument_group("clips")
+    clip.add_argument("--frames", type=int, default=49, metavar="T", help="4k+1 as Wan needs (default: 49)")
+    clip.add_argument("--size", type=parse_size, default=(512, 512), metavar="WxH",
+                      help="cropped and resized to, multiples of 16 (default: 512x512)")
+    clip.add_argument("--caption", default="", help="for videos that have none")
+    clip.add_argument("--no-crop", action="store_true", help="whole frames, not a window gliding over them")
+    masks = parser.add_argument_group("masks")
+    masks.add_argument("--masks", choices=["both", "rendering", "tracking", "random"], default="both",
+                       help="what hides parts of the clips (default: both, rendering and tracking)")
+    masks.add_argument("--surface", choices=["watertight", "visible"], default="watertight",
+                       help="mesh of the rendering masks; visible: the ablation without a watertight mesh")
+    masks.add_argument("--tracker", choices=list(TRACKERS), default="lk",
+                       help="lk needs nothing (default); cotracker is CC BY-NC 4.0, not for commercial use")
+    masks.add_argument("--tracker-weights", type=Path, metavar="FILE", help="of cotracker or tapnext")
+    masks.add_argument("--tracker-code", type=Path, metavar="DIR", help="a clone of its repository, if not installed")
+    masks.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
+    parser.add_argument("--depth", type=Path, metavar="DIR", help="depth files named like the videos")
+    add_depth_options(parser)
+    encoders = parser.add_argument_group("latents (all three, or pixels are stored)")
+    encoders.add_argument("--vae", type=Path, metavar="FILE", help="wan_2.1_vae.safetensors")
+    encoders.add_argument("--text-encoder", type=Path, metavar="FILE", help="umt5_xxl of Wan")
+    encoders.add_argument("--clip-vision", type=Path, metavar="FILE", help="clip_vision_h.safetensors")
+    work = parser.add_argument_group("work")
+    work.add_argument("--engine", choices=["processes", "ray"], default="processes",
+                      help="ray: on a cluster, whose machines all see the folders (RAY_ADDRESS; default: processes)")
+    work.add_argument("--workers", type=int, metavar="N",
+                      help="clips prepared at once (default: one per core; with encoders, which each loads, one)")
+
+
+def make_dataset(options) -> None:
+    from tqdm import tqdm
+
+    recipe, make_encoders = read_recipe(options), choose_encoders(options)
+    workers = (1 if make_encoders else os.cpu_count() or 1) if options.workers is None else options.workers
+    if workers < 1:
+        raise ValueError(f"--workers: got {workers}, must be 1 or more")
+    sources = list_sources(options.input, options.videos)
+    with tqdm(desc="preparing", unit="video", disable=None) as bar:
+        state = prepare(sources, recipe, options.out, options.engine, workers, make_encoders,
+                        lambda key: bar.update())
+    reasons = [entry["skipped"] for entry in state.entries if "skipped" in entry]
+    made = len(state.entries) - len(reasons)
+    print(f"{options.out}: {made} clips of {len(state.entries)} videos; {len(reasons)} skipped, see "
+          f"{options.out / 'manifest.jsonl'}")
+    if not made:
+        raise ValueError(f"{options.input}: gives no clip: {reasons[0] if reasons else 'there is no video in it'}")
+
+
+def read_recipe(options) -> Recipe:
+    """The recipe of the options. Raises ValueError where one is out of range."""
+    check_wan_length(options.frames)
+    if options.size != wan_size(options.size):
+        raise ValueError(f"--size: Wan needs multiples of {WAN_GRID}, got {describe_size(options.size)}; "
+                         f"use {describe_size(wan_size(options.size))}")
+    if options.tracker != "lk" and options.tracker_weights is None:
+        raise ValueError(f"--tracker: {options.tracker} needs --tracker-weights FILE; lk needs none")
+    return Recipe(options.frames, options.size, options.masks, options.surface, not options.no_crop, options.depth,
+                  depth_units(options), options.tracker, options.tracker_weights, options.tracker_code,
+                  options.caption, options.seed)
+
+
+def choose_encoders(options):
+    """What makes ComfyUI's encoders in a worker, None where pixels are to be stored."""
+    given = (options.vae, options.text_encoder, options.clip_vision)
+    if not any(given):
+        return None
+    if not all(given):
+        raise ValueError("--vae, --text-encoder, --clip-vision: latents need all three; leave all out to store pixels")
+    for path in given:
+        if not path.is_file():
+            raise ValueError(f"{path}: there is no such weights file")
+    return partial(load_encoders, *(path.resolve() for path in given))

@@ -1,0 +1,59 @@
+"""Reading weights files without executing them, and loading them without leaving a tensor out."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or a torch file by name. Raises ValueError where it is neither, or damaged."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
+        raise ValueError(f"{path}: cannot be read as weights ({first_line(error)}); download it again") from None
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f"{path}: holds no state dict of tensors; use the public weights file")
+    return weights
+
+
+def load_strictly(path: Path, model: torch.nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give a model on the meta device these tensors. Raises ValueError naming what is missing, misshapen, unknown."""
+    expected = model.state_dict()
+    faults = [f"no {name}" for name in expected if name not in weights]
+    faults += [f"{name} is {list(weights[name].shape)}, not {list(value.shape)}"
+               for name, value in expected.items() if name in weights and weights[name].shape != value.shape]
+    faults += [f"unknown {name}" for name in weights if name not in expected]
+    if faults:
+        more = f" and {len(faults) - 4} more" if len(faults) > 4 else ""
+        raise ValueError(f"{path}: does not fit the model: {'; '.join(faults[:4])}{more}")
+    model.load_state_dict(weights, assign=True)
+
+
+def load_part(kind: type[torch.nn.Module], folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+    """A part by diffusers' or transformers' own loader, from disk only. Raises ValueError where a tensor is missing."""
+    variant = "fp16" if any(folder.glob("*.fp16.safetensors")) else None
+    try:
+        part, told = kind.from_pretrained(str(folder), torch_dtype=dtype, variant=variant, local_files_only=True,
+                                          use_safetensors=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{folder}: cannot be loaded ({first_line(error)}); download it again") from None
+    faults = [*told["missing_keys"], *told["mismatched_keys"]]
+    if faults:
+        first = sorted(map(str, faults))[0]
+        raise ValueError(f"{folder}: lacks {len(faults)} tensors, the first is {first}; download it again")
+    return part.eval()
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -1,0 +1,164 @@
+"""From any estimator to the depth of a clip: shots, steadiness, clean edges, scale, lens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..camera import intrinsics_from_focal
+from ..depth import DepthUnits, VideoDepth, check_depth, depth_from, depth_from_disparity_released, make_video_depth
+from ..edges import land_flying_pixels
+from ..parallel import Progress
+from ..plausibility import doubt_kind
+from ..source_camera import track_source_camera
+from ..steadiness import Alignment, Cuts, SteadyRules, split_shots, steady, warped_error
+from .estimate import Estimate
+
+FARTHEST = 1e-4  # of the median disparity; an alignment that shifts a pixel behind infinity leaves it there
+
+Scale = Literal["released", "as given", "near and far"]
+
+
+@dataclass(frozen=True)
+class ClipRules:
+    """How an estimate becomes depth.
+
+    scale: "released": disparity normalised over the clip, the nearest point at 2.564; "as given": the estimator's own
+    units; "near and far": disparity normalised over the clip, from far to near in scene units. alignment: None: scale
+    and shift for relative disparity, scale for depth, where the estimator looks at each frame alone. smoothing:
+    frames; landing: pixels over which edges are smeared, 0: left as they are. track: find the source camera's motion.
+    """
+
+    scale: Scale = "released"
+    near: float = 1.0
+    far: float = 100.0
+    alignment: Alignment | None = None
+    smoothing: int = 0
+    landing: int = 0
+    cuts: Cuts = "refuse"
+    track: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.near < self.far < float("inf"):
+            raise ValueError(f"near and far: got {self.near:g} and {self.far:g}, need 0 < near < far")
+
+
+@dataclass(frozen=True, eq=False)
+class ClipDepth:
+    """Depth of a clip, and what there is to say of how it was found, a sentence each."""
+
+    depth: VideoDepth
+    notes: tuple[str, ...]
+
+
+def estimate_clip_depth(frames: Tensor, estimate: Callable[[slice, Progress], Estimate], each_alone: bool,
+                        rules: ClipRules = ClipRules(), intrinsics: Tensor | None = None,
+                        progress: Progress | None = None) -> ClipDepth:
+    """Depth of frames [T, H, W, 3] in [0, 1] by an estimator, shot by shot.
+
+    estimate(shot, progress) -> Estimate, of the frames that the slice names; each_alone: whether it looks at each frame
+    alone. intrinsics: [3, 3] or [T, 3, 3], else what the estimator found, else the released ones. progress(done, total)
+    may raise to cancel.
+    """
+    report = progress or (lambda done, total: None)
+    count = len(frames)
+    shots = split_shots(frames, rules.cuts, lambda done, _: report(done, 3 * count))
+    disparity, found, notes = torch.empty(frames.shape[:3]), [], []
+    if len(shots) > 1:
+        notes.append(f"{len(shots)} shots, beginning at frames {', '.join(str(shot.start) for shot in shots)}")
+    for shot in shots:
+        begin = count + shot.start
+        found.append(estimate(shot, lambda done, _, begin=begin: report(begin + done, 3 * count)))
+        lens = intrinsics if intrinsics is not None else lens_of(found[0], frames)
+        aligning = alignment_for(found[-1], each_alone, rules)
+        given = disparity_of(found[-1])
+        begin = 2 * count + shot.start
+        steadied = steady(frames[shot], given, SteadyRules(aligning, rules.smoothing), one_lens(lens),
+                          lambda done, total, n=len(given), begin=begin: report(begin + n * done // total, 3 * count))
+        disparity[shot] = land_flying_pixels(steadied, rules.landing)
+        notes += describe(frames[shot], found[-1], given, steadied, aligning)
+    depth, metric = scale_depth(disparity, found[0], rules)
+    check_depth(depth)
+    made = make_video_depth(depth, lens, metric=metric)
+    if rules.track:
+        track = track_source_camera(frames, made, progress)
+        made, notes = replace(made, world_from_cam=track.world_from_cam), [*notes, str(track)]
+    return ClipDepth(made, tuple(dict.fromkeys(notes)))
+
+
+def steady_given_depth(frames: Tensor, given: VideoDepth, rules: ClipRules = ClipRules("as given"),
+                       progress: Progress | None = None) -> ClipDepth:
+    """Depth that another program found of frames [T, H, W, 3], of their size, taken the way of an estimate.
+
+    Its cameras stay where its units do; another scale bends the space that they moved in.
+    """
+    made = estimate_clip_depth(frames, lambda shot, _: Estimate(given.depth[shot].cpu(), "depth", given.metric), True,
+                               rules, given.intrinsics.cpu(), progress)
+    moved = not torch.equal(given.world_from_cam.cpu(), torch.eye(4).expand_as(given.world_from_cam))
+    if rules.track or not moved:
+        return made
+    if rules.scale != "as given":
+        return replace(made, notes=(*made.notes, "source camera: at rest, for its motion is in the given scale"))
+    return replace(made, depth=replace(made.depth, world_from_cam=given.world_from_cam.cpu()))
+
+
+def one_lens(intrinsics: Tensor | None) -> Tensor | None:
+    """Intrinsics [3, 3] of the first frame."""
+    return intrinsics[0] if intrinsics is not None and intrinsics.ndim == 3 else intrinsics
+
+
+def alignment_for(estimate: Estimate, each_alone: bool, rules: ClipRules) -> Alignment:
+    """The alignment asked for, or what suits the estimator."""
+    if rules.alignment is not None:
+        return rules.alignment
+    if not each_alone:
+        return "none"
+    return "scale and shift" if estimate.kind == "disparity" else "scale"
+
+
+def disparity_of(estimate: Estimate) -> Tensor:
+    """Disparity [T, H, W], NaN where there is no surface: sky that the estimator told, and what is no number."""
+    if estimate.kind == "disparity":
+        return estimate.values.masked_fill(~torch.isfinite(estimate.values), torch.nan)
+    return torch.where((estimate.values > 0) & torch.isfinite(estimate.values), 1 / estimate.values, torch.nan)
+
+
+def lens_of(estimate: Estimate, frames: Tensor) -> Tensor | None:
+    """Intrinsics [3, 3] of the focal length that the estimator found, if it did."""
+    return None if estimate.focal is None else intrinsics_from_focal(estimate.focal, tuple(frames.shape[1:3]))
+
+
+def scale_depth(disparity: Tensor, estimate: Estimate, rules: ClipRules) -> tuple[Tensor, bool]:
+    """Depth [T, H, W] by the scale rule, inf where disparity is NaN, and whether it is in metres.
+
+    Raises ValueError where relative disparity is to be taken as given.
+    """
+    sky = disparity.isnan()
+    if sky.all():
+        raise ValueError("depth: the estimator found no surface anywhere; check the clip, and the model's precision")
+    if rules.scale == "released":
+        return depth_from_disparity_released(disparity).masked_fill(sky, torch.inf), False
+    if rules.scale == "near and far":
+        low, high = disparity[~sky].aminmax()
+        normalized = ((disparity - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+        units = DepthUnits("normalized-disparity", near=rules.near, far=rules.far)
+        return depth_from(normalized, units).masked_fill(sky, torch.inf), False
+    if estimate.kind == "disparity":
+        raise ValueError("scale: this model gives relative disparity, which has no units to take as given; choose "
+                         "released, or near and far")
+    least = FARTHEST * disparity[~sky].median()
+    return (1 / disparity.clamp(min=least)).masked_fill(sky, torch.inf), estimate.metric
+
+
+def describe(frames: Tensor, estimate: Estimate, given: Tensor, steadied: Tensor, aligning: Alignment) -> list[str]:
+    """What there is to say of one shot: doubts about its numbers, and what alignment did to it."""
+    doubt = doubt_kind(estimate.values, estimate.kind)
+    said = [f"warning: {doubt}"] if doubt else []
+    if aligning != "none" and len(frames) > 1:
+        before, after = warped_error(frames, given), warped_error(frames, steadied)
+        said.append(f"aligned by {aligning}: disparity changed by {before:.2%} from frame to frame, now {after:.2%}")
+    return said

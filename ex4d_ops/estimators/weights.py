@@ -1,0 +1,156 @@
+"""The public weights of the estimators: what they are, where they belong, and fetching them when asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .checkpoints import first_line
+from .depthcrafter import SVD_FOLDER, UNET_FOLDER
+from .packages import need
+
+HUB = "https://huggingface.co"
+BLOCK = 1 << 20  # bytes read at once
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Files of one public repository, each with its megabytes, counted from its tensors. folder: below the kind's."""
+
+    name: str
+    licence: str
+    files: dict[str, float]
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What one model needs. folder: below ComfyUI's models folder."""
+
+    folder: str
+    repositories: tuple[Repository, ...]
+
+    @property
+    def megabytes(self) -> float:
+        return sum(sum(repository.files.values()) for repository in self.repositories)
+
+    @property
+    def licence(self) -> str:
+        return "; ".join(dict.fromkeys(repository.licence for repository in self.repositories))
+
+
+def video_depth_anything(size: str, file: str, megabytes: float, metric: bool) -> Weights:
+    kind, licence = "Metric-" if metric else "", "Apache-2.0" if size == "Small" else "CC-BY-NC-4.0, non-commercial"
+    repository = Repository(f"depth-anything/{kind}Video-Depth-Anything-{size}", licence,
+                            {f"{'metric_' if metric else ''}video_depth_anything_{file}.pth": megabytes})
+    return Weights("video_depth_anything", (repository,))
+
+
+SIZES = (("Small", "vits", 116.3), ("Base", "vitb", 458.1), ("Large", "vitl", 1538.2))
+CATALOGUE: dict[str, Weights] = {
+    **{f"video-depth-anything-{size.lower()}": video_depth_anything(size, file, megabytes, False)
+       for size, file, megabytes in SIZES},
+    **{f"metric-video-depth-anything-{size.lower()}": video_depth_anything(size, file, megabytes, True)
+       for size, file, megabytes in SIZES},
+    "depthcrafter": Weights("depthcrafter", (
+        Repository("tencent/DepthCrafter", "Tencent's, academic and research use only", {
+            "config.json": 0.0, "diffusion_pytorch_model.safetensors": 3049.2}, UNET_FOLDER),
+        Repository("stabilityai/stable-video-diffusion-img2vid-xt", "Stability AI's, accept it on its page", {
+            "vae/config.json": 0.0, "vae/diffusion_pytorch_model.fp16.safetensors": 195.5,
+            "image_encoder/config.json": 0.0, "image_encoder/model.fp16.safetensors": 1264.2,
+            "scheduler/scheduler_config.json": 0.0}, SVD_FOLDER))),
+    "depth-anything-v2-small": Weights("depth", (
+        Repository("depth-anything/Depth-Anything-V2-Small-hf", "Apache-2.0", {
+            "config.json": 0.0, "preprocessor_config.json": 0.0, "model.safetensors": 99.1},
+            "Depth-Anything-V2-Small-hf"),)),
+}
+
+
+def find_weights(name: str, folders: Sequence[Path]) -> Path:
+    """The one of the folders for this kind of model that holds all of a catalogued model's files.
+
+    Raises ValueError naming the first missing file, its size, licence, address and folder, and the command for it.
+    """
+    weights = CATALOGUE[name]
+    for folder in folders:
+        if not missing_files(weights, folder):
+            return folder
+    repository, file, path = missing_files(weights, folders[0])[0]
+    size = f"{repository.files[file]:.0f} MB, " if repository.files[file] else ""
+    raise ValueError(f"{name}: {file} is missing ({size}licence: {repository.licence}); download it from "
+                     f"{HUB}/{repository.name} to {path}, or run: ex4d download {name} --models {folders[0].parent}")
+
+
+def missing_files(weights: Weights, folder: Path) -> list[tuple[Repository, str, Path]]:
+    """The files of a model that a folder for its kind lacks, each with where it belongs."""
+    places = [(repository, file, folder / repository.folder / file)
+              for repository in weights.repositories for file in repository.files]
+    return [place for place in places if not place[2].is_file()]
+
+
+def download_weights(name: str, models: Path, endpoint: str | None = None) -> list[Path]:
+    """Fetch what a catalogued model lacks into a models folder, taking up where an earlier try stopped.
+
+    Every file is held to the checksum that the hub publishes, and dropped where it differs. endpoint: of the hub.
+    Returns the new files. Raises ValueError in one sentence.
+    """
+    if name not in CATALOGUE:
+        raise ValueError(f"there are no weights {name!r}; there are {', '.join(CATALOGUE)}")
+    weights = CATALOGUE[name]
+    hub = need("huggingface_hub", "downloading")
+    from huggingface_hub import errors
+
+    api = hub.HfApi(endpoint=endpoint)
+    fetched = []
+    try:
+        for repository, file, path in missing_files(weights, models / weights.folder):
+            info = api.model_info(repository.name, files_metadata=True)
+            entry = next((entry for entry in info.siblings if entry.rfilename == file), None)
+            if entry is None:
+                raise ValueError(f"{HUB}/{repository.name}: holds no {file}; it has been moved, get it by hand")
+            url = hub.hf_hub_url(repository.name, file, revision=info.sha, endpoint=endpoint)
+            fetch_file(url, path, entry)
+            fetched.append(path)
+    except errors.GatedRepoError:
+        raise ValueError(f"{HUB}/{repository.name}: asks you to accept its licence first; do so on that page, then log "
+                         "in with: hf auth login") from None
+    except ValueError:
+        raise
+    except Exception as error:  # every version of the hub's client has an HTTP library, and errors, of its own
+        raise ValueError(f"{HUB}/{repository.name}: {file} cannot be fetched ({first_line(error)}); run the command "
+                         "again and it goes on where it stopped") from None
+    return fetched
+
+
+def fetch_file(url: str, path: Path, entry) -> None:
+    """Fetch one file of the hub to path, beginning after what an earlier try left beside it.
+
+    The hub's own download to a folder starts over when it is called again.
+    """
+    from huggingface_hub import file_download, utils
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "ab") as file:
+        begin = file.tell()
+        if begin < entry.size:
+            file_download.http_get(url, file, resume_size=begin, headers=utils.build_hf_headers(),
+                                   expected_size=entry.size)
+    check_file(part, entry)
+    part.replace(path)
+
+
+def check_file(path: Path, entry) -> None:
+    """Raise ValueError, and drop the file, unless it is what the hub says of it: SHA-256, or git's SHA-1 if small."""
+    if entry.lfs is not None:
+        digest, expected = hashlib.sha256(), entry.lfs.sha256
+    else:
+        digest, expected = hashlib.sha1(f"blob {path.stat().st_size}\0".encode()), entry.blob_id
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    if digest.hexdigest() != expected:
+        path.unlink()
+        raise ValueError(f"{path}: arrived damaged (its checksum is not the hub's) and was dropped; download it again")

@@ -1,0 +1,69 @@
+"""Whether numbers look like what they are said to be: depth and disparity are told apart by ground and sky."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from .depth import DepthUnits
+
+GRID = (24, 32)  # rows and columns at which a clip is looked at
+MOMENTS = 8  # frames that are looked at
+LEANING = 0.5  # rank correlation of row and number from which the picture has a ground
+SKY_SHARE = 0.03  # of the picture; so much of one value at its top is sky
+
+
+def doubt_kind(values: Tensor, kind: str) -> str | None:
+    """One sentence where numbers [T, H, W] look like the other kind than "depth" or "disparity", else None.
+
+    Ground comes nearer towards the bottom of a picture; sky is at its top, 0 as disparity and the largest as depth.
+    """
+    said, other = ("disparity", "depth") if kind == "disparity" else ("depth", "disparity")
+    small = look(values)
+    signs = [sky_value(small), ground_leaning(small)]
+    near_is_large = 1 if kind == "disparity" else -1
+    found = [words for sign, words in signs if sign == -near_is_large]
+    if not found or any(sign == near_is_large for sign, _ in signs):
+        return None
+    return f"the numbers are taken for {said}, but look like {other} ({' and '.join(found)}); check which they are"
+
+
+def doubt_units(values: Tensor, units: DepthUnits) -> str | None:
+    """The same of numbers whose meaning was chosen."""
+    return doubt_kind(values, "depth" if units.kind in ("depth", "normalized-depth") else "disparity")
+
+
+def look(values: Tensor) -> Tensor:
+    """Some frames of the numbers [T, H, W] at a small size, unknown ones NaN, infinite ones the largest."""
+    frames = values[torch.linspace(0, len(values) - 1, min(MOMENTS, len(values))).long()].float()
+    largest = frames[torch.isfinite(frames)].max() if torch.isfinite(frames).any() else frames.new_tensor(0.0)
+    frames = torch.where(frames == torch.inf, largest, frames)
+    return interpolate(frames[None], GRID, mode="nearest-exact")[0].cpu()
+
+
+def sky_value(small: Tensor) -> tuple[int, str]:
+    """1 where the top of the picture holds a patch of exact zeros, -1 where one of the largest number; 0 else."""
+    known = small[torch.isfinite(small)]
+    if not len(known) or known.min() == known.max():
+        return 0, ""
+    top = small[:, :GRID[0] // 3]
+    share = GRID[0] / (GRID[0] // 3)
+    if (top == 0).float().mean() > SKY_SHARE * share and known.min() == 0:
+        return 1, "its top is exactly 0, as the disparity of sky"
+    if (top == known.max()).float().mean() > SKY_SHARE * share:
+        return -1, "its top is all the largest number, as the depth of sky"
+    return 0, ""
+
+
+def ground_leaning(small: Tensor) -> tuple[int, str]:
+    """1 where numbers grow towards the bottom of the picture, -1 where they shrink; 0 where neither is clear."""
+    rows = small.nanmedian(2).values.nanmedian(0).values[GRID[0] // 3:]  # below the horizon, roughly
+    rows = rows[torch.isfinite(rows)]
+    if len(rows) < 8 or rows.min() == rows.max():
+        return 0, ""
+    rank = rows.argsort().argsort().double()
+    correlation = torch.corrcoef(torch.stack([rank, torch.arange(len(rows)).double()]))[0, 1]
+    if correlation.abs() < LEANING:
+        return 0, ""
+    return (1, "they grow towards the ground") if correlation > 0 else (-1, "they shrink towards the ground")

@@ -1,0 +1,258 @@
+"""Points followed through a clip: pyramidal Lucas-Kanade, CoTracker3, TAPNext.
+
+    lk         OpenCV, a forward-backward check; needs no weights, loses a point for good when it is hidden
+    cotracker  CoTracker3 offline or online, as the weights are; its licence, CC BY-NC 4.0, forbids commercial use
+    tapnext    TAPNext, Apache-2.0
+
+The models' code comes from the user's installed package, or from a folder of it; weights are local files. Nothing is
+downloaded, and no weights file can run code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .camera import check_tensor
+from .clip import resize_frame
+
+LK_WINDOW = 15  # pixels
+LK_LEVELS = 4  # halvings; follows motion of some 100 px a frame
+LK_CORNER = 2e-3  # least eigenvalue by which OpenCV tells corners from flat places and edges
+LK_RETURN = 0.2  # pixels by which a point tracked there and back may miss its start
+LK_DRIFT = 1.0  # pixels from frame to frame; what lies farther off is no drift
+LK_LIKENESS = 0.9  # correlation with how it looked in frame 0
+OFFLINE_WINDOW = 60  # frames; CoTracker3 offline was trained on so many, and its weights show it
+TAPNEXT_SIZE = (256, 256)  # pixels; the size its weights know
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Where points of frame 0 are in every frame.
+
+    points: [T, N, 2] float32, image coordinates (x, y), a pixel's centre at + 0.5, and where a point is not seen a
+    guess; visible: [T, N] bool, False where it is hidden, out of the picture or lost.
+    """
+
+    points: Tensor
+    visible: Tensor
+
+    def __post_init__(self) -> None:
+        frames, count = self.visible.shape
+        check_tensor("points", self.points, (frames, count, 2))
+        check_tensor("visible", self.visible, (frames, count), torch.bool, like=self.points)
+
+    def __len__(self) -> int:
+        return self.visible.shape[0]
+
+
+# frames [T, H, W, 3] in [0, 1] and points [N, 2] of frame 0 -> Tracks
+Tracker = Callable[[Tensor, Tensor], Tracks]
+
+
+def load_tracker(name: str, weights: Path | None = None, code: Path | None = None,
+                 device: torch.device = torch.device("cpu")) -> Tracker:
+    """The tracker "lk", "cotracker" or "tapnext".
+
+    weights: file of the model; code: folder that holds its package, None for the installed one. Raises ValueError where
+    either is missing or the weights are another model's.
+    """
+    if name not in TRACKERS:
+        raise ValueError(f"tracker: there is no {name!r}; use {', '.join(TRACKERS)}")
+    load = TRACKERS[name]
+    if load is None:
+        return track_lk
+    if weights is None:
+        raise ValueError(f"tracker: {name} needs a weights file; give one, or use lk, which needs none")
+    return load(weights, code, device)
+
+
+def inside(points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which points [..., 2] lie in a picture of size (H, W), [...] bool."""
+    return (points >= 0).all(-1) & (points[..., 0] < size[1]) & (points[..., 1] < size[0])
+
+
+# ---- Lucas-Kanade -------------------------------------------------------------------------------
+
+
+def track_lk(frames: Tensor, points: Tensor) -> Tracks:
+    """Follow points [N, 2] of frame 0 from each frame to the next, and put right what drifts by how frame 0 looked.
+
+    One that does not lead back where it was, stands on no corner, or no longer looks as in frame 0 is lost.
+    """
+    import cv2
+
+    gray = [cv2.cvtColor((frame * 255).round().byte().cpu().numpy(), cv2.COLOR_RGB2GRAY) for frame in frames]
+    start = points.float().cpu().numpy().reshape(-1, 1, 2) - 0.5  # OpenCV counts from pixel centres
+    here, looks = start.copy(), patches(gray[0], start)
+    places, seen = [torch.from_numpy(here[:, 0].copy())], [torch.ones(len(here), dtype=torch.bool)]
+    for before, after in zip(gray, gray[1:]):
+        there, found = step_lk(before, after, here)
+        back, found_back = step_lk(after, before, there)
+        returned = torch.from_numpy(back - here).norm(dim=-1)[:, 0] < LK_RETURN
+        settled, found_start = step_lk(gray[0], after, start, guess=there)
+        near = found_start & (torch.from_numpy(settled - there).norm(dim=-1)[:, 0] < LK_DRIFT)
+        there[near.numpy()] = settled[near.numpy()]
+        alike = (looks * patches(after, there)).sum(1) > LK_LIKENESS
+        kept = seen[-1] & found & found_back & returned & alike
+        here[kept.numpy()] = there[kept.numpy()]
+        places.append(torch.from_numpy(here[:, 0].copy()))
+        seen.append(kept & inside(places[-1] + 0.5, frames.shape[1:3]))
+    return Tracks((torch.stack(places) + 0.5).to(frames.device), torch.stack(seen).to(frames.device))
+
+
+def step_lk(before, after, here, guess=None) -> tuple:
+    """Where points [N, 1, 2] of one gray picture are in another, near the guess if any, and which [N] were found."""
+    import cv2
+
+    levels, flags = (LK_LEVELS, 0) if guess is None else (0, cv2.OPTFLOW_USE_INITIAL_FLOW)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, here, None if guess is None else guess.copy(), winSize=(LK_WINDOW, LK_WINDOW), maxLevel=levels,
+        flags=flags, minEigThreshold=LK_CORNER,
+        criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01))
+    return there, torch.from_numpy(found)[:, 0].bool()
+
+
+def patches(gray, here) -> Tensor:
+    """The pictures around points [N, 1, 2], of mean 0 and length 1: [N, pixels]."""
+    import cv2
+
+    around = [cv2.getRectSubPix(gray, (LK_WINDOW, LK_WINDOW), (float(x), float(y))) for x, y in here[:, 0]]
+    values = torch.stack([torch.from_numpy(patch).reshape(-1).float() for patch in around])
+    return torch.nn.functional.normalize(values - values.mean(1, keepdim=True), dim=1)
+
+
+# ---- CoTracker3 ---------------------------------------------------------------------------------
+
+
+def load_cotracker(weights: Path, code: Path | None, device: torch.device) -> Tracker:
+    """CoTracker3, offline or online by what the weights were trained for."""
+    state = load_weights(weights)
+    state = state.get("model", state)
+    if "time_emb" not in state or not any(key.startswith("updateformer.") for key in state):
+        raise ValueError(f"{weights}: is not CoTracker3's; use scaled_offline.pth or scaled_online.pth")
+    window = state["time_emb"].shape[1]
+    offline = window == OFFLINE_WINDOW
+    with package("cotracker", code):
+        from cotracker.predictor import CoTrackerOnlinePredictor, CoTrackerPredictor
+
+        kind = CoTrackerPredictor if offline else CoTrackerOnlinePredictor
+        predictor = kind(checkpoint=None, window_len=window)
+    assign_weights(predictor.model, state, weights)
+    predictor = predictor.to(device).eval()
+    follow = follow_offline if offline else follow_online
+
+    def track(frames: Tensor, points: Tensor) -> Tracks:
+        video = (frames * 255).permute(0, 3, 1, 2)[None].to(device)
+        # It counts from pixel centres, and asks for the frame each point is on first.
+        queries = torch.nn.functional.pad(points.float().to(device) - 0.5, (1, 0))[None]
+        places, visible = follow(predictor, video, queries)
+        places = places[0] + 0.5
+        return Tracks(places.to(frames.device), (visible[0] & inside(places, frames.shape[1:3])).to(frames.device))
+
+    return track
+
+
+def follow_offline(predictor, video: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
+    return predictor(video, queries=queries)
+
+
+def follow_online(predictor, video: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
+    """Show the clip window after window; each answer holds all frames so far."""
+    predictor(video, is_first_step=True, queries=queries, add_support_grid=True)
+    frames, step = video.shape[1], predictor.step
+    for start in range(0, max(frames - step, 1), step):
+        chunk = video[:, start:start + 2 * step]
+        places, visible = predictor(chunk, queries=queries, add_support_grid=True)
+    return places, visible
+
+
+# ---- TAPNext ------------------------------------------------------------------------------------
+
+
+def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Tracker:
+    """TAPNext, from its own npz or a torch state dict."""
+    with package("tapnet", code):
+        from tapnet.tapnext.tapnext_torch import TAPNext
+        from tapnet.tapnext.tapnext_torch_utils import restore_model_from_jax_checkpoint
+
+        model = TAPNext(image_size=TAPNEXT_SIZE)
+    if weights.suffix == ".npz":
+        restore_model_from_jax_checkpoint(model, str(weights))
+    else:
+        assign_weights(model, load_weights(weights), weights)
+    model = model.to(device).eval()
+
+    @torch.no_grad()
+    def track(frames: Tensor, points: Tensor) -> Tracks:
+        size = frames.shape[1:3]
+        shrink = points.new_tensor([TAPNEXT_SIZE[1] / size[1], TAPNEXT_SIZE[0] / size[0]]).to(device)
+        queries = torch.nn.functional.pad((points.to(device) * shrink).flip(-1), (1, 0))[None]  # frame, y, x
+        places, visible, state = [], [], None
+        for frame in frames:
+            picture = 2 * resize_frame(frame, TAPNEXT_SIZE)[None, None].to(device) - 1
+            place, _, logit, state = model(picture, queries if state is None else None, state)
+            places.append(place[0, 0].flip(-1) / shrink)
+            visible.append(logit[0, 0, :, 0] > 0)
+        places = torch.stack(places).float()
+        visible = torch.stack(visible) & inside(places, size)
+        return Tracks(places.to(frames.device), visible.to(frames.device))
+
+    return track
+
+
+TRACKERS: dict[str, Callable[[Path, Path | None, torch.device], Tracker] | None] = {
+    "lk": None, "cotracker": load_cotracker, "tapnext": load_tapnext}
+
+
+# ---- code and weights of others -----------------------------------------------------------------
+
+
+@contextmanager
+def package(name: str, code: Path | None):
+    """Import a tracker's package inside this block, from the folder `code` where one is given.
+
+    Leaves the search path and torch's random state as they were: these packages seed it. Raises ValueError where the
+    package isn't there.
+    """
+    if code is not None and not (code / name).is_dir():
+        raise ValueError(f"tracker: {code} holds no package {name}; give the folder its repository was cloned to")
+    path, folder = list(sys.path), [] if code is None else [str(code)]
+    sys.path[:0] = folder
+    try:
+        with torch.random.fork_rng():
+            yield
+    except ModuleNotFoundError as error:
+        raise ValueError(f"tracker: {name} can't be imported ({error}); install it, or give the folder of its "
+                         "repository") from error
+    finally:
+        sys.path[:] = path
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pth, .pt or .safetensors file; what else a pickle holds is refused, never run."""
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such weights file")
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler meets
+        raise ValueError(f"{path}: can't be read as tensors ({str(error).splitlines()[0]}); is it whole, and a "
+                         "weights file?") from error
+
+
+def assign_weights(model: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load weights into a model, all of them or none."""
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: doesn't fit {type(model).__name__}: {str(error).splitlines()[1].strip()}") from error

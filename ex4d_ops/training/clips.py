@@ -1,0 +1,28 @@
+"""Prepared clips as training takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+LATENTS = ("video_latent", "prior_latent", "image_latent", "context", "clip_fea")
+
+Clip = dict[str, Tensor]
+
+
+def stack_clips(clips: Sequence[Clip], device: torch.device) -> Clip:
+    """Clips of one size as a batch."""
+    return {name: torch.stack([clip[name] for clip in clips]).to(device) for name in LATENTS}
+
+
+def check_clips(clips: Sequence[Clip], batch: int) -> None:
+    """Raise ValueError where the clips have no latents, or batches of them can't be made; the first of them tell."""
+    first, *others = (clips[index] for index in range(min(batch, len(clips))))
+    missing = [name for name in LATENTS if name not in first]
+    if missing:
+        raise ValueError(f"the clips lack {', '.join(missing)}; prepare them with VAE, CLIP vision and text encoder")
+    shape = tuple(first["video_latent"].shape)
+    if any(tuple(other["video_latent"].shape) != shape for other in others):
+        raise ValueError(f"batch: clips differ in size ({shape} and others); use batch 1 and accumulation {batch}")

@@ -1,0 +1,107 @@
+"""A training run as a YAML file: where everything lies, and the rules."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import get_args
+
+from ..wan import BASE_DTYPES
+from .objective import Objective
+from .rules import TrainingRules
+
+# The least and the most that a number may be; bounds in rules that are not listed are those of a count.
+RANGES = {"learning_rate": (1e-9, 1.0), "shift": (0.01, 100.0), "ema": (0.0, 0.999999), "rank": (1, 1024),
+          "seed": (0, 2**32 - 1)}
+COUNT = (1, 10**9)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What `ex4d train` reads; relative paths are taken from the file's folder.
+
+    data: folder of prepared clips; base: file of Wan 2.1 I2V; out: folder of the run. base_dtype: what Wan's large
+    matrices are kept in. validation: folder of prepared clips; vae: decodes samples of them, without it they are
+    rough previews. comfyui: where ComfyUI stands, else $COMFYUI_PATH or ~/comfy/ComfyUI.
+    """
+
+    data: Path
+    base: Path
+    out: Path
+    base_dtype: str = "bfloat16"
+    validation: Path | None = None
+    vae: Path | None = None
+    comfyui: Path | None = None
+    rules: TrainingRules = field(default_factory=TrainingRules)
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read a training run. Raises ValueError in one sentence for what it does not know or take."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise ValueError("configs are YAML, for which pyyaml is missing; pip install pyyaml") from error
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is no YAML ({' '.join(str(error).split())}); see example_configs/") from None
+    try:
+        given = check_keys(values, fields(TrainingConfig), "")
+        rules = check_keys(given.pop("rules", {}), fields(TrainingRules), "rules: ")
+        files = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
+                 for name, value in given.items()}
+        if given.get("base_dtype", "bfloat16") not in BASE_DTYPES:
+            raise ValueError(f"base_dtype: got {given['base_dtype']}; use one of {', '.join(BASE_DTYPES)}")
+        kinds = {rule.name: rule for rule in fields(TrainingRules)}
+        numbers = {name: check_rule(kinds[name], value) for name, value in rules.items()}
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return TrainingConfig(**files, rules=TrainingRules(**numbers))
+
+
+def check_keys(values: object, known: tuple[Field, ...], where: str) -> dict:
+    """The values by name. Raises ValueError for names that are unknown and names that are missing."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}got {values!r}; write one `name: value` a line")
+    names = [entry.name for entry in known]
+    unknown = [str(name) for name in values if name not in names]
+    missing = [entry.name for entry in known if entry.default is entry.default_factory is MISSING
+               and values.get(entry.name) is None]
+    if unknown:
+        raise ValueError(f"{where}unknown {', '.join(unknown)}; there are {', '.join(names)}")
+    if missing:
+        raise ValueError(f"{where}{', '.join(missing)} missing; add {'them' if len(missing) > 1 else 'it'}")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def check_file(name: str, value: object, folder: Path) -> Path:
+    """A path, from the config's folder where relative. Raises ValueError where nothing is there, but for out."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: got {value!r}; write a path")
+    path = folder / Path(value).expanduser()
+    if name != "out" and not path.exists():
+        raise ValueError(f"{name}: there is no {path}; relative paths start at the config's folder")
+    return path
+
+
+def check_rule(rule: Field, value: object) -> object:
+    """A rule's value as its type. Raises ValueError where it is of another type or out of range."""
+    if isinstance(rule.default, bool):
+        if not isinstance(value, bool):
+            raise ValueError(f"{rule.name}: got {value!r}; use true or false")
+        return value
+    if isinstance(rule.default, str):
+        if value not in get_args(Objective):
+            raise ValueError(f"{rule.name}: got {value!r}; use one of {', '.join(get_args(Objective))}")
+        return value
+    low, high = RANGES.get(rule.name, COUNT)
+    kind = type(rule.default)
+    try:
+        number = kind(value)  # YAML takes 3e-5 for a string
+        good = low <= number <= high and number == float(value) and not isinstance(value, bool)
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(f"{rule.name}: got {value!r}; use {'a whole number' if kind is int else 'a number'} from "
+                         f"{low:g} to {high:g}")
+    return number

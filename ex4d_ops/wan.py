@@ -1,0 +1,145 @@
+"""The one door to ComfyUI's Wan. Whatever trains or samples takes the module as it comes through here."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .adapter import LATENT_CHANNELS
+from .dataset import Encoders
+
+BASE_DTYPES = {"bfloat16": torch.bfloat16, "float8": torch.float8_e4m3fn, "float32": torch.float32}
+IMAGE_TO_VIDEO_CHANNELS = 36  # noisy video 16, which frames are given 4, those frames 16
+
+
+def open_comfyui(folder: str | Path | None = None) -> None:
+    """Make ComfyUI's modules importable, from folder or $COMFYUI_PATH where this process has none yet.
+
+    Raises ValueError where there is no ComfyUI.
+    """
+    if "comfy" in sys.modules or (folder is None and importlib.util.find_spec("comfy")):
+        return
+    folder = Path(folder or os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI").expanduser()
+    if not (folder / "comfy" / "ldm" / "wan").is_dir():
+        raise ValueError(f"comfyui: {folder} holds no ComfyUI, of which Wan is taken; set COMFYUI_PATH to where it "
+                         "stands")
+    sys.path.insert(0, str(folder.resolve()))
+    import comfy.cli_args
+
+    # ComfyUI asks for a GPU as soon as it is imported, and its own attention for CPUs keeps all scores for backward.
+    comfy.cli_args.args.cpu = not torch.cuda.is_available()
+    comfy.cli_args.args.use_pytorch_cross_attention = True
+
+
+def load_wan(path: str | Path, dtype: torch.dtype = torch.bfloat16, comfyui: str | Path | None = None) -> nn.Module:
+    """Wan 2.1 image to video of a file, frozen, on the CPU; see build_wan for dtype and errors."""
+    open_comfyui(comfyui)
+    import comfy.utils
+
+    try:
+        weights = comfy.utils.load_torch_file(str(path), safe_load=True)
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise ValueError(f"{path}: cannot be read as model weights ({error}); download it again") from error
+    try:
+        return build_wan(weights, dtype)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
+    """ComfyUI's module with these weights, frozen. It shares those that need no conversion.
+
+    dtype: what the large matrices of its blocks are kept in. float8 is for keeping alone: Wan then computes in
+    bfloat16. Raises ValueError where the weights are not those of a Wan 2.1 image to video.
+    """
+    from comfy import model_detection, ops
+    from comfy.ldm.wan.model import WanModel
+
+    prefix = model_detection.unet_prefix_from_state_dict(weights)
+    weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
+    config = model_detection.detect_unet_config(weights, "") if "head.modulation" in weights else {}
+    if (config.get("model_type"), config.get("in_dim")) != ("i2v", IMAGE_TO_VIDEO_CHANNELS):
+        raise ValueError("is no Wan 2.1 image-to-video model; EX-4D is trained on Wan2.1-I2V-14B-480P")
+    wan = WanModel(**config, operations=ops.manual_cast, dtype=dtype, device="meta")
+    # Weights that ComfyUI has loaded for inference alone can't be part of a graph, a copy of them can.
+    kept = {name: weight.to(kept_dtype(name, weight, dtype), copy=weight.is_inference())
+            for name, weight in weights.items()}
+    try:
+        wan.load_state_dict(kept, assign=True)
+    except RuntimeError as error:
+        raise ValueError(f"does not fit ComfyUI's Wan ({str(error).splitlines()[1].strip()}); use an unquantised "
+                         "bf16, fp16 or fp8 file") from error
+    return wan.eval().requires_grad_(False)
+
+
+def kept_dtype(name: str, weight: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """What a weight of Wan is kept in, of a model whose large matrices are kept in dtype."""
+    if name.startswith("patch_embedding."):
+        return torch.float32  # as ComfyUI computes it
+    if dtype == torch.float8_e4m3fn and not (weight.ndim == 2 and name.startswith("blocks.")):
+        return torch.bfloat16
+    return dtype
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Let ComfyUI's modules have gradients while the block runs; its fast rotary embedding has none."""
+    import comfy.model_management
+
+    before, comfy.model_management.in_training = comfy.model_management.in_training, True
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        comfy.model_management.in_training = before
+
+
+def load_vae(path: str | Path):
+    """ComfyUI's VAE of a file. Raises ValueError where it is none."""
+    import comfy.sd
+    import comfy.utils
+
+    vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path), safe_load=True))
+    if vae.first_stage_model is None or vae.latent_channels != LATENT_CHANNELS:
+        raise ValueError(f"{path}: is not the VAE of Wan 2.1; use wan_2.1_vae.safetensors")
+    return vae
+
+
+def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | Path) -> Encoders:
+    """What prepares clips for Wan 2.1, of three files. Raises ValueError where there is no ComfyUI, or no such VAE."""
+    open_comfyui()
+    import comfy.clip_vision
+    import comfy.sd
+    from comfy.latent_formats import Wan21
+
+    video, vision = load_vae(vae), comfy.clip_vision.load(str(clip_vision))
+    text = comfy.sd.load_clip([str(text_encoder)], clip_type=comfy.sd.CLIPType.WAN)
+    return Encoders(
+        video=lambda frames: Wan21().process_in(video.encode(frames)),
+        text=lambda caption: text.encode_from_tokens(text.tokenize(caption)),
+        vision=lambda frame: vision.encode_image(frame[None]).penultimate_hidden_states)
+
+
+def decode(vae, latents: Tensor) -> Tensor:
+    """Frames [T, H, W, 3] in [0, 1] of a latent video [16, t, h, w] that is normalised as Wan's are."""
+    from comfy.latent_formats import Wan21
+
+    return vae.decode(Wan21().process_out(latents[None])).flatten(0, -4)
+
+
+def preview(latents: Tensor) -> Tensor:
+    """Frames [t, h, w, 3] in [0, 1], about what a latent video [16, t, h, w] shows, without a VAE."""
+    from comfy.latent_formats import Wan21
+
+    factors = latents.new_tensor(Wan21.latent_rgb_factors)  # [16, 3], of colours in [-1, 1]
+    colors = torch.einsum("cthw,cd->thwd", latents, factors) + latents.new_tensor(Wan21().latent_rgb_factors_bias)
+    return (colors / 2 + 0.5).clamp(0, 1)

@@ -1,0 +1,185 @@
+"""EX-4D inside ComfyUI's own Wan: the LoRA as weight patches, the prior added to the tokens of every call."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass, field
+from functools import partial
+
+import comfy.lora
+import comfy.model_management
+import comfy.ops
+import torch
+from comfy.model_patcher import CoreModelPatcher, ModelPatcher
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from ..ex4d_ops.adapter import build_encoder
+from ..ex4d_ops.checkpoint import LAYERS, Adapter, stock_lora
+from ..ex4d_ops.clip import WAN_STRIDE
+
+KEY = "ex4d"  # what ComfyUI calls everything of ours on a model
+TIME = 2  # axis of latents
+VAE_STRIDE = 8  # pixels per latent and side; Wan 2.1 VAE
+WAN_SIZES = {(5120, 40): "14B", (3072, 30): "5B", (1536, 30): "1.3B"}
+
+
+# ---- the model ----------------------------------------------------------------------------------
+
+
+def check_model(model: ModelPatcher, adapter: Adapter) -> None:
+    """Raise ValueError, naming the model, unless it is the Wan 2.1 I2V that the adapter was made for."""
+    config = model.model.model_config.unet_config
+    name = name_model(model)
+    if not name.startswith("Wan 2.1 I2V"):
+        raise ValueError(f"model: this is {name}; EX-4D was trained on Wan 2.1 I2V 14B, load that, 480P or 720P")
+    try:
+        adapter.check_base(config["dim"], config["ffn_dim"], config["num_layers"])
+    except ValueError as error:
+        raise ValueError(f"model: this is {name}; {error}") from error
+
+
+def name_model(model: ModelPatcher) -> str:
+    """What users call the model: "Wan 2.1 T2V 1.3B", or the name that ComfyUI gives to its kind."""
+    config = model.model.model_config.unet_config
+    if config.get("image_model") != "wan2.1":
+        return type(model.model.model_config).__name__
+    kind, release = config["model_type"], "2.1"
+    if kind == "t2v" and (config["in_dim"] == 36 or config["out_dim"] == 48):  # an image model without CLIP vision
+        kind, release = ("i2v" if config["in_dim"] == 36 else "ti2v"), "2.2"
+    elif kind == "i2v" and config["in_dim"] != 36:
+        kind = "fun control"
+    size = WAN_SIZES.get((config["dim"], config["num_layers"]), f"of {config['num_layers']} blocks of {config['dim']}")
+    return f"Wan {release} {kind.upper()} {size}"
+
+
+def remove_adapter(model: ModelPatcher) -> None:
+    """Undo apply_lora and apply_prior on a model that is the caller's own clone."""
+    for kind in (WrappersMP.OUTER_SAMPLE, WrappersMP.DIFFUSION_MODEL):
+        model.remove_wrappers_with_key(kind, KEY)
+    model.remove_additional_models(KEY)
+    for weight, patch in (model.get_attachment(KEY) or {}).items():
+        model.patches[weight] = [entry for entry in model.patches[weight] if entry[1] is not patch]
+        if not model.patches[weight]:
+            del model.patches[weight]
+    if model.get_attachment(KEY):
+        model.remove_attachments(KEY)
+        model.patches_uuid = uuid.uuid4()  # or ComfyUI takes the weights in memory for these
+
+
+def apply_lora(model: ModelPatcher, adapter: Adapter, strength: float) -> None:
+    """Patch the LoRA onto a model that is the caller's own clone. Raises ValueError unless all of it has a place."""
+    patches = comfy.lora.load_lora(stock_lora(adapter), comfy.lora.model_lora_keys_unet(model.model, {}))
+    placed = model.add_patches(patches, strength)
+    if len(placed) != len(LAYERS) * adapter.blocks:
+        raise ValueError(f"model: {len(placed)} of the LoRA's {len(LAYERS) * adapter.blocks} layers found their place "
+                         f"in {name_model(model)}; load a Wan 2.1 I2V whose layers have their own names")
+    model.set_attachments(KEY, patches)
+
+
+# ---- the prior ----------------------------------------------------------------------------------
+
+
+def make_encoder(adapter: Adapter) -> ModelPatcher:
+    """The adapter's encoder as a model that ComfyUI moves, offloads and casts as it does all others."""
+    dtype = adapter.encoder["latent_encoder.0.weight"].dtype
+    encoder = build_encoder(adapter.encoder, partial(comfy.ops.manual_cast.Conv3d, dtype=dtype))
+    return CoreModelPatcher(encoder, comfy.model_management.get_torch_device(),
+                            comfy.model_management.unet_offload_device())
+
+
+def apply_prior(model: ModelPatcher, prior: PriorOfModel) -> None:
+    """Let a model, the caller's own clone, see a prior whenever it samples."""
+    model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, prior.wrap_sampling)
+    model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, prior.wrap_forward)
+    model.set_additional_models(KEY, [prior.encoder])
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the steps of one sampling share. sigmas: between which the prior acts, the higher first; tokens: what is
+    added to each latent frame [1, C, h, w], once it was encoded; on the CPU.
+    """
+
+    sigmas: tuple[float, float] = (math.inf, 0.0)
+    tokens: dict[int, Tensor] = field(default_factory=dict)
+
+    def is_active(self, sigma: Tensor | None) -> bool:
+        return sigma is None or self.sigmas[1] <= float(sigma[0]) <= self.sigmas[0]
+
+
+@dataclass(frozen=True, eq=False)
+class PriorOfModel:
+    """A prior as a model sees it. latents: [1, 32, t, h, w], on the CPU; start, end: share of the steps, 0..1."""
+
+    encoder: ModelPatcher
+    latents: Tensor
+    strength: float
+    start: float
+    end: float
+
+    def wrap_sampling(self, executor, noise: Tensor, *args, **kwargs):
+        """Check the prior before any model is loaded, and let the steps of this sampling share what they encode."""
+        self.check_size(noise.shape[TIME:])
+        guider = executor.class_obj
+        schedule = guider.model_patcher.get_model_object("model_sampling")
+        sigmas = schedule.percent_to_sigma(self.start), schedule.percent_to_sigma(self.end)
+        guider.model_options["transformer_options"][KEY] = Run((float(sigmas[0]), float(sigmas[1])))
+        return executor(noise, *args, **kwargs)
+
+    def wrap_forward(self, executor, x: Tensor, *args, **kwargs):
+        """Add the prior to the tokens that Wan makes of x [B, 36, t, h, w]. The arguments go on as they came."""
+        options = kwargs["transformer_options"] if "transformer_options" in kwargs else args[4]
+        hook = self.hook_into(executor.class_obj.patch_embedding, x, options)
+        try:
+            return executor(x, *args, **kwargs)
+        finally:
+            hook.remove()
+
+    @torch.compiler.disable  # here and below: what is done depends on values and grows a store
+    def hook_into(self, embedding: torch.nn.Module, x: Tensor, options: dict) -> RemovableHandle:
+        run = options.get(KEY) or Run()
+        frames = self.find_frames(options.get("context_window"), x) if run.is_active(options.get("sigmas")) else []
+        waiting = True
+
+        @torch.compiler.disable
+        def add_prior(_module, _inputs, tokens: Tensor) -> None:
+            nonlocal waiting
+            if waiting:  # references and context are embedded by the same layer, after the video
+                for place, frame in enumerate(frames):
+                    tokens[:, :, place].add_(self.tokens_of(frame, run, x.dtype).to(tokens), alpha=self.strength)
+            waiting = False
+
+        return embedding.register_forward_hook(add_prior)
+
+    def find_frames(self, window, x: Tensor) -> list[int]:
+        """Which frames of the prior the frames of x are, which may be a window of the whole video."""
+        if window is None or window.dim != TIME:
+            self.check_size(x.shape[TIME:])
+            return list(range(x.shape[TIME]))
+        self.check_size((window.total_frames, *x.shape[TIME + 1:]))
+        anchor = getattr(window, "causal_anchor_index", None)
+        return [*([anchor] if anchor is not None and anchor >= 0 else []), *window.index_list]
+
+    def tokens_of(self, frame: int, run: Run, dtype: torch.dtype) -> Tensor:
+        """What is added to the tokens of a latent frame, [1, C, h/2, w/2]."""
+        if frame not in run.tokens:
+            device = self.encoder.load_device
+            latents = self.latents[:, :, frame:frame + 1].to(device, torch.float32)
+            run.tokens[frame] = self.encoder.model(latents)[:, :, 0].to("cpu", dtype)
+        return run.tokens[frame]
+
+    def check_size(self, size: tuple[int, int, int]) -> None:
+        """Raise ValueError unless a latent of this size (t, h, w) is the prior's."""
+        if tuple(size) != tuple(self.latents.shape[TIME:]):
+            made_for = describe(self.latents.shape[TIME:])
+            raise ValueError(f"prior: made for {made_for}, the latent is for {describe(size)}; give Encode Prior the "
+                             "width, height and length of the node that makes the latent")
+
+
+def describe(size: tuple[int, int, int]) -> str:
+    """A latent size (t, h, w) as the video it stands for."""
+    frames, height, width = size
+    return f"{(frames - 1) * WAN_STRIDE + 1} frames of {width * VAE_STRIDE}x{height * VAE_STRIDE}"

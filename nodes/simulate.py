@@ -1,0 +1,221 @@
+"""Simulated training masks: rendering masks, tracking masks, random ones as their baseline, smooth crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfy.model_management
+import folder_paths
+import torch
+from comfy_api.latest import io, ui
+
+from ..ex4d_ops.camera import move_to
+from ..ex4d_ops.prior import Prior
+from ..ex4d_ops.simulate import (
+    CROP_SHARE,
+    DILATION,
+    GRID_POINTS,
+    SWEEP,
+    crop_depth,
+    crop_frames,
+    draw_points,
+    draw_windows,
+    mask_frames,
+    random_mask,
+    rendering_mask,
+    sweep_path,
+    tracking_mask,
+)
+from ..ex4d_ops.tracking import Tracker, Tracks, load_tracker
+from . import sockets
+from .progress import show_progress
+
+CATEGORY = "EX-4D/train"
+TRACKER_FOLDER = "ex4d_trackers"  # in ComfyUI's models folder
+PREVIEW_FRAMES = 16
+
+
+def seed_input() -> io.Input:
+    return io.Int.Input("seed", default=0, min=0, max=2**32 - 1,
+                        control_after_generate=io.ControlAfterGenerate.fixed,
+                        tooltip="A number that draws everything left to chance; the same draws the same.")
+
+
+def masked_outputs() -> list[io.Output]:
+    return [io.Image.Output("images", tooltip="The clip's own frames, black where hidden."),
+            io.Mask.Output("visible", tooltip="1 = shown, 0 = hidden; what EX-4D's mask videos show white.")]
+
+
+def preview(frames: torch.Tensor) -> ui.PreviewImage:
+    """A few of the frames, from first to last."""
+    few = torch.linspace(0, len(frames) - 1, min(PREVIEW_FRAMES, len(frames))).round().long()
+    return ui.PreviewImage(sockets.as_images(frames[few.to(frames.device)]), animated=False)
+
+
+def masked(prior: Prior, *more) -> io.NodeOutput:
+    return io.NodeOutput(sockets.as_images(prior.color), sockets.as_mask(prior.visible), *more,
+                         ui=preview(prior.color))
+
+
+class EX4DRenderingMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DRenderingMask",
+            display_name="Rendering Mask (EX-4D)",
+            category=CATEGORY,
+            description="Hides of a clip what a camera going around its scene would not see of it: a training "
+                        "condition made without a second view.",
+            search_aliases=["simulated mask", "training mask", "occlusion mask", "DW-Mesh"],
+            inputs=[
+                sockets.Mesh.Input("mesh", tooltip="The clip's watertight meshes; they hold its frames."),
+                sockets.Cameras.Input("cameras", optional=True,
+                                      tooltip="The path to look along, in the clip's size. Without one: the sweep."),
+                io.Float.Input("sweep", default=SWEEP, min=-180.0, max=180.0, step=1.0,
+                               tooltip="Degrees to either side that the camera swings where no path is connected."),
+                io.Int.Input("dilation", default=DILATION, min=1, max=31, step=2,
+                             tooltip="Side of the square by which hidden areas grow, pixels. 1: not at all."),
+                io.Combo.Input("surface", options=["watertight", "visible"], default="watertight", advanced=True,
+                               tooltip="watertight: hidden faces hide what is behind them. visible: they are left out, "
+                                       "the ablation without a watertight mesh; slower."),
+            ],
+            outputs=masked_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, mesh, sweep, dilation, surface, cameras=None) -> io.NodeOutput:
+        cameras = sweep_path(mesh, sweep) if cameras is None else cameras
+        if cameras.size != mesh.size or len(cameras) != len(mesh):
+            raise ValueError(f"cameras: {len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, the clip has "
+                             f"{len(mesh)} of {mesh.size[1]}x{mesh.size[0]}; make the path for the clip")
+        device = comfy.model_management.get_torch_device()
+        visible = rendering_mask(move_to(mesh, device), move_to(cameras, device), dilation, surface,
+                                 progress=show_progress())
+        return masked(mask_frames(mesh.colors, visible.to(mesh.colors.device)))
+
+
+class EX4DTrackingMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DTrackingMask",
+            display_name="Tracking Mask (EX-4D)",
+            category=CATEGORY,
+            description="Hides rectangles that stick to the moving surfaces of a clip, each from some frame on.",
+            search_aliases=["simulated mask", "training mask", "point tracking", "cotracker", "tapnext", "flow"],
+            inputs=[
+                io.Image.Input("images", tooltip="The clip."),
+                io.DynamicCombo.Input("tracker", options=[
+                    io.DynamicCombo.Option("lk", []),
+                    io.DynamicCombo.Option("cotracker", model_inputs()),
+                    io.DynamicCombo.Option("tapnext", model_inputs()),
+                ], tooltip="What follows the points. lk: OpenCV, needs nothing. cotracker: CoTracker3, whose licence "
+                           "(CC BY-NC 4.0) forbids commercial use. tapnext: TAPNext."),
+                io.Int.Input("fewest_points", default=GRID_POINTS[0], min=1, max=400,
+                             tooltip="A number that bounds from below how many points are followed, which is drawn."),
+                io.Int.Input("most_points", default=GRID_POINTS[1], min=1, max=400,
+                             tooltip="A number that bounds from above how many points are followed."),
+                seed_input(),
+            ],
+            outputs=[*masked_outputs(),
+                     io.Tracks.Output("tracks", tooltip="The points, as the WanMove nodes take them.")],
+        )
+
+    @classmethod
+    def execute(cls, images, tracker, fewest_points, most_points, seed) -> io.NodeOutput:
+        if fewest_points > most_points:
+            raise ValueError(f"fewest_points: got {fewest_points}, more than most_points ({most_points}); lower it")
+        frames = sockets.read_frames("images", images)
+        size, generator = tuple(frames.shape[1:3]), torch.Generator().manual_seed(seed)
+        points = draw_points(size, generator, fewest_points, most_points)
+        tracks = choose_tracker(tracker)(frames, points.to(frames.device))
+        return masked(mask_frames(frames, tracking_mask(tracks, size, generator)), core_tracks(tracks))
+
+
+def model_inputs() -> list[io.Input]:
+    """What a tracker with weights asks for."""
+    folder_paths.add_model_folder_path(TRACKER_FOLDER, str(Path(folder_paths.models_dir) / TRACKER_FOLDER))
+    return [io.Combo.Input("weights", options=folder_paths.get_filename_list(TRACKER_FOLDER),
+                           tooltip=f"Its weights file, in models/{TRACKER_FOLDER}."),
+            io.String.Input("code", default="",
+                            tooltip=f"Folder in models/{TRACKER_FOLDER} that holds a clone of its repository; empty: "
+                                    "the installed package.")]
+
+
+def choose_tracker(tracker: dict) -> Tracker:
+    """The tracker chosen, its files taken from the models folder and nowhere else."""
+    if tracker["tracker"] == "lk":
+        return load_tracker("lk")
+    weights = Path(folder_paths.get_full_path_or_raise(TRACKER_FOLDER, tracker["weights"]))
+    code = None
+    if tracker["code"]:
+        root = (Path(folder_paths.models_dir) / TRACKER_FOLDER).resolve()
+        code = (root / tracker["code"]).resolve()
+        if not code.is_relative_to(root):
+            raise ValueError(f"code: {tracker['code']} lies outside models/{TRACKER_FOLDER}; put the repository there")
+    return load_tracker(tracker["tracker"], weights, code, comfy.model_management.get_torch_device())
+
+
+def core_tracks(tracks: Tracks) -> dict[str, torch.Tensor]:
+    """ComfyUI's TRACKS, which count from the centre of the first pixel."""
+    device = comfy.model_management.intermediate_device()
+    return {"track_path": (tracks.points - 0.5).to(device), "track_visibility": tracks.visible.to(device)}
+
+
+class EX4DRandomMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DRandomMask",
+            display_name="Random Mask (EX-4D)",
+            category=CATEGORY,
+            description="Hides rectangles at places drawn anew in every frame: the baseline that rendering and "
+                        "tracking masks are measured against.",
+            search_aliases=["simulated mask", "training mask", "ablation"],
+            inputs=[io.Image.Input("images", tooltip="The clip."), seed_input()],
+            outputs=masked_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, images, seed) -> io.NodeOutput:
+        frames = sockets.read_frames("images", images)
+        visible = random_mask(len(frames), tuple(frames.shape[1:3]), torch.Generator().manual_seed(seed))
+        return masked(mask_frames(frames, visible.to(frames.device)))
+
+
+class EX4DSmoothCrop(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DSmoothCrop",
+            display_name="Smooth Crop (EX-4D)",
+            category=CATEGORY,
+            description="Shows a clip through a window that glides over it: an augmentation that lends still cameras "
+                        "motion.",
+            search_aliases=["augmentation", "ken burns", "moving crop", "stabilize"],
+            inputs=[
+                io.Image.Input("images", tooltip="The clip."),
+                sockets.Depth.Input("depth", optional=True, tooltip="Its depth, cropped alike, cameras too."),
+                io.Float.Input("smallest", default=CROP_SHARE[0], min=0.1, max=1.0, step=0.01,
+                               tooltip="Least size of the window, a share of the frame's sides; it is drawn once."),
+                io.Float.Input("largest", default=CROP_SHARE[1], min=0.1, max=1.0, step=0.01,
+                               tooltip="Largest size of the window, a share of the frame's sides."),
+                seed_input(),
+            ],
+            outputs=[io.Image.Output("images", display_name="images", tooltip="The clip through the window."),
+                     sockets.Depth.Output("depth", tooltip="Its depth through the window, if connected.")],
+        )
+
+    @classmethod
+    def execute(cls, images, smallest, largest, seed, depth=None) -> io.NodeOutput:
+        if smallest > largest:
+            raise ValueError(f"smallest: got {smallest:g}, more than largest ({largest:g}); lower it")
+        frames = sockets.read_frames("images", images)
+        size = tuple(frames.shape[1:3])
+        if depth is not None and (depth.size != size or len(depth) != len(frames)):
+            raise ValueError(f"depth: {len(depth)} frames of {depth.size[1]}x{depth.size[0]}, the clip has "
+                             f"{len(frames)} of {size[1]}x{size[0]}; use the depth of this clip")
+        windows = draw_windows(len(frames), size, torch.Generator().manual_seed(seed), smallest, largest)
+        cropped = crop_frames(frames, windows)
+        return io.NodeOutput(sockets.as_images(cropped), None if depth is None else sockets.keep(
+            crop_depth(depth, windows)), ui=preview(cropped))

@@ -1,0 +1,100 @@
+"""The mesh and render nodes make what the library makes of the same clip."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ex4d_ops.camera import transform
+from ex4d_ops.depth import resize_depth
+from ex4d_ops.files.meshes import linear_from_srgb
+from ex4d_ops.mesh import MeshRules, build_dw_mesh, occluded_share
+from ex4d_ops.prior import RenderRules, render_prior
+
+WIDGETS_AND_RULES = [
+    ({}, MeshRules()),
+    ({"min_angle": 10.0, "border_depth": 40.0}, MeshRules(min_angle=10.0, border_depth=40.0)),
+    ({"depth_jump": 0.013}, MeshRules(depth_jump=0.013)),
+    ({"filter": "boundary", "clamp": False}, MeshRules(filter="boundary", clamp=False)),
+]
+EROSIONS = [({"erosion": "released"}, "released"), ({"erosion": "fixed", "pixels": 3}, 3), ({"erosion": "none"}, 0)]
+
+
+@pytest.mark.parametrize("widgets, rules", WIDGETS_AND_RULES)
+def test_the_mesh_is_the_librarys(nodes, take, same, widgets, rules):
+    mesh, occluded = nodes.run("BuildDWMesh", images=take.images, depth=take.depth, **widgets)
+    wanted = build_dw_mesh(take.images, take.depth, rules)
+    assert same(mesh, wanted)
+    assert same(occluded, torch.stack([occluded_share(frame) for frame in wanted.occluded]))
+
+
+def test_depth_of_another_size_is_resampled_to_the_images(nodes, take, same):
+    small = resize_depth(take.depth, (24, 40))
+    mesh, _ = nodes.run("BuildDWMesh", images=take.images, depth=small)
+    assert same(mesh, build_dw_mesh(take.images, resize_depth(small, (32, 48))))
+
+
+def test_images_with_alpha_or_out_of_range_are_their_colours_in_range(nodes, take, same):
+    wild = torch.cat([take.images * 2 - 0.5, torch.ones_like(take.images[..., :1])], -1)
+    mesh, _ = nodes.run("BuildDWMesh", images=wild, depth=take.depth)
+    assert same(mesh.colors, (take.images * 2 - 0.5).clamp(0, 1))
+
+
+def test_a_share_of_the_depth_range_needs_one(nodes, take):
+    sky = replace(take.depth, depth=torch.cat([torch.full((1, 32, 48), torch.inf), take.depth.depth[1:]]))
+    with pytest.raises(ValueError, match="depth_jump: .* use 0"):
+        nodes.run("BuildDWMesh", images=take.images, depth=sky, depth_jump=0.013)
+    mesh, _ = nodes.run("BuildDWMesh", images=take.images, depth=sky)
+    assert mesh.depth[0].min() > 99
+
+
+@pytest.mark.parametrize("erosion, pixels", EROSIONS)
+@pytest.mark.parametrize("texture", ["vertex", "face"])
+def test_the_prior_is_the_librarys(nodes, take, same, erosion, pixels, texture):
+    color, visible, coverage = nodes.run("RenderDWMesh", mesh=take.mesh, cameras=take.path, erosion=erosion, seed=5,
+                                         texture=texture)
+    prior = render_prior(take.mesh, take.path, RenderRules(texture, erosion=pixels, seed=5))
+    assert same(color, prior.color) and same(visible, prior.visible.float()) and coverage == prior.describe_coverage()
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+def test_the_first_frame_is_the_source_frame_where_asked(nodes, take, same, anchored):
+    color, visible, _ = nodes.run("RenderDWMesh", mesh=take.mesh, cameras=take.path, anchor_first_frame=anchored)
+    assert same(color, render_prior(take.mesh, take.path, RenderRules(anchor_first=anchored)).color)
+    assert bool(visible[0].min() == 1) == anchored
+
+
+@pytest.mark.parametrize("engine", ["warp", "torch"])
+def test_every_engine_that_runs_here_draws_the_same_inside(nodes, take, engine):
+    whole = {"erosion": {"erosion": "none"}, "mesh": take.mesh, "cameras": take.path}
+    auto, named = (nodes.run("RenderDWMesh", **whole, engine=name) for name in ("auto", engine))
+    assert ((auto[0] - named[0]).abs().amax(-1) < 1e-3).float().mean() > 0.995
+    assert (auto[1] == named[1]).float().mean() > 0.995
+
+
+def test_a_path_that_shows_frames_the_mesh_lacks_is_refused(nodes, take):
+    longer, _ = nodes.run("CameraTrajectory", frames=9, scene=take.mesh)
+    with pytest.raises(ValueError, match=r"cameras: output frame 5 shows source frame 5, the mesh has frames 0\.\.4"):
+        nodes.run("RenderDWMesh", mesh=take.mesh, cameras=longer)
+
+
+def test_one_frame_becomes_core_s_mesh_in_its_axes_and_linear_colours(nodes, take):
+    (mesh,) = nodes.run("EX4DMeshToMesh", mesh=take.mesh, frame=2, faces="all")
+    points = take.mesh.vertices(2) * torch.tensor([1.0, -1.0, -1.0])
+    assert torch.equal(mesh.vertices[0], points) and torch.equal(mesh.faces[0], take.mesh.faces().long())
+    colors = take.mesh.colors[2] * take.mesh.vertex_visible(2)[..., None]
+    assert torch.equal(mesh.vertex_colors[0], linear_from_srgb(colors.reshape(-1, 3))) and mesh.unlit
+
+
+def test_the_visible_part_holds_the_visible_faces_and_their_vertices_only(nodes, take):
+    (mesh,) = nodes.run("EX4DMeshToMesh", mesh=take.mesh, frame=2)
+    corners = take.mesh.vertices(2)[take.mesh.visible_faces(2).long()] * torch.tensor([1.0, -1.0, -1.0])
+    assert torch.equal(mesh.vertices[0][mesh.faces[0]], corners)
+    assert mesh.faces[0].unique().tolist() == list(range(mesh.vertices.shape[1]))
+
+
+def test_exported_points_stand_where_the_path_s_cameras_see_them(nodes, take):
+    (mesh,) = nodes.run("EX4DMeshToMesh", mesh=take.mesh, frame=0, faces="all")
+    world = mesh.vertices[0] * torch.tensor([1.0, -1.0, -1.0])
+    depth = transform(take.path.cam_from_world[0], world)[:, 2].reshape(take.mesh.size)
+    assert torch.allclose(depth, take.mesh.depth[0], rtol=1e-5)

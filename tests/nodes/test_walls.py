@@ -1,0 +1,90 @@
+"""Who may import whom: the library stands without ComfyUI, nodes and command line without each other."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PACK = Path(__file__).parents[2]
+FROM_SOURCE = os.environ | {"PYTHONPATH": str(PACK)}
+COMFYUI_MODULES = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server",
+                   "execution", "node_helpers", "latent_preview"}
+USE_EVERYTHING = """
+import importlib, pkgutil, sys
+from pathlib import Path
+import ex4d_ops
+from ex4d_ops import cli, files, prior
+from ex4d_ops.cli import main
+
+OPTIONAL = {"nvdiffrast"}
+for module in pkgutil.walk_packages(ex4d_ops.__path__, "ex4d_ops."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:
+            assert error.name and error.name.split(".")[0] in OPTIONAL, error
+
+out = Path(sys.argv[1])
+sample = ["--depth", str(out / "depth.npz")]
+assert main(["sample", str(out), "--frames", "5", "--size", "48x32"]) == 0
+assert main(["inspect", str(out / "depth.npz")]) == 0
+assert main(["prior", str(out / "clip.mkv"), *sample, "--preset", "30", "--mesh", "0", "--out", str(out / "a")]) == 0
+assert main(["convert-path", str(out / "a" / "cameras.json"), str(out / "cameras.chan")]) == 0
+depth = files.read_depth(out / "depth.npz")
+for form, name in (("exr", "exr"), ("png", "png"), ("video", "depth.mkv")):
+    files.write_depth(out / name, depth, form)
+    files.read_depth(out / name)
+print("modules:", *{name.split(".")[0] for name in sys.modules})
+"""
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """The dotted names that a source file imports anywhere in it, relative ones from the pack's root."""
+    package = file.relative_to(PACK).parent.parts
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[:len(package) + 1 - node.level] if node.level else ()
+            base = ".".join([*above, *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def offenders(folder: str, forbidden: set[str]) -> list[str]:
+    """What the files of a folder import that they must not."""
+    return [f"{file.relative_to(PACK)}: {name}" for file in sorted((PACK / folder).rglob("*.py"))
+            for name in imports_of(file)
+            if any(name == wall or name.startswith(f"{wall}.") for wall in forbidden)]
+
+
+def test_the_library_imports_comfyui_through_one_door_alone():
+    found = offenders("ex4d_ops", COMFYUI_MODULES)
+    assert {line.split(": ")[0] for line in found} == {str(Path("ex4d_ops") / "wan.py")}
+
+
+def test_nodes_and_command_line_import_nothing_of_each_other():
+    assert not offenders("nodes", {"ex4d_ops.cli", "headless"})
+    assert not offenders("ex4d_ops", {"headless"})
+
+
+def test_the_imports_of_a_file_are_found():
+    assert {"comfy_api.latest.io", "ex4d_ops.camera.move_to", "nodes.sockets"} <= set(
+        imports_of(PACK / "nodes" / "render.py"))
+
+
+def test_comfyui_is_not_imported_by_anything_the_library_does(tmp_path):
+    script = tmp_path / "use_everything.py"
+    script.write_text(USE_EVERYTHING)
+    ran = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, env=FROM_SOURCE)
+    assert ran.returncode == 0, ran.stderr
+    modules = set(ran.stdout.rsplit("modules:", 1)[1].split())
+    assert {"ex4d_ops", "torch", "av", "warp"} <= modules
+    assert not modules & COMFYUI_MODULES
+
+
+def test_importing_the_library_loads_no_engine_and_no_codec():
+    code = "import sys, ex4d_ops, ex4d_ops.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=FROM_SOURCE)
+    assert not {"warp", "cv2", "av", "trimesh", "matplotlib", "OpenEXR", "nvdiffrast"} & set(loaded.stdout.split())

@@ -1,0 +1,312 @@
+"""Laws of the rasterizers: every engine draws what brute force in double precision sees, and always the same bits."""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from ex4d_ops import raster
+from ex4d_ops.camera import default_intrinsics, intrinsics_from_focal, invert_rigid, lift, look_at, rigid
+from ex4d_ops.mesh import MeshRules, close_border, grid_faces
+from ex4d_ops.raster import FAR, NEAR, Fragments, choose_engine, rasterize
+from ex4d_ops.raster.grid import face_vertices, pixels_from_grid, place_vertices
+from ex4d_ops.raster.nvdiffrast_raster import clip_positions, face_numbers
+from ex4d_ops.rotation import rotate_about
+
+SIZE = (64, 64)
+INTRINSICS = default_intrinsics(SIZE)
+ROUNDING = 1e-12  # of side tests in float64, far below the area of any face; rays through a vertex must meet its faces
+TIE = 1e-9
+CUDA = torch.device("cuda") if torch.cuda.is_available() else None
+ENGINES = [("torch", torch.device("cpu")), ("warp", torch.device("cpu"))]
+if CUDA:
+    ENGINES += [(engine, CUDA) for engine in ("torch", "warp", "nvdiffrast") if not raster.find_obstacle(engine, CUDA)]
+EVERY_ENGINE = pytest.mark.parametrize("engine, device", ENGINES, ids=[f"{e}-{d}" for e, d in ENGINES])
+
+
+def make_grid(size: tuple[int, int] = SIZE) -> tuple[Tensor, Tensor]:
+    """A slanted wall with a ball, a bar and a dent before it, its border far away; colours at every vertex."""
+    height, width = size
+    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    depth = 9 / (1 - 0.3 * x - 0.1 * y)
+    ball = 1 - ((x + 0.3) ** 2 + (y - 0.1) ** 2) / 0.16
+    depth = torch.where(ball > 0, 4 - ball.clamp(min=0).sqrt(), depth)
+    depth[(x - 0.5).abs() < 0.08] = 3.0
+    rgba = torch.stack([0.5 + 0.5 * x, 0.5 + 0.5 * y, 0.5 + 0.5 * torch.sin(7 * x + 4 * y), torch.ones_like(x)], -1)
+    return close_border(depth, MeshRules()), rgba
+
+
+def orbit(degrees: float, radius: float = 3.15) -> Tensor:
+    """A camera on a circle around the point `radius` ahead of the grid's."""
+    a = math.radians(degrees)
+    eye = torch.tensor([radius * math.sin(a), -0.1 * abs(math.sin(a)), radius - radius * math.cos(a)])
+    return look_at(eye, torch.tensor([0.0, 0.0, radius]))
+
+
+VIEWS = {
+    "identity": torch.eye(4), "30": orbit(30), "60": orbit(60), "90": orbit(90), "behind": orbit(180),
+    "beyond the back": look_at(torch.tensor([5.0, 2.0, 150.0]), torch.tensor([0.0, 0.0, 5.0])),
+    "inside the ball": look_at(torch.tensor([-0.9, 0.3, 4.5]), torch.tensor([0.0, 0.0, 3.0])),
+    "through the wall": look_at(torch.tensor([0.5, 0.2, 8.8]), torch.tensor([4.0, 0.0, 9.0])),
+    "rolled": rigid(rotate_about("z", torch.tensor(0.7)).float(), torch.tensor([0.3, -0.2, 0.4])),
+}
+EVERY_VIEW = pytest.mark.parametrize("view", VIEWS)
+
+
+def draw(engine: str, device: torch.device, depth: Tensor, rgba: Tensor, cam_from_mesh: Tensor,
+         intrinsics: Tensor = INTRINSICS, size: tuple[int, int] = SIZE) -> Fragments:
+    tensors = (tensor.to(device) for tensor in (depth, rgba, INTRINSICS, cam_from_mesh, intrinsics))
+    drawn = rasterize(*tensors, size, engine)
+    return Fragments(drawn.rgba.cpu(), drawn.depth.cpu(), drawn.face.cpu())
+
+
+def brute_force(depth: Tensor, rgba: Tensor, cam_from_mesh: Tensor, intrinsics: Tensor = INTRINSICS,
+                size: tuple[int, int] = SIZE) -> Fragments:
+    """Every ray against every face in float64: where the plane of a face is met, and on which side of its edges."""
+    points = lift(depth.double(), INTRINSICS.double()).reshape(-1, 3)
+    points = points @ cam_from_mesh[:3, :3].double().T + cam_from_mesh[:3, 3].double()
+    y, x = torch.meshgrid(*(torch.arange(side, dtype=torch.float64) + 0.5 for side in size), indexing="ij")
+    rays = torch.stack([x, y, torch.ones_like(x)], -1).reshape(-1, 3) @ torch.linalg.inv(intrinsics.double()).T
+    faces = grid_faces(tuple(depth.shape)).long()
+    nearest = torch.full((len(rays),), torch.inf, dtype=torch.float64)
+    hit = torch.full((len(rays),), -1)
+    for first in range(0, len(faces), 512):
+        p, q, r = points[faces[first : first + 512]].unbind(1)
+        edges = torch.stack([torch.cross(q, r, dim=1), torch.cross(r, p, dim=1), torch.cross(p, q, dim=1)])  # [3, F, 3]
+        sides = edges @ rays.T  # [3, F, N]
+        inside = (sides >= -ROUNDING).all(0) | (sides <= ROUNDING).all(0)
+        z = (p * edges[0]).sum(1)[:, None] / sides.sum(0)
+        z = torch.where(inside & (z >= NEAR) & (z <= FAR), z, torch.inf)
+        reach = z.amin(0)
+        closer = reach < nearest * (1 - TIE)  # of faces that meet in a point the lower counts
+        which = (z <= reach * (1 + TIE)).float().argmax(0)
+        nearest[closer], hit[closer] = reach[closer], first + which[closer]
+    corners = faces[hit.clamp(min=0)]
+    p, q, r = points[corners].unbind(1)
+    shares = torch.stack([(torch.cross(a, b, dim=1) * rays).sum(1) for a, b in ((q, r), (r, p), (p, q))], 1)
+    shares = shares / shares.sum(1, keepdim=True)
+    blended = (shares[..., None] * rgba.double().reshape(-1, 4)[corners]).sum(1)
+    blended[hit < 0] = 0
+    return Fragments(blended.reshape(*size, 4).float(), nearest.reshape(size).float(), hit.reshape(size).int())
+
+
+def beside_edges(depth: Tensor) -> Tensor:
+    """Pixels within one of a jump of the depth that is seen, [h, w] bool."""
+    inverse = (1 / depth)[None, None]
+    low, high = -max_pool2d(-inverse, 3, 1, 1), max_pool2d(inverse, 3, 1, 1)
+    return (high - low > 0.02 * high)[0, 0]
+
+
+def assert_same_picture(drawn: Fragments, reference: Fragments, antialiased: bool = False) -> None:
+    """Coverage, depth and colour agree away from edges; along them few pixels flip to the other side."""
+    band = beside_edges(reference.depth)
+    covered = (drawn.face >= 0) == (reference.face >= 0)
+    both = (drawn.face >= 0) & (reference.face >= 0)
+    near = torch.where(both, (drawn.depth / reference.depth - 1).abs() < 1e-4, True)
+    alike = (drawn.rgba - reference.rgba).abs().amax(-1) < 1 / 255
+    wrong = ~(covered & near & (alike | band if antialiased else alike))
+    assert not (wrong & ~band).any()
+    assert wrong.float().mean() < 2e-3
+
+
+@EVERY_VIEW
+@EVERY_ENGINE
+def test_every_engine_draws_what_brute_force_sees(engine, device, view):
+    depth, rgba = make_grid()
+    drawn = draw(engine, device, depth, rgba, VIEWS[view])
+    assert_same_picture(drawn, brute_force(depth, rgba, VIEWS[view]), antialiased=engine == "nvdiffrast")
+
+
+@EVERY_ENGINE
+def test_another_lens_and_size_draw_what_brute_force_sees(engine, device):
+    depth, rgba = make_grid((40, 72))
+    size, intrinsics = (57, 33), intrinsics_from_focal(40.0, (57, 33))
+    drawn = draw(engine, device, depth, rgba, orbit(-40), intrinsics, size)
+    assert_same_picture(drawn, brute_force(depth, rgba, orbit(-40), intrinsics, size), engine == "nvdiffrast")
+
+
+@EVERY_VIEW
+def test_engines_on_the_cpu_agree_on_every_pixel(view):
+    """Only where a pixel lies on the edge between two faces may they name either."""
+    depth, rgba = make_grid()
+    reference, fast = (draw(engine, torch.device("cpu"), depth, rgba, VIEWS[view]) for engine in ("torch", "warp"))
+    assert torch.allclose(reference.rgba, fast.rgba, atol=1e-5)
+    assert torch.allclose(reference.depth, fast.depth, rtol=1e-5)
+    assert (reference.face == fast.face).float().mean() > 0.995
+
+
+@EVERY_ENGINE
+@EVERY_VIEW
+def test_same_input_gives_the_same_bits(engine, device, view):
+    depth, rgba = make_grid()
+    first, again = (draw(engine, device, depth, rgba, VIEWS[view]) for _ in range(2))
+    assert torch.equal(first.rgba, again.rgba) and torch.equal(first.depth, again.depth)
+    assert torch.equal(first.face, again.face)
+
+
+@EVERY_ENGINE
+def test_the_source_camera_sees_every_vertex_where_it_was(engine, device):
+    depth, rgba = make_grid()
+    drawn = draw(engine, device, depth, rgba, torch.eye(4))
+    inside = slice(1, -1)
+    assert torch.allclose(drawn.depth[inside, inside], depth[inside, inside], rtol=1e-5)
+    away = ~beside_edges(depth)[inside, inside]
+    assert (drawn.rgba - rgba)[inside, inside][away].abs().max() < 1e-4
+
+
+@EVERY_ENGINE
+def test_a_watertight_mesh_leaves_no_hole_from_within(engine, device):
+    """Between the source camera and the border every ray meets the surface, whichever way it goes."""
+    depth, rgba = make_grid()
+    within = torch.eye(4)
+    within[2, 3] = -50.0  # behind everything seen, before the back
+    for degrees in (0, 40, 90, 180, 270):
+        turned = torch.eye(4)
+        turned[:3, :3] = rotate_about("y", torch.tensor(math.radians(degrees))).float()
+        drawn = draw(engine, device, depth, rgba, turned @ within, intrinsics_from_focal(40.0, SIZE))
+        assert (drawn.face >= 0).all()
+
+
+@EVERY_ENGINE
+def test_a_mesh_behind_the_camera_is_not_drawn(engine, device):
+    depth, rgba = make_grid()
+    backwards = torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
+    drawn = draw(engine, device, depth, rgba, backwards)
+    assert (drawn.face == -1).all() and (drawn.rgba == 0).all() and drawn.depth.isinf().all()
+
+
+@EVERY_ENGINE
+def test_surfaces_beyond_the_far_plane_are_cut(engine, device):
+    depth, rgba = make_grid()
+    away = torch.eye(4)
+    away[2, 3] = FAR - 5  # the ball stays before it, the wall and the border fall behind
+    drawn, seen = draw(engine, device, depth, rgba, away, intrinsics_from_focal(20000.0, SIZE)), FAR - 5 + depth
+    assert (seen > FAR).any() and (drawn.face >= 0).any()
+    assert (drawn.depth[drawn.face >= 0] <= FAR * (1 + 1e-6)).all()
+
+
+@EVERY_ENGINE
+def test_faces_without_area_are_not_seen(engine, device):
+    """A wall seen exactly edge-on, its faces lines: no picture, no NaN."""
+    depth, rgba = torch.full(SIZE, 5.0), torch.ones(*SIZE, 4)
+    edge_on = torch.eye(4)
+    edge_on[:3, :3] = rotate_about("y", torch.tensor(math.pi / 2, dtype=torch.float64)).float()
+    edge_on[:3, 3] = -edge_on[:3, :3] @ torch.tensor([-10.0, 0.0, 5.0])
+    drawn = draw(engine, device, depth, rgba, edge_on)
+    assert torch.isfinite(drawn.rgba).all() and not drawn.depth.isnan().any()
+    assert (drawn.face >= 0).float().mean() < 0.05
+
+
+@EVERY_ENGINE
+def test_a_collapsed_grid_is_survived(engine, device):
+    depth, rgba = torch.full((2, 2), 1e-3), torch.ones(2, 2, 4)
+    drawn = draw(engine, device, depth, rgba, orbit(20))
+    assert torch.isfinite(drawn.rgba).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**31), st.floats(-180, 180), st.floats(-80, 80), st.floats(0.1, 20))
+def test_engines_agree_on_any_surface_from_any_side(seed, yaw, pitch, distance):
+    generator = torch.Generator().manual_seed(seed)
+    depth = close_border((torch.rand(12, 15, generator=generator) * 3).exp(), MeshRules())
+    rgba = torch.rand(12, 15, 4, generator=generator)
+    turn = rotate_about("x", torch.tensor(math.radians(pitch))) @ rotate_about("y", torch.tensor(math.radians(yaw)))
+    target = torch.tensor([0.0, 0.0, 5.0])
+    view = rigid(turn, torch.tensor([0.0, 0.0, distance]) - turn @ target)
+    reference, fast = (draw(engine, torch.device("cpu"), depth, rgba, view) for engine in ("torch", "warp"))
+    different = reference.face != fast.face
+    assert different.float().mean() < 2e-3
+    assert (reference.rgba - fast.rgba).abs().amax(-1)[~different].max() < 1e-4
+
+
+# ---- what the engines share ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 5), (48, 64)])
+def test_faces_are_numbered_as_the_mesh_numbers_them(size):
+    faces = grid_faces(size)
+    assert torch.equal(face_vertices(torch.arange(len(faces)), size).int(), faces)
+
+
+def test_vertices_are_placed_where_cameras_project_them():
+    depth, _ = make_grid()
+    view = orbit(30)
+    placed = place_vertices(depth, pixels_from_grid(INTRINSICS, view, INTRINSICS))
+    points = lift(depth.double(), INTRINSICS.double()).reshape(-1, 3) @ view[:3, :3].double().T + view[:3, 3].double()
+    image = points @ INTRINSICS.double().T
+    ahead = points[:, 2] >= NEAR
+    assert torch.allclose(placed[ahead, :2], (image[:, :2] / image[:, 2:])[ahead] - 0.5, atol=1e-3)
+    assert torch.allclose(placed[ahead, 3], 1 / points[ahead, 2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("scene", "ab")
+def test_clip_space_is_that_of_the_released_projection(scene, golden):
+    """Its GL matrix, on points with y and z flipped, draws the top row first too."""
+    depth, size = torch.from_numpy(golden[f"{scene}_depth"]), golden[f"{scene}_depth"].shape
+    intrinsics = torch.from_numpy(golden[f"{scene}_K"])
+    points = lift(depth, intrinsics).reshape(-1, 3) * torch.tensor([1.0, -1.0, -1.0])
+    released = torch.cat([points, torch.ones(len(points), 1)], 1) @ torch.from_numpy(golden[f"{scene}_proj"]).T
+    ours = clip_positions(depth, pixels_from_grid(intrinsics, torch.eye(4), intrinsics), size)[0]
+    assert torch.allclose(ours, released, rtol=1e-4, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load("tests/golden/mesh.npz") as file:
+        return dict(file)
+
+
+def test_face_numbers_beyond_what_float32_counts_are_read():
+    numbers = torch.tensor([0, 1, 2**24, 2**24 + 1, 2**24 + 12345], dtype=torch.int32)
+    stored = torch.where(numbers <= 2**24, numbers.float(), (numbers + 0x4A800000).view(torch.float32))
+    assert torch.equal(face_numbers(stored), numbers - 1)
+
+
+# ---- choosing an engine --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh_choice():
+    choose_engine.cache_clear()
+    yield
+    choose_engine.cache_clear()
+
+
+def test_an_unknown_engine_is_refused_by_name():
+    with pytest.raises(ValueError, match="engine: 'opengl' is unknown; use auto, nvdiffrast, warp, torch"):
+        choose_engine("opengl", torch.device("cpu"))
+
+
+def test_an_engine_that_cannot_run_here_is_refused_with_the_reason():
+    with pytest.raises(ValueError, match="nvdiffrast can't draw on cpu: it needs a CUDA GPU; use engine warp"):
+        choose_engine("nvdiffrast", torch.device("cpu"))
+
+
+def test_warp_draws_where_it_is_installed(fresh_choice):
+    assert choose_engine("auto", torch.device("cpu")) == "warp"
+
+
+@pytest.mark.parametrize("failure", [ImportError("No module named 'warp'"), "no driver; it needs driver R580"])
+def test_without_warp_torch_draws_and_one_line_says_why(fresh_choice, monkeypatch, caplog, failure):
+    class Broken:
+        @staticmethod
+        def find_obstacle(device):
+            if isinstance(failure, ImportError):
+                raise failure
+            return failure
+
+    monkeypatch.setattr(raster, "import_module", lambda name, package: Broken)
+    with caplog.at_level(logging.WARNING, logger="ex4d_ops.raster"):
+        assert [choose_engine("auto", torch.device("cpu")) for _ in range(3)] == ["torch"] * 3
+    assert len(caplog.records) == 1 and str(failure) in caplog.text
+    assert ("pip install warp-lang" in caplog.text) == isinstance(failure, ImportError)
+
+
+def test_views_are_the_inverse_of_where_cameras_stand():
+    assert torch.allclose(invert_rigid(VIEWS["behind"])[:3, 3], torch.tensor([0.0, 0.0, 6.3]), atol=1e-4)

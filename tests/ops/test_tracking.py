@@ -1,0 +1,195 @@
+"""Laws of point tracks: they follow what moves, say what they lost, and load the models of others safely."""
+
+import math
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import grid_sample
+
+from ex4d_ops.scene import make_scene, sample_clip
+from ex4d_ops.scene.scene import Shot
+from ex4d_ops.tracking import OFFLINE_WINDOW, Tracks, inside, load_tracker, track_lk
+
+SIZE = (128, 144)
+
+
+def texture(size: tuple[int, int], seed: int = 0) -> torch.Tensor:
+    """Smooth noise [h, w, 3] in [0, 1] with detail of some four pixels."""
+    noise = torch.rand(1, 3, size[0] // 4, size[1] // 4, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(noise, size=size, mode="bicubic").clamp(0, 1)[0].movedim(0, -1)
+
+
+def spread(size: tuple[int, int], margin: int, step: int = 16) -> torch.Tensor:
+    """Points [N, 2] all over a picture, off whole numbers."""
+    y, x = torch.meshgrid(torch.arange(margin, size[0] - margin, step), torch.arange(margin, size[1] - margin, step),
+                          indexing="ij")
+    return torch.stack([x, y], -1).reshape(-1, 2) + 0.3
+
+
+def film(picture: torch.Tensor, places) -> torch.Tensor:
+    """Frames of a picture [h, w, 3] of SIZE seen so that frame t shows at p what lies at places[t](p)."""
+    y, x = torch.meshgrid(torch.arange(SIZE[0]) + 0.5, torch.arange(SIZE[1]) + 0.5, indexing="ij")
+    size = torch.tensor([picture.shape[1], picture.shape[0]])
+    grids = torch.stack([2 * place(torch.stack([x, y], -1)) / size - 1 for place in places])
+    shown = grid_sample(picture.movedim(-1, 0).expand(len(places), -1, -1, -1), grids, mode="bicubic",
+                        align_corners=False, padding_mode="reflection")
+    return shown.movedim(1, -1).clamp(0, 1)
+
+
+def exact_tracks(name: str, frames: int, points: torch.Tensor) -> Tracks:
+    """Where the surfaces of a procedural scene at points [N, 2] of frame 0 move, by its geometry."""
+    scene = make_scene(name)
+    cameras = scene.source_cameras(frames, SIZE)
+    shot, pixels = Shot(scene, cameras, 0), points.double().T
+    depth, solid = shot.trace(pixels, shot.cast(pixels))
+    solid = solid.clamp(min=0)
+    world = torch.cat([shot.eye[:, None] + shot.cast(pixels) * depth, torch.ones(1, len(points))])
+    unit = torch.einsum("nij,jn->in", shot.unit_from_world[solid], world)
+    places, seen = [], []
+    for t in range(frames):
+        shot = Shot(scene, cameras, t)
+        world = torch.einsum("nij,jn->in", shot.world_from_unit[solid], unit)
+        image = shot.intrinsics @ (shot.cam_from_world @ world)[:3]
+        places.append((image[:2] / image[2]).T.float())
+        seen.append(shot.sees(world) & torch.isfinite(depth))
+    return Tracks(torch.stack(places), torch.stack(seen))
+
+
+@pytest.mark.parametrize("speed", [(0.0, 0.0), (1.37, -0.82), (-6.4, 3.1)])
+def test_lk_follows_a_sliding_picture_within_half_a_pixel(speed):
+    frames = film(texture((320, 384)), [lambda p, t=t: p + 60 + t * torch.tensor(speed) for t in range(12)])
+    points = spread(SIZE, 40)
+    tracks = track_lk(frames, points)
+    true = points - torch.arange(12)[:, None, None] * torch.tensor(speed)
+    away = ((true > 12) & (true < torch.tensor([SIZE[1], SIZE[0]]) - 12)).all(-1)
+    assert tracks.visible[away].float().mean() > 0.95
+    assert (tracks.points - true)[tracks.visible].norm(dim=-1).max() < 0.5
+
+
+def test_lk_follows_turning_and_growing_within_half_a_pixel():
+    center = torch.tensor([SIZE[1] / 2, SIZE[0] / 2])
+
+    def matrix(t: int) -> torch.Tensor:
+        angle, scale = 0.006 * t, 1.004**t
+        return scale * torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+    frames = film(texture((320, 384)), [lambda p, t=t: (p - center) @ matrix(t).T + center + 80 for t in range(12)])
+    points = spread(SIZE, 40)
+    tracks = track_lk(frames, points)
+    true = torch.stack([(points - center) @ torch.linalg.inv(matrix(t)).T + center for t in range(12)])
+    assert tracks.visible.float().mean() > 0.8
+    assert (tracks.points - true)[tracks.visible].norm(dim=-1).max() < 0.5
+
+
+@pytest.mark.parametrize("name", ["gallery", "garden", "street", "colonnade"])
+def test_lk_follows_the_surfaces_of_a_scene(name):
+    points = spread(SIZE, 16, 12)
+    tracks, exact = track_lk(sample_clip(name, 9, SIZE)[0], points), exact_tracks(name, 9, points)
+    both = tracks.visible & exact.visible
+    error = (tracks.points - exact.points)[both].norm(dim=-1)
+    assert both.sum() > 0.25 * exact.visible.sum()
+    assert error.median() < 0.25 and (error < 0.5).float().mean() > 0.75
+
+
+def test_lk_loses_what_a_curtain_covers():
+    frames = film(texture((320, 384)), [lambda p: p + 40] * 10)
+    curtain = texture(SIZE, seed=1)
+    for t in range(10):
+        frames[t, :, : 16 * t] = curtain[:, : 16 * t]
+    points = spread(SIZE, 24)
+    tracks = track_lk(frames, points)
+    for t in range(10):
+        covered, clear = points[:, 0] < 16 * t - 8, points[:, 0] > 16 * t + 16
+        assert not tracks.visible[t, covered].any()
+        assert tracks.visible[t, clear].sum() >= 0.95 * clear.sum()
+
+
+def test_lk_loses_what_leaves_the_picture():
+    frames = film(texture((320, 384)), [lambda p, t=t: p + torch.tensor([40.0 + 8 * t, 40]) for t in range(8)])
+    points = torch.tensor([[20.3, 80.3], [120.3, 80.3]])
+    tracks = track_lk(frames, points)
+    assert tracks.visible[:, 1].all() and not tracks.visible[-1, 0] and tracks.visible[0, 0]
+    assert inside(tracks.points[tracks.visible], SIZE).all()
+
+
+def test_a_blank_picture_holds_nothing_to_follow():
+    tracks = track_lk(torch.full((3, *SIZE, 3), 0.5), spread(SIZE, 40))
+    assert tracks.visible[0].all() and not tracks.visible[1:].any()
+    assert torch.isfinite(tracks.points).all()
+
+
+def test_one_frame_is_a_clip_too():
+    points = spread(SIZE, 40)
+    tracks = track_lk(texture(SIZE)[None], points)
+    assert torch.allclose(tracks.points[0], points, atol=1e-5) and tracks.visible.all()
+
+
+# ---- the models of others -----------------------------------------------------------------------
+
+
+def test_a_tracker_says_what_it_misses(tmp_path):
+    with pytest.raises(ValueError, match="there is no 'magic'; use lk, cotracker, tapnext"):
+        load_tracker("magic")
+    with pytest.raises(ValueError, match="cotracker needs a weights file"):
+        load_tracker("cotracker")
+    with pytest.raises(ValueError, match="no such weights file"):
+        load_tracker("cotracker", tmp_path / "scaled_offline.pth")
+
+
+def test_weights_that_would_run_code_are_refused(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    torch.save({"model": Trap()}, tmp_path / "trap.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Trap(), protocol=2))
+    for name in ("trap.pth", "plain.pth"):
+        with pytest.raises(ValueError, match="can't be read as tensors"):
+            load_tracker("cotracker", tmp_path / name)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_weights_of_another_model_are_named(tmp_path):
+    torch.save({"linear.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="is not CoTracker3's; use scaled_offline.pth or scaled_online.pth"):
+        load_tracker("cotracker", tmp_path / "other.pth")
+
+
+COTRACKER = os.environ.get("COTRACKER_PATH")  # a clone of its repository
+
+
+@pytest.fixture(params=["offline", "online"])
+def cotracker_weights(request, tmp_path, monkeypatch) -> Path:
+    """A file of random weights with the layout of the released one, written by the real package."""
+    if COTRACKER:
+        monkeypatch.syspath_prepend(COTRACKER)
+    build = pytest.importorskip("cotracker.models.build_cotracker", reason="CoTracker isn't installed").build_cotracker
+    offline = request.param == "offline"
+    torch.manual_seed(0)
+    model = build(None, offline=offline, window_len=OFFLINE_WINDOW if offline else 16)
+    path = tmp_path / f"scaled_{request.param}.pth"
+    torch.save(model.state_dict(), path)
+    return path
+
+
+def test_cotracker_loads_and_runs(cotracker_weights):
+    random_state = torch.get_rng_state()
+    track = load_tracker("cotracker", cotracker_weights, Path(COTRACKER) if COTRACKER else None)
+    count = 5 if "offline" in cotracker_weights.name else 17  # online goes window by window, so two of them
+    frames, points = film(texture((320, 384)), [lambda p, t=t: p + 40 + t for t in range(count)]), spread(SIZE, 60, 60)
+    tracks = track(frames, points)
+    assert len(tracks) == count and torch.isfinite(tracks.points).all()
+    if "offline" in cotracker_weights.name:  # what is asked for is given back where it was asked for
+        assert (tracks.points[0] - points).abs().max() < 1e-3 and tracks.visible[0].all()
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_cotracker_weights_that_do_not_fit_are_named(cotracker_weights):
+    state = torch.load(cotracker_weights, weights_only=True)
+    del state["fnet.conv1.weight"]
+    torch.save({"model": state}, cotracker_weights)
+    with pytest.raises(ValueError, match=r"doesn't fit CoTracker.*fnet\.conv1\.weight"):
+        load_tracker("cotracker", cotracker_weights, Path(COTRACKER) if COTRACKER else None)

@@ -1,0 +1,143 @@
+"""Fetching weights from a hub that runs here: asked for only, resumed, held to their checksums, missing ones named."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub to test downloading")
+
+from huggingface_hub import constants, file_download
+
+from ex4d_ops.estimators.weights import CATALOGUE, download_weights, find_weights
+
+NAME = "video-depth-anything-small"
+FILE = "video_depth_anything_vits.pth"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+CONTENT = bytes(range(256)) * 4096  # 1 MiB
+
+
+class Hub(BaseHTTPRequestHandler):
+    """What the client of a hub asks for: a repository's files with their checksums, and the files in ranges."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        self.server.asked.append((self.command, self.path, self.headers.get("Range")))
+        if self.path.startswith("/api/models/"):
+            return self.answer(json.dumps(self.server.listing()).encode(), {"Content-Type": "application/json"})
+        if self.path.split("?")[0].rsplit("/", 1)[-1] not in self.server.files:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        content = self.server.files[self.path.split("?")[0].rsplit("/", 1)[-1]]
+        digest = hashlib.sha256(content).hexdigest()
+        headers = {"ETag": f'"{digest}"', "X-Repo-Commit": REVISION, "Accept-Ranges": "bytes"}
+        begin = int((self.headers.get("Range") or "bytes=0-").split("=")[1].split("-")[0])
+        if self.headers.get("Range"):
+            headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        self.answer(content[begin:], headers, 206 if self.headers.get("Range") else 200)
+
+    def answer(self, body: bytes, headers: dict, status: int = 200):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            left = self.server.left if "/resolve/" in self.path else None
+            self.wfile.write(body[:left])
+            if left is not None:
+                self.server.left = max(left - len(body), 0)
+                self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setenv(name, "1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server.files, server.asked, server.left, server.claimed = {FILE: CONTENT}, [], None, CONTENT
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 65536)
+    monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
+
+    def listing():
+        digest = hashlib.sha256(server.claimed).hexdigest()
+        lfs = {"sha256": digest, "size": len(CONTENT), "pointerSize": 130}
+        siblings = [{"rfilename": FILE, "size": len(CONTENT), "blobId": "0" * 40, "lfs": lfs}]
+        return {"id": "any/any", "modelId": "any/any", "sha": REVISION, "siblings": siblings, "tags": [],
+                "private": False, "downloads": 0, "likes": 0}
+    server.listing = listing
+    server.url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_file_arrives_where_it_belongs_and_is_fetched_once(server, tmp_path):
+    path = tmp_path / "video_depth_anything" / FILE
+    assert download_weights(NAME, tmp_path, server.url) == [path] and path.read_bytes() == CONTENT
+    server.asked.clear()
+    assert download_weights(NAME, tmp_path, server.url) == [] and server.asked == []
+    assert find_weights(NAME, [tmp_path / "elsewhere", path.parent]) == path.parent
+
+
+def test_a_download_goes_on_where_it_stopped(server, tmp_path):
+    server.left = 300_000  # bytes, before the line goes dead
+    with pytest.raises(ValueError, match="cannot be fetched"):
+        download_weights(NAME, tmp_path, server.url)
+    assert not (tmp_path / "video_depth_anything" / FILE).exists()
+    server.left, before = None, len(server.asked)
+    assert download_weights(NAME, tmp_path, server.url)[0].read_bytes() == CONTENT
+    ranges = [range_ for command, path, range_ in server.asked[before:] if command == "GET" and "/resolve/" in path]
+    assert ranges == ["bytes=262144-"], "what had arrived is not asked for again"
+
+
+def test_a_file_that_differs_from_its_checksum_is_dropped(server, tmp_path):
+    server.claimed = CONTENT[:-1] + b"x"
+    with pytest.raises(ValueError, match="arrived damaged"):
+        download_weights(NAME, tmp_path, server.url)
+    assert not (tmp_path / "video_depth_anything" / FILE).exists()
+
+
+def test_a_file_that_moved_is_named(server, tmp_path):
+    with pytest.raises(ValueError, match="holds no config.json"):
+        download_weights("depthcrafter", tmp_path, server.url)
+
+
+def test_a_hub_out_of_reach_gets_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="cannot be fetched") as refusal:
+        download_weights(NAME, tmp_path, "http://127.0.0.1:9")
+    assert "\n" not in str(refusal.value)
+
+
+def test_unknown_names_list_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="no weights 'midas'; there are video-depth-anything-small"):
+        download_weights("midas", tmp_path)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_missing_weights_are_named_with_size_licence_address_folder_and_command(name, tmp_path):
+    weights = CATALOGUE[name]
+    for repository in weights.repositories:
+        for file, megabytes in repository.files.items():
+            with pytest.raises(ValueError) as refusal:
+                find_weights(name, [tmp_path / weights.folder])
+            said = str(refusal.value)
+            for fact in (file, repository.licence, f"https://huggingface.co/{repository.name}", str(tmp_path),
+                         f"ex4d download {name}", f"{megabytes:.0f} MB" if megabytes else "licence"):
+                assert fact in said
+            path = Path(tmp_path / weights.folder / repository.folder / file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    assert find_weights(name, [tmp_path / weights.folder]) == tmp_path / weights.folder

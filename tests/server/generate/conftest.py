@@ -1,0 +1,119 @@
+"""A real ComfyUI server with small random models under the names that the example workflows load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from headless.server import PACK, Server, serve
+
+from ... import tiny_models
+from ...golden import recipe
+
+# ComfyUI's own loaders of these two know their full sizes only, which are gigabytes.
+TINY_LOADERS = '''
+import json, pathlib, tempfile
+import comfy.clip_vision, comfy.sd, comfy.utils, folder_paths, torch
+from comfy_api.latest import ComfyExtension, io
+
+SIZES = {"num_layers": 1, "num_heads": 2, "d_kv": 64, "d_ff": 64, "vocab_size": 256}
+MARK = "encoder.block.23.layer.1.DenseReluDense.wi_1.weight"  # by which ComfyUI knows umt5-xxl
+
+class TinyCLIPLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="TinyCLIPLoader", outputs=[io.Clip.Output()], inputs=[
+            io.String.Input("clip_name"), io.String.Input("type"), io.String.Input("device")])
+
+    @classmethod
+    def execute(cls, clip_name, type, device):
+        weights = comfy.utils.load_torch_file(folder_paths.get_full_path_or_raise("text_encoders", clip_name))
+        weights[MARK] = torch.zeros(1, 1).expand(10240, 4096)
+        return io.NodeOutput(comfy.sd.load_text_encoder_state_dicts(
+            [weights], clip_type=comfy.sd.CLIPType.WAN, model_options={"umt5xxl_model_config": SIZES}))
+
+class TinyCLIPVisionLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="TinyCLIPVisionLoader", inputs=[io.String.Input("clip_name")],
+                         outputs=[io.ClipVision.Output()])
+
+    @classmethod
+    def execute(cls, clip_name):
+        config = json.loads((pathlib.Path(comfy.clip_vision.__file__).parent / "clip_vision_config_h.json").read_text())
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({**config, "num_hidden_layers": 2, "intermediate_size": 64}, file)
+            file.flush()
+            model = comfy.clip_vision.ClipVisionModel(file.name)
+        model.load_sd(comfy.utils.load_torch_file(folder_paths.get_full_path_or_raise("clip_vision", clip_name)))
+        return io.NodeOutput(model)
+
+class TinyExtension(ComfyExtension):
+    async def get_node_list(self):
+        return [TinyCLIPLoader, TinyCLIPVisionLoader]
+
+async def comfy_entrypoint():
+    return TinyExtension()
+'''
+
+FILES = {
+    "diffusion_models/wan2.1_i2v_480p_14B_fp16.safetensors": tiny_models.wan,
+    "diffusion_models/wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors": tiny_models.wan_fp8,
+    "diffusion_models/wan2.1_vace_14B_fp16.safetensors": tiny_models.vace,
+    "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors": tiny_models.umt5,
+    "clip_vision/clip_vision_h.safetensors": tiny_models.clip_vision,
+    "vae/wan_2.1_vae.safetensors": tiny_models.vae,
+    "model_patches/Wan21_Uni3C_controlnet_fp16.safetensors": tiny_models.uni3c,
+    "loras/lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors": tiny_models.other_lora,
+}
+
+
+@pytest.fixture(scope="session")
+def models(comfy, tmp_path_factory) -> Path:
+    """A models folder with all that the example workflows name."""
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("models")
+    for name, make in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        save_file(make(), folder / name)
+    torch.save(recipe.adapter_weights(), folder / "loras" / "ex4d.ckpt")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(comfyui_path, models, tmp_path_factory) -> Iterator[Server]:
+    base = tmp_path_factory.mktemp("comfyui_with_models")
+    (base / "custom_nodes").mkdir()
+    (base / "custom_nodes" / "tiny_loaders.py").write_text(TINY_LOADERS)
+    (base / "models").symlink_to(models, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # tiny layers are no work for several threads, which wait for each other
+        with serve(comfyui_path, base, ["--cpu"]) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def example() -> Callable[..., dict[str, dict]]:
+    return shrink
+
+
+def shrink(name: str, frames: int = 9, size: int = 64, steps: int | None = 2, window: int = 9) -> dict[str, dict]:
+    """An example workflow in API format, made small: wired as it is, with the loaders of small models.
+
+    steps: of every sampler; None: as the workflow has it.
+    """
+    workflow = json.loads((PACK / "example_workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
+    small = {"frames": frames, "length": frames, "width": size, "height": size, "steps": steps,
+             "context_length": window, "context_overlap": 4}
+    for node in workflow.values():
+        node["class_type"] = {"CLIPLoader": "TinyCLIPLoader", "CLIPVisionLoader": "TinyCLIPVisionLoader"}.get(
+            node["class_type"], node["class_type"])
+        inputs = node["inputs"]
+        inputs |= {key: value for key, value in small.items()
+                   if value is not None and isinstance(inputs.get(key), int) and inputs[key] > 0}
+    return workflow

@@ -1,0 +1,211 @@
+"""Bad input gets a sentence that names the input and says what to do, and the server lives on."""
+
+import re
+
+import numpy as np
+import pytest
+
+from headless.server import Failed, Refused
+
+SAVERS = {"EX4DLoadDepth": ("EX4DSaveDepth", "depth"), "EX4DLoadCameras": ("EX4DSaveCameras", "cameras")}
+
+
+@pytest.fixture(autouse=True)
+def lives_on(server, new_workflow):
+    """After each of these tests the server still works."""
+    yield
+    alive = new_workflow()
+    alive.add("PreviewImage", images=[alive.clip(frames=1), 0])
+    assert server.run(alive)
+
+
+def load(workflow, loader: str, name: str | list, **widgets) -> str:
+    """A loader, and what saves what it has loaded."""
+    loaded = workflow.add(loader, file=name, **widgets)
+    saver, socket = SAVERS[loader]
+    workflow.add(saver, **{socket: [loaded, 0]})
+    return loaded
+
+
+# ---- refused before anything runs ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loader, name", [
+    ("EX4DLoadDepth", "nothing.npz"), ("EX4DLoadDepth", "../../etc/passwd"), ("EX4DLoadDepth", "/etc/passwd"),
+    ("EX4DLoadDepth", "../secret.npz [output]"), ("EX4DLoadDepth", ""), ("EX4DLoadCameras", "nothing.json"),
+    ("EX4DLoadCameras", "../../etc/passwd"),
+])
+def test_files_outside_comfyui_s_folders_or_missing_are_refused_at_once(server, workflow, loader, name):
+    (server.base / "secret.npz").touch()
+    loaded = load(workflow, loader, name)
+    with pytest.raises(Refused) as refused:
+        server.queue(workflow)
+    (error,) = refused.value.reply["node_errors"][loaded]["errors"]
+    assert error["details"] == (f"file - there is no '{name}' in ComfyUI's input folder; put it there, or write "
+                                "'NAME [output]' for one that lies in the output folder")
+
+
+def test_bad_keyframes_are_refused_at_once_with_their_line(server, workflow):
+    text = '[\n  {"frame": 0},\n  {"frame": 4,\n   "yaw": "left"}\n]'
+    keys = workflow.add("EX4DCameraKeyframes", keyframes=text, frames=5, radius=3.0, width=48, height=32)
+    workflow.add("PreviewImage", images=[keys, 1])
+    with pytest.raises(Refused, match=r"keyframes - keyframe 1 \(line 4\): yaw must be a number in -3600..3600"):
+        server.queue(workflow)
+    workflow[keys]["inputs"]["keyframes"] = '[\n  {"frame": 0}\n  {"frame": 4}]'
+    with pytest.raises(Refused, match="keyframes - keyframes: line 3 is not JSON"):
+        server.queue(workflow)
+    workflow[keys]["inputs"] |= {"keyframes": '[{"frame": 0}]', "frames": 0}
+    with pytest.raises(Refused, match="frames: got 0, use 1..10000"):
+        server.queue(workflow)
+
+
+def test_numbers_out_of_range_and_unknown_choices_are_refused_at_once(server, new_workflow):
+    for name, value, words in (("min_angle", -1.0, "smaller than min of 0"), ("filter", "magic", "not in list")):
+        workflow = new_workflow()
+        clip = workflow.clip()
+        mesh = workflow.add("BuildDWMesh", images=[clip, 0], depth=[clip, 1], **{name: value})
+        workflow.add("MaskPreview", mask=[mesh, 1])
+        with pytest.raises(Refused, match=f"BuildDWMesh: .*{words}.*{name}"):
+            server.queue(workflow)
+
+
+# ---- found out while it runs --------------------------------------------------------------------
+
+
+def of_images(kind: str, **widgets):
+    """Test images straight into depth."""
+    def build(workflow) -> None:
+        images = workflow.add("TestImages", kind=kind)
+        depth = workflow.add("EX4DDepthFromImages", images=[images, 0], **widgets)
+        workflow.add("EX4DSaveDepth", depth=[depth, 0])
+    return build
+
+
+def of_mesh(kind: str):
+    """Test images as the clip of a mesh, with depth of three frames."""
+    def build(workflow) -> None:
+        images = workflow.add("TestImages", kind=kind)
+        mesh = workflow.add("BuildDWMesh", images=[images, 0], depth=[workflow.clip(frames=3), 1])
+        workflow.add("MaskPreview", mask=[mesh, 1])
+    return build
+
+
+def wrong_lengths(workflow) -> None:
+    clip, longer = workflow.clip(frames=3), workflow.clip(frames=5)
+    mesh = workflow.add("BuildDWMesh", images=[clip, 0], depth=[longer, 1])
+    workflow.add("MaskPreview", mask=[mesh, 1])
+
+
+def too_long_a_path(workflow) -> None:
+    workflow.add("PreviewImage", images=[workflow.prior(workflow.clip(frames=3), frames=9)[2], 0])
+
+
+def colored_depth(workflow) -> None:
+    colors = workflow.add("EX4DDepthToImages", depth=[workflow.clip(), 1], colors="turbo")
+    depth = workflow.add("EX4DDepthFromImages", images=[colors, 0])
+    workflow.add("EX4DSaveDepth", depth=[depth, 0])
+
+
+def all_sky(workflow) -> None:
+    black = workflow.add("EmptyImage", width=48, height=32, batch_size=3, color=0)
+    depth = workflow.add("EX4DDepthFromImages", images=[black, 0], convention="disparity")
+    workflow.add("EX4DSaveDepth", depth=[depth, 0])
+
+
+def near_beyond_far(workflow) -> None:
+    gray = workflow.add("EX4DDepthToImages", depth=[workflow.clip(), 1], colors="gray")
+    depth = workflow.add("EX4DDepthFromImages", images=[gray, 0], convention="normalized-depth", convention__near=9.0,
+                         convention__far=2.0)
+    workflow.add("EX4DSaveDepth", depth=[depth, 0])
+
+
+def trajectory(**widgets):
+    def build(workflow) -> None:
+        workflow.add("PreviewImage", images=[workflow.add("CameraTrajectory", frames=5, **widgets), 1])
+    return build
+
+
+def sizes_that_differ(workflow) -> None:
+    first, second = (workflow.add("CameraTrajectory", frames=5, radius=3.0, width=width, height=32)
+                     for width in (48, 64))
+    both = workflow.add("EX4DComposeCameras", cameras=[first, 0], operation="chain", operation__second=[second, 0])
+    workflow.add("PreviewImage", images=[both, 1])
+
+
+def a_frame_too_many(workflow) -> None:
+    clip = workflow.clip(frames=3)
+    mesh = workflow.add("BuildDWMesh", images=[clip, 0], depth=[clip, 1])
+    core = workflow.add("EX4DMeshToMesh", mesh=[mesh, 0], frame=3)
+    workflow.add("SaveGLB", mesh=[core, 0])
+
+
+def orthographic_viewer(workflow) -> None:
+    still = workflow.add("CameraTrajectory", move="static", frames=5, radius=3.0, width=48, height=32)
+    viewer = workflow.add("CreateCameraInfo", mode="orbit", camera_type="orthographic")
+    led = workflow.add("EX4DCameraFromLoad3D", cameras=[still, 0], camera_info=[viewer, 0], frame=4)
+    workflow.add("PreviewImage", images=[led, 1])
+
+
+def prefix_outside(workflow) -> None:
+    workflow.add("EX4DSaveDepth", depth=[workflow.clip(frames=1), 1], filename_prefix="../../outside")
+
+
+def linked_name(workflow) -> None:
+    name = workflow.add("TestFileName", name="../../etc/passwd")
+    load(workflow, "EX4DLoadDepth", [name, 0])
+
+
+CASES = {
+    "lengths": (wrong_lengths, r"depth: 5 frames, the clip has 3; read both with the same start and length"),
+    "a NaN in the clip": (of_mesh("one is NaN"), r"images: holds NaN or infinity; the node before it failed"),
+    "an empty clip": (of_mesh("none"), r"images: got \[0, 32, 48, 3\], needs one frame or more"),
+    "a clip of one pixel": (of_mesh("one pixel"), r"images: got \[3, 1, 1, 3\], needs .* 2x2 pixels or more"),
+    "depth with holes": (of_images("gray with holes"), r"images: depth: 4 of 4608 pixels are NaN.* \(fill\)"),
+    "depth of NaN": (of_images("all are NaN", convention="depth"), r"images: depth: no pixel is a positive number"),
+    "no depth": (of_images("none"), r"images: got \[0, 32, 48, 3\], needs one frame or more"),
+    "coloured depth": (colored_depth, r"images: are in colour, .*; connect gray pictures"),
+    "nothing but sky": (all_sky, r"images: depth: inf everywhere, .*; check its source"),
+    "near and far": (near_beyond_far, r"near and far: got 9 and 2, need 0 < near < far"),
+    "a path too long": (too_long_a_path, r"cameras: output frame 3 shows source frame 3, the mesh has frames 0\.\.2; "
+                                         "fit the path to 3 frames"),
+    "no size": (trajectory(radius=3.0), r"width, height: 0 takes them from the scene; connect"),
+    "no radius": (trajectory(width=48, height=32), r"radius: 0 takes it from the scene; connect"),
+    "a move misspelt": (trajectory(move="combined", move__moves="orbit:yow=3", radius=3.0, width=48, height=32),
+                        r"move orbit: there is no setting 'yow'; use yaw, pitch, ease"),
+    "sizes of paths": (sizes_that_differ, r"paths: sizes 48x32 and 64x32; make both for one size"),
+    "a frame too many": (a_frame_too_many, r"frame: there is no frame 3; the mesh has 0\.\.2"),
+    "an orthographic viewer": (orthographic_viewer, r"camera_info: an orthographic camera .*; switch the viewer's"),
+    "a prefix outside": (prefix_outside, r"filename_prefix: '\.\./\.\./outside' leads out of ComfyUI's"),
+    "a linked name outside": (linked_name, r"file: there is no '\.\./\.\./etc/passwd' in ComfyUI's input folder"),
+}
+FILES = {  # name, content -> loader, widgets, what is said
+    ("damaged.npz", b"PK\x03\x04 not really"): ("EX4DLoadDepth", {}, "cannot be read as npz"),
+    ("zeros.mp4", b"\x00" * 64): ("EX4DLoadDepth", {}, "cannot be read as a video"),
+    ("words.json", b'{"hello": 1}'): ("EX4DLoadCameras", {}, "has no cam_from_world; a camera path in JSON is"),
+    ("keys.json", b'[{"frame": 0}]'): ("EX4DLoadCameras", {}, "is a list of keyframes; say how many frames"),
+    ("words.chan", b"one two\n"): ("EX4DLoadCameras", {"width": 48, "height": 32}, "'one two' should read: frame tx"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_goes_wrong_is_said_in_a_sentence(server, workflow, case):
+    build, sentence = CASES[case]
+    build(workflow)
+    with pytest.raises(Failed, match=sentence):
+        server.run(workflow)
+
+
+@pytest.mark.parametrize("name, content", FILES)
+def test_files_of_no_use_are_named_with_what_is_wrong(server, workflow, input_folder, name, content):
+    loader, widgets, sentence = FILES[name, content]
+    (input_folder / name).write_bytes(content)
+    load(workflow, loader, name, **widgets)
+    with pytest.raises(Failed, match=f"{re.escape(name)}: {re.escape(sentence)}"):
+        server.run(workflow)
+
+
+def test_pickled_files_are_never_run(server, workflow, input_folder):
+    np.save(input_folder / "pickled.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    load(workflow, "EX4DLoadDepth", "pickled.npy", convention="depth")
+    with pytest.raises(Failed, match=r"pickled\.npy: cannot be read as npy"):
+        server.run(workflow)

@@ -1,0 +1,53 @@
+"""Example workflows in API format: those that need no weights run, the others lack nothing but files."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ex4d_ops import files
+from headless.server import Refused
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "example_workflows" / "api").glob("*.json"))
+LOADS_WEIGHTS = re.compile(r"Loader|^Load(DA3|MoGe)?Model|^EstimateVideoDepth")  # UNETLoader, LoadMoGeModel ...
+LOADS_FILES = re.compile(r"Loader|^Load|^ApplyEX4DLoRA$|^EX4DTrainAdapter$")
+SMALL = {"width": 96, "height": 64}  # of the pictures; the graph is the same
+
+
+def needs_weights(workflow: dict) -> bool:
+    return any(LOADS_WEIGHTS.search(node["class_type"]) for node in workflow.values())
+
+
+def read(file: Path) -> dict:
+    workflow = json.loads(file.read_text(encoding="utf-8"))
+    for node in workflow.values():
+        if node["class_type"] == "EX4DSampleScene":
+            node["inputs"] |= SMALL
+    return workflow
+
+
+@pytest.mark.parametrize("file", [file for file in EXAMPLES if not needs_weights(read(file))], ids=lambda f: f.stem)
+def test_an_example_without_weights_runs(server, file):
+    made = server.files(server.run(read(file)))
+    videos = [files.read_video(path).frames for path in made if path.suffix == ".mp4"]
+    assert videos and all(len(frames) == 49 and frames.std() > 0.05 for frames in videos)
+
+
+@pytest.mark.parametrize("file", [file for file in EXAMPLES if needs_weights(read(file))], ids=lambda f: f.stem)
+def test_an_example_with_weights_lacks_nothing_but_files(server, file):
+    workflow = read(file)
+    with pytest.raises(Refused) as refused:
+        server.queue(workflow)
+    faults = refused.value.reply["node_errors"]
+    assert faults and all(LOADS_FILES.search(fault["class_type"]) for fault in faults.values())
+
+
+def test_what_loads_weights_is_told_from_what_loads_files():
+    def uses(*types: str) -> dict:
+        return {str(k): {"class_type": name, "inputs": {}} for k, name in enumerate(types)}
+
+    assert all(needs_weights(uses(name)) for name in (
+        "UNETLoader", "VAELoader", "CLIPLoader", "CLIPVisionLoader", "LoraLoaderModelOnly", "ModelPatchLoader",
+        "CheckpointLoaderSimple", "UnetLoaderGGUF", "LoadDA3Model", "LoadMoGeModel"))
+    assert not needs_weights(uses("LoadImage", "LoadVideo", "EX4DLoadDepth", "EX4DLoadCameras", "Load3D"))
