@@ -83,17 +83,29 @@ globalThis.frontEnd = {
         return node.imgs?.length === images.length;
     }),
 
-    // The view that shows all of the graph, unscaled, margin pixels inside a window; the size of that window.
-    frame(margin) {
+    // Left, top, width and height of all of the graph.
+    bounds() {
         const boxes = [...app.graph.nodes, ...app.graph.groups].map((item) => item.boundingRect);
         const left = Math.min(...boxes.map(([x]) => x)), top = Math.min(...boxes.map(([, y]) => y));
         const right = Math.max(...boxes.map(([x, , width]) => x + width));
         const low = Math.max(...boxes.map(([, y, , height]) => y + height));
+        return [left, top, right - left, low - top];
+    },
+
+    fit() {
+        app.canvas.deselectAll();
+        app.canvas.ds.fitToBounds(this.bounds());
+        app.canvas.setDirty(true, true);
+    },
+
+    // The view that shows all of the graph, unscaled, margin pixels inside a window; the size of that window.
+    frame(margin) {
+        const [left, top, width, height] = this.bounds();
         app.canvas.deselectAll();
         app.canvas.ds.scale = 1;
         app.canvas.ds.offset = [margin - left, margin - top];
         app.canvas.setDirty(true, true);
-        return { width: Math.ceil(right - left + 2 * margin), height: Math.ceil(low - top + 2 * margin) };
+        return { width: Math.ceil(width + 2 * margin), height: Math.ceil(height + 2 * margin) };
     },
 
     hasVideos: () => [...document.querySelectorAll("video")].every((video) => video.readyState >= 2),

@@ -58,7 +58,7 @@ class FrontEnd:
 
     def fit(self) -> None:
         """Bring all of the graph into view; nodes out of view show no pictures."""
-        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        self.page.evaluate("() => frontEnd.fit()")
         self.settle()
 
     def read(self) -> tuple[dict, dict]:

@@ -81,12 +81,13 @@ def build(sheet: Sheet, front_end: FrontEnd, info: dict[str, dict]) -> None:
 
 
 def build_box(box: Box, front_end: FrontEnd, info: dict[str, dict]) -> None:
-    """Write a blueprint."""
+    """Write a blueprint and take its picture."""
     name, numbers = box.inside.name, box.inside.numbered
     lay_out(box.inside, front_end, info)
     front_end.page.evaluate(BOX, [
         name, [(label, numbers[socket.node], socket.name) for label, socket in box.inputs.items()],
         [(label, numbers[output.node], place_of(output, info)) for label, output in box.outputs.items()]])
+    front_end.photograph(PACK / "docs" / "blueprint.jpg")
     workflow, _ = front_end.read()
     workflow["definitions"]["subgraphs"][0]["category"] = "EX-4D"
     workflow["extra"] = {"BlueprintDescription": box.description, "BlueprintSearchAliases": list(box.aliases)}

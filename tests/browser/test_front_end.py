@@ -109,13 +109,17 @@ def test_blueprint_is_found_by_searching_and_holds_the_pipeline(front_end, usual
     front_end.open_prompt({"1": {"class_type": "LoadVideo", "inputs": {}}}, "blueprint")
     page.mouse.dblclick(300, 800)  # on the empty canvas: the search for nodes opens
     page.keyboard.type("video to prior")
-    page.get_by_text("Subgraph Blueprints / EX-4D").first.wait_for()
+    found = page.get_by_text("Subgraph Blueprints / EX-4D").first
+    found.wait_for()
     front_end.see(artifacts / "blueprint_searched.png")
     page.keyboard.press("Enter")
-    page.wait_for_function("() => app.graph.nodes.length === 2")
+    found.wait_for(state="hidden")
     page.mouse.move(320, 820)  # the box hangs on the pointer until a click puts it down
+    front_end.settle()
     page.mouse.click(320, 820)
+    page.wait_for_function("() => app.graph.nodes.length === 2")
     page.evaluate("() => { app.graph.nodes[0].connect(0, app.graph.nodes[1], 0); app.graph.arrange(); }")
+    front_end.settle()
     front_end.fit()
     front_end.see(artifacts / "blueprint.png")
     workflow, prompt = front_end.read()
