@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .adapter import LATENT_CHANNELS
 from .files.whole import written_whole
 
 log = logging.getLogger(__name__)
@@ -179,16 +180,21 @@ def list_faults(found: dict[str, Tensor]) -> dict[str, str]:
             faults[key] = "missing"
         elif not is_shaped(tensor, shape):
             faults[key] = f"{list(tensor.shape)}, must be {[side or 'any' for side in shape]}".replace("'", "")
-        elif tensor.dtype not in DTYPES or tensor.layout != torch.strided or tensor.is_meta:
+        elif tensor.dtype not in DTYPES or not is_plain(tensor):
             faults[key] = f"{describe_kind(tensor)}, must be float32, float16 or bfloat16"
         elif not torch.isfinite(tensor).all():
             faults[key] = "NaN or infinite"
     alphas = {key: value for key, value in found.items() if key.endswith("alpha")}
     agreed = next(iter(alphas.values()), None)
     for key, alpha in alphas.items():
-        if alpha.is_complex() or alpha.is_meta or alpha.numel() != 1 or not alpha > 0 or not torch.equal(alpha, agreed):
+        plain = is_plain(alpha) and not alpha.is_complex() and alpha.numel() == 1
+        if not plain or not alpha > 0 or not torch.equal(alpha, agreed):
             faults[key] = "no positive number that all blocks share"
     return faults
+
+
+def is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_meta
 
 
 def describe_kind(tensor: Tensor) -> str:
@@ -203,11 +209,11 @@ def expected_shapes(found: dict[str, Tensor]) -> dict[str, tuple[int | None, ...
         shape = found[key].shape if key in found else ()
         return shape[axis] if axis < len(shape) else None
 
-    hidden, both = side("latent_encoder.0.weight", 0), side("latent_encoder.0.weight", 1)
+    hidden = side("latent_encoder.0.weight", 0)
     dim, rank = side("latent_patch_embedding.weight", 0), side("blocks.0.ffn.0.lora_A", 0)
     ffn = side("blocks.0.ffn.0.lora_B", 0)
     shapes: dict[str, tuple[int | None, ...]] = {
-        "latent_encoder.0.weight": (hidden, both, 1, 1, 1), "latent_encoder.0.bias": (hidden,),
+        "latent_encoder.0.weight": (hidden, 2 * LATENT_CHANNELS, 1, 1, 1), "latent_encoder.0.bias": (hidden,),
         "latent_encoder.2.weight": (hidden, hidden, 1, 1, 1), "latent_encoder.2.bias": (hidden,),
         "latent_encoder.4.weight": (hidden, hidden, 1, 1, 1), "latent_encoder.4.bias": (hidden,),
         "latent_patch_embedding.weight": (dim, hidden, 1, 2, 2), "latent_patch_embedding.bias": (dim,)}

@@ -149,7 +149,8 @@ class PriorOfModel:
             nonlocal waiting
             if waiting:  # references and context are embedded by the same layer, after the video
                 for place, frame in enumerate(frames):
-                    tokens[:, :, place].add_(self.tokens_of(frame, run, x.dtype).to(tokens), alpha=self.strength)
+                    added = self.tokens_of(frame, run, x.dtype).to(tokens.device)
+                    tokens[:, :, place].add_(added, alpha=self.strength)
             waiting = False
 
         return embedding.register_forward_hook(add_prior)
