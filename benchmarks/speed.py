@@ -269,8 +269,9 @@ def plot_scaling(clips: list[dict[str, float]]) -> Tensor:
     axes[1].set(title="memory", ylabel="MB")
     for ax, values in zip(axes, (seconds, peak)):
         for x, y, clip in zip(pixels, values, clips):
+            highest = y == max(value for at, value in zip(pixels, values) if at == x)
             ax.annotate(f"{clip['frames']:.0f} x {clip['side']:.0f}²", (x, y), textcoords="offset points",
-                        xytext=(-8, 4 if clip["side"] == SIDE else -14), ha="right")
+                        xytext=(-8, 4 if highest else -14), ha="right")
         ax.set(xlabel="pixels of the clip, millions", xlim=(0, 1.05 * max(pixels)), ylim=(0, 1.15 * max(values)))
         ax.legend(loc="lower right")
     return draw_figure(figure)
