@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
@@ -30,9 +31,9 @@ class DinoV2(nn.Module):
 
     def forward(self, pictures: Tensor, taps: tuple[int, ...]) -> list[Tensor]:
         """Normalised patch tokens [N, h w, C] after each of the blocks `taps`, of pictures [N, 3, 14 h, 14 w]."""
-        patches = self.patch_embed["proj"](pictures)
-        tokens = torch.cat([self.cls_token.expand(len(pictures), -1, -1), patches.flatten(2).mT], 1)
-        tokens = tokens + self.positions(patches.shape[-2:])
+        grid = self.patch_embed["proj"](pictures)
+        patches = rearrange(grid, "n c h w -> n (h w) c")
+        tokens = torch.cat([self.cls_token.expand(len(pictures), -1, -1), patches], 1) + self.positions(grid.shape[-2:])
         taken = []
         for k, block in enumerate(self.blocks):
             tokens = block(tokens)
@@ -45,10 +46,10 @@ class DinoV2(nn.Module):
         side = math.isqrt(self.pos_embed.shape[1] - 1)
         if tuple(grid) == (side, side):
             return self.pos_embed
-        square = self.pos_embed[:, 1:].float().mT.unflatten(-1, (side, side))
+        square = rearrange(self.pos_embed[:, 1:].float(), "n (h w) c -> n c h w", h=side)
         scale = [(length + POSITION_OFFSET) / side for length in grid]
-        resized = interpolate(square, scale_factor=scale, mode="bicubic").flatten(2).mT
-        return torch.cat([self.pos_embed[:, :1], resized.to(self.pos_embed.dtype)], 1)
+        resized = interpolate(square, scale_factor=scale, mode="bicubic").to(self.pos_embed.dtype)
+        return torch.cat([self.pos_embed[:, :1], rearrange(resized, "n c h w -> n (h w) c")], 1)
 
 
 class Block(nn.Module):
@@ -70,8 +71,10 @@ class Attention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        query, key, value = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # [N, h, L, 64]
-        return self.proj(scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+        query, key, value = rearrange(self.qkv(tokens), "n l (three heads c) -> three n heads l c", three=3,
+                                      heads=self.heads)
+        mixed = scaled_dot_product_attention(query, key, value)
+        return self.proj(rearrange(mixed, "n heads l c -> n l (heads c)"))
 
 
 class Mlp(nn.Module):

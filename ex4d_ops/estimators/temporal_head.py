@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu, scaled_dot_product_attention
 
@@ -51,7 +52,7 @@ class TemporalHead(nn.Module):
 
     def level(self, tokens: list[Tensor], k: int, grid: tuple[int, int]) -> Tensor:
         """The feature map [T, C, ...] of one depth of the backbone at the resolution of its level."""
-        return self.resize_layers[k](self.projects[k](tokens[k].mT.unflatten(-1, grid)))
+        return self.resize_layers[k](self.projects[k](rearrange(tokens[k], "t (h w) c -> t c h w", h=grid[0])))
 
     def look(self, k: int, features: Tensor) -> Tensor:
         return self.motion_modules[k]["temporal_transformer"](features)
@@ -100,10 +101,10 @@ class AlongTime(nn.Module):
         self.transformer_blocks = nn.ModuleList([TimeBlock(channels, frames)])
 
     def forward(self, features: Tensor) -> Tensor:
-        places = self.proj_in(self.norm(features).flatten(2).permute(2, 0, 1))  # [h w, T, C]
+        places = self.proj_in(rearrange(self.norm(features), "t c h w -> (h w) t c"))
         for block in self.transformer_blocks:
             places = block(places)
-        return features + self.proj_out(places).permute(1, 2, 0).unflatten(-1, features.shape[-2:])
+        return features + rearrange(self.proj_out(places), "(h w) t c -> t c h w", h=features.shape[-2])
 
 
 class TimeBlock(nn.Module):
@@ -134,9 +135,10 @@ class TimeAttention(nn.Module):
 
     def forward(self, places: Tensor) -> Tensor:
         places = places + self.pos_encoder.pe[:, :places.shape[1]].to(places.dtype)
-        query, key, value = (project(places).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        query, key, value = (rearrange(project(places), "n t (heads c) -> n heads t c", heads=HEADS)
                              for project in (self.to_q, self.to_k, self.to_v))
-        return self.to_out[0](scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+        mixed = scaled_dot_product_attention(query, key, value)
+        return self.to_out[0](rearrange(mixed, "n heads t c -> n t (heads c)"))
 
 
 class GatedGelu(nn.Module):
