@@ -52,7 +52,8 @@ def add_prior_command(commands) -> None:
     clip.add_argument("--frames", type=int, metavar="T",
                       help="how many frames, 4k+1 as Wan needs (default: the most the clip has, at most 49)")
     clip.add_argument("--size", type=parse_size, metavar="WxH",
-                      help="size to work at, multiples of 16 (default: the clip's, rounded to such)")
+                      help="size to work at, multiples of 16; other proportions stretch the picture (default: the "
+                           "clip's, rounded to such)")
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--depth", type=Path, metavar="FILE",
                        help="npz, npy, EXR, folder of EXR or 16-bit PNG, or gray video")
