@@ -69,7 +69,7 @@ globalThis.frontEnd = {
             for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
                 api.addEventListener(kind, ({ detail }) => resolve([kind, detail]), { once: true });
         });
-        return await app.queuePrompt(0, 1, nodes) ? end : ["refused", app.lastNodeErrors];
+        return await app.queuePrompt(0, 1, nodes ?? undefined) ? end : ["refused", app.lastNodeErrors];
     },
 
     shown: () => Object.fromEntries(Object.entries(app.nodeOutputs).map(

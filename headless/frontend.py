@@ -22,6 +22,8 @@ MARGIN = 20  # pixels around what is photographed
 # No first-visit dialogs over the graph, and words on nodes however small they are drawn.
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False,
             "LiteGraph.Canvas.MinFontSizeForLOD": 0}
+# What only some releases queue for nodes of their own: servers don't mind any of it, comfy-cli minds what is missing.
+FROM_SOME_RELEASES = {"SaveVideo": {"format.codec": "auto"}, "LoadVideo": {"video-preview": ""}}
 EMPTY = {"version": 0.4, "last_node_id": 0, "last_link_id": 0, "nodes": [], "links": []}
 ONLY_THE_GRAPH = "body * { visibility: hidden } #graph-canvas, .dom-widget, .dom-widget * { visibility: visible }"
 
@@ -62,8 +64,11 @@ class FrontEnd:
         self.settle()
 
     def read(self) -> tuple[dict, dict]:
-        """The workflow now open, as the front end saves it and in API format."""
+        """The workflow now open, as the front end saves it and in API format, for every release of ComfyUI."""
         workflow, prompt = json.loads(self.page.evaluate("() => frontEnd.read()"))
+        for node in prompt.values():
+            for name, value in FROM_SOME_RELEASES.get(node["class_type"], {}).items():
+                node["inputs"].setdefault(name, value)
         return workflow, prompt
 
     def faults(self) -> list[str]:

@@ -103,6 +103,7 @@ def test_every_node_of_ours_comes_up_whole(server_with_files, front_end, usual_c
     front_end.page.evaluate("""() => app.graph.nodes.forEach((node, place) => {
         node.pos = [400 * (place % 4), 400 * Math.floor(place / 4)];
     })""")
+    front_end.fit()  # which also draws them there: before that, their bounds are those of the old places
     front_end.photograph(artifacts / "nodes.png")
     assert len(ours) >= 16
     assert front_end.faults() == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,22 @@ def read(file: Path) -> dict:
         if node["class_type"] == "EX4DSampleScene":
             node["inputs"] |= SMALL
     return workflow
+
+
+def required(inputs: dict, said: dict, prefix: str = "") -> Iterator[str]:
+    """The inputs that a node requires, also those that its choices bring. inputs: as /object_info has them."""
+    for name, (_, *settings) in inputs.get("required", {}).items():
+        yield prefix + name
+        for option in settings[0].get("options") or [] if settings else []:
+            if isinstance(option, dict) and option["key"] == said.get(prefix + name):
+                yield from required(option["inputs"], said, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda f: f.stem)
+def test_an_example_says_every_input_that_its_nodes_require(object_info, file):
+    """The server lets some of them pass, but comfy-cli does not queue without."""
+    for node in read(file).values():
+        assert set(required(object_info[node["class_type"]]["input"], node["inputs"])) <= set(node["inputs"])
 
 
 @pytest.mark.parametrize("file", [file for file in EXAMPLES if not needs_weights(read(file))], ids=lambda f: f.stem)
