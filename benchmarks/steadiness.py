@@ -26,7 +26,7 @@ from ex4d_ops.estimators.parallax import estimate_parallax
 from ex4d_ops.estimators.video_depth_anything import VideoDepthAnything
 from ex4d_ops.scene import SCENES, sample_clip
 from ex4d_ops.source_camera import track_source_camera
-from ex4d_ops.steadiness import align, find_cuts, smooth, warped_error
+from ex4d_ops.steadiness import SteadyRules, align, find_cuts, steady, warped_error
 
 SIZE = (256, 256)
 NOISE = 0.1
@@ -83,7 +83,7 @@ def compare_times(frames: int) -> None:
     works = {
         "finding cuts": lambda: find_cuts(clip),
         "alignment": lambda: align(clip, truth, "scale and shift", lens),
-        "smoothing, 1 frame each way": lambda: smooth(clip, truth, 1),
+        "smoothing, 1 frame each way": lambda: steady(clip, truth, SteadyRules("none", 1)),
         "landing flying pixels": lambda: land_flying_pixels(truth.nan_to_num(0.0)),
         "source camera": lambda: track_source_camera(clip, depth),
         "parallax": lambda: estimate_parallax(clip, lens),
