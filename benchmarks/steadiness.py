@@ -111,7 +111,8 @@ def make_steady(length: int, side: int) -> None:
     before = resident("VmRSS")
     _, milliseconds = timed(lambda: make(length), length)
     more = resident("VmHWM") - before
-    print(f"| {length} | {side}x{side} | {more / MB:.0f} | {more / truth.nbytes:.1f} | {milliseconds:.0f} |", flush=True)
+    row = f"{length} | {side}x{side} | {more / MB:.0f} | {more / truth.nbytes:.1f} | {milliseconds:.0f}"
+    print(f"| {row} |", flush=True)
 
 
 if __name__ == "__main__":
@@ -128,5 +129,5 @@ if __name__ == "__main__":
     compare_times(options.frames)
     print("\n| frames | size | peak memory beyond the clip's, MB | as often as its depth | ms per frame |\n"
           "|---|---|---|---|---|", flush=True)
-    for length, side in ((50, 64), (200, 64), (1000, 64), (300, 256)):  # in processes of their own, with their own peaks
+    for length, side in ((50, 64), (200, 64), (1000, 64), (300, 256)):  # in a process each, whose peak is its own
         subprocess.run([sys.executable, __file__, "--steady", str(length), "--side", str(side)], check=True)
