@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,6 +90,26 @@ def test_swapped_numbers_are_warned_of():
 def test_no_surface_at_all_is_refused():
     with pytest.raises(ValueError, match="found no surface"):
         estimate_clip_depth(filmed()[0], knows(torch.full((FRAMES, *SIZE), torch.nan), "depth"), False)
+
+
+def resident(kind: str) -> int:
+    """Bytes of this process in memory: "VmRSS" now, "VmHWM" at most since the peak was reset."""
+    return 1024 * int(Path("/proc/self/status").read_text().partition(f"{kind}:")[2].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells and resets a process's peak")
+@pytest.mark.parametrize("kind, rules", [("disparity", ClipRules(smoothing=1, landing=2)),
+                                         ("depth", ClipRules("near and far", alignment="none", cuts="ignore")),
+                                         ("depth", ClipRules("as given", alignment="none", cuts="ignore"))])
+def test_memory_is_little_more_than_twice_that_of_the_depth(kind, rules):
+    clip, truth = sample_clip("street", 1, (512, 512))
+    count = 40
+    frames, depth = clip.expand(count, -1, -1, -1), truth.depth.expand(count, -1, -1)
+    estimate_clip_depth(frames[:3], knows(depth[:3], kind), True, rules)  # loads what is loaded once
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    made = estimate_clip_depth(frames, knows(depth, kind), True, rules)
+    assert resident("VmHWM") - before < 3 * made.depth.depth.nbytes, "what it is made from, and itself"
 
 
 def test_progress_goes_forward_and_cancels():
