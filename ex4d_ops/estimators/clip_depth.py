@@ -35,8 +35,8 @@ Scale = Literal["released", "as given", "near and far"]
 class ClipRules:
     """How an estimate becomes depth.
 
-    scale: "released": disparity normalised over the clip, the nearest point at 2.564; "as given": the estimator's own
-    units; "near and far": disparity normalised over the clip, from far to near in scene units. alignment: None: scale
+    scale: "released": disparity normalised over a shot, the nearest point at 2.564; "as given": the estimator's own
+    units; "near and far": disparity normalised over a shot, from far to near in scene units. alignment: None: scale
     and shift for relative disparity, scale for depth, where the estimator looks at each frame alone. smoothing:
     frames; landing: pixels over which edges are smeared, 0: left as they are. track: find the source camera's motion.
     """
@@ -75,7 +75,8 @@ def estimate_clip_depth(frames: Tensor, estimate: Callable[[slice, Progress], Es
     report = progress or (lambda done, total: None)
     count = len(frames)
     shots = split_shots(frames, rules.cuts, lambda done, _: report(done, 3 * count))
-    disparity, lens, notes = torch.empty(frames.shape[:3]), intrinsics, []
+    planes = torch.empty(frames.shape[:3])  # disparity at first, depth at last: a long clip's numbers are kept once
+    lens, notes = intrinsics, []
     if len(shots) > 1:
         notes.append(f"{len(shots)} shots, beginning at frames {', '.join(str(shot.start) for shot in shots)}")
     for shot in shots:
@@ -84,13 +85,13 @@ def estimate_clip_depth(frames: Tensor, estimate: Callable[[slice, Progress], Es
         lens = lens_of(found, frames) if lens is None else lens
         aligning, metric = alignment_for(found, each_alone, rules), found.metric and rules.scale == "as given"
         notes += doubts(found)
-        write_disparity(found, disparity[shot])
-        del found  # a long clip's numbers are not kept twice
-        notes += settle(frames[shot], disparity[shot], aligning, rules, lens,
+        write_disparity(found, planes[shot])
+        del found
+        notes += settle(frames[shot], planes[shot], aligning, rules, lens,
                         lambda done, begin=2 * count + shot.start: report(begin + done, 3 * count))
-    depth = scale_depth(disparity, rules)
-    check_depth(depth)
-    made = make_video_depth(depth, lens, metric=metric)
+        planes[shot] = scale_depth(planes[shot], rules)
+    check_depth(planes)
+    made = make_video_depth(planes, lens, metric=metric)
     if rules.track:
         track = track_source_camera(frames, made, progress)
         made, notes = replace(made, world_from_cam=track.world_from_cam), [*notes, str(track)]
@@ -167,7 +168,7 @@ def lens_of(estimate: Estimate, frames: Tensor) -> Tensor | None:
 
 
 def scale_depth(disparity: Tensor, rules: ClipRules) -> Tensor:
-    """Depth [T, H, W] by the scale rule, inf where disparity is NaN."""
+    """Depth [T, H, W] of one shot by the scale rule, inf where disparity is NaN."""
     if disparity.isnan().all():
         raise ValueError("depth: the estimator found no surface anywhere; check the clip, and the model's precision")
     if rules.scale == "released":

@@ -81,6 +81,17 @@ def test_shots_are_estimated_by_themselves_or_refused():
     assert seen == [slice(0, 7), slice(7, 14)] and made.notes[0] == "2 shots, beginning at frames 0, 7"
 
 
+@pytest.mark.parametrize("rules, nearest", [(ClipRules(cuts="split"), 10000 / 3900),
+                                            (ClipRules("near and far", 2.0, 30.0, cuts="split"), 2.0)])
+def test_relative_disparity_of_each_shot_has_a_scale_of_its_own(rules, nearest):
+    parts = [filmed("gallery"), filmed("street")]
+    clip = torch.cat([images for images, _ in parts])
+    disparity = torch.cat([unit / truth.depth for unit, (_, truth) in zip((1.0, 50.0), parts)])
+    made = estimate_clip_depth(clip, lambda shot, _: Estimate(disparity[shot], "disparity"), False, rules).depth
+    for shot in (slice(0, FRAMES), slice(FRAMES, 2 * FRAMES)):
+        assert made.depth[shot].min() == pytest.approx(nearest)
+
+
 def test_swapped_numbers_are_warned_of():
     clip, truth = filmed("street")
     made = estimate_clip_depth(clip, lambda shot, progress: Estimate(1 / truth.depth + 0.01, "depth"), False)
