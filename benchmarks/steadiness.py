@@ -26,7 +26,7 @@ from ex4d_ops.estimators.parallax import estimate_parallax
 from ex4d_ops.estimators.video_depth_anything import VideoDepthAnything
 from ex4d_ops.scene import SCENES, sample_clip
 from ex4d_ops.source_camera import track_source_camera
-from ex4d_ops.steadiness import align, find_cuts, smooth, warped_error
+from ex4d_ops.steadiness import SteadyRules, align, find_cuts, steady, warped_error
 
 SIZE = (256, 256)
 NOISE = 0.1
@@ -83,7 +83,7 @@ def compare_times(frames: int) -> None:
     works = {
         "finding cuts": lambda: find_cuts(clip),
         "alignment": lambda: align(clip, truth, "scale and shift", lens),
-        "smoothing, 1 frame each way": lambda: smooth(clip, truth, 1),
+        "smoothing, 1 frame each way": lambda: steady(clip, truth, SteadyRules("none", 1)),
         "landing flying pixels": lambda: land_flying_pixels(truth.nan_to_num(0.0)),
         "source camera": lambda: track_source_camera(clip, depth),
         "parallax": lambda: estimate_parallax(clip, lens),
@@ -95,32 +95,39 @@ def compare_times(frames: int) -> None:
         print(f"| {name} | {timed(work, frames)[1]:.0f} |", flush=True)
 
 
-def make_steady(length: int) -> None:
-    """Make a clip of so many frames of 64 by 64 steady, and print a row of what it took."""
-    clip, depth = sample_clip("street", 50, (64, 64))
-    index = torch.arange(length) % 98
-    index = torch.minimum(index, 98 - index)  # to and fro, so that nothing cuts
+def make_steady(length: int, side: int) -> None:
+    """Make a clip of so many square frames steady, and print a row of what it took."""
+    clip, depth = sample_clip("street", 30, (side, side))
+    index = torch.arange(length) % 58
+    index = torch.minimum(index, 58 - index)  # to and fro, so that nothing cuts
     frames, truth = clip[index], depth.depth[index]
+    rules = ClipRules(alignment="scale and shift", smoothing=1, landing=2)
+
+    def make(count: int) -> None:
+        estimate_clip_depth(frames[:count], lambda shot, _: Estimate(1 / truth[:count][shot], "disparity"), True, rules)
+
+    make(3)  # what is loaded once is no matter of length
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident("VmRSS")
-    begin = time.perf_counter()
-    rules = ClipRules(alignment="scale and shift", smoothing=1)
-    estimate_clip_depth(frames, lambda shot, _: Estimate(1 / truth[shot], "disparity"), True, rules)
+    _, milliseconds = timed(lambda: make(length), length)
     more = resident("VmHWM") - before
-    print(f"| {length} | {more / MB:.0f} | {(time.perf_counter() - begin) / length * 1e3:.0f} |", flush=True)
+    row = f"{length} | {side}x{side} | {more / MB:.0f} | {more / truth.nbytes:.1f} | {milliseconds:.0f}"
+    print(f"| {row} |", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=33)
     parser.add_argument("--steady", type=int, metavar="T", help="only make so many frames steady, for a row on memory")
+    parser.add_argument("--side", type=int, default=64, help="of those frames, pixels")
     options = parser.parse_args()
     if options.steady:
-        make_steady(options.steady)
+        make_steady(options.steady, options.side)
         sys.exit()
     print(f"{options.frames} frames of {SIZE[1]}x{SIZE[0]}, {torch.get_num_threads()} threads, {platform.machine()}\n")
     compare_scenes(options.frames)
     compare_times(options.frames)
-    print("\n| frames | peak memory beyond the clip's, MB | ms per frame |\n|---|---|---|", flush=True)
-    for length in (50, 200, 1000):  # each in a process of its own, whose peak is its own
-        subprocess.run([sys.executable, __file__, "--steady", str(length)], check=True)
+    print("\n| frames | size | peak memory beyond the clip's, MB | as often as its depth | ms per frame |\n"
+          "|---|---|---|---|---|", flush=True)
+    for length, side in ((50, 64), (200, 64), (1000, 64), (300, 256)):  # in a process each, whose peak is its own
+        subprocess.run([sys.executable, __file__, "--steady", str(length), "--side", str(side)], check=True)

@@ -138,12 +138,22 @@ def depth_from_disparity_released(disparity: Tensor) -> Tensor:
 
     The nearest point lies at 2.564 scene units, the farthest at 10000. Raises ValueError where no two differ.
     """
-    known = torch.isfinite(disparity)
-    low, high = disparity[known].aminmax() if known.any() else (0.0, 0.0)
+    low, high = finite_range(disparity)
     if low == high:
         raise ValueError("depth: relative disparity is the same everywhere, so it holds no depth; check its source")
-    normalized = ((disparity - low) / (high - low)).masked_fill(~known, float("nan"))
-    return (RELEASED_FAR / (RELEASED_GAIN * normalized).clamp(min=1e-5)).clamp(1e-4, RELEASED_FAR)
+    depth = torch.empty_like(disparity)
+    for t, plane in enumerate(disparity):
+        normalized = ((plane - low) / (high - low)).masked_fill(~torch.isfinite(plane), torch.nan)
+        depth[t] = (RELEASED_FAR / (RELEASED_GAIN * normalized).clamp(min=1e-5)).clamp(1e-4, RELEASED_FAR)
+    return depth
+
+
+def finite_range(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The least and the greatest finite number of a clip [T, ...]; 0 and 0 where there is none."""
+    known = (frame[torch.isfinite(frame)] for frame in values)
+    ranges = [torch.stack(frame.aminmax()) for frame in known if len(frame)] or [values.new_zeros(2)]
+    low, high = torch.stack(ranges).T
+    return low.min(), high.max()
 
 
 def check_normalized(values: Tensor) -> None:

@@ -10,7 +10,8 @@ from .depth import DepthUnits
 
 GRID = (24, 32)  # rows and columns at which a clip is looked at
 MOMENTS = 8  # frames that are looked at
-LEANING = 0.5  # rank correlation of row and number from which the picture has a ground
+GROUND = GRID[0] // 4  # rows, the lowest, in which a ground is looked for
+LEANING = 0.6  # of all steps downwards, those one way less those the other; scenes with a ground have 0.69 or more
 SKY_SHARE = 0.03  # of the picture; so much of one value at its top is sky
 
 
@@ -57,13 +58,12 @@ def sky_value(small: Tensor) -> tuple[int, str]:
 
 
 def ground_leaning(small: Tensor) -> tuple[int, str]:
-    """1 where numbers grow towards the bottom of the picture, -1 where they shrink; 0 where neither is clear."""
-    rows = small.nanmedian(2).values.nanmedian(0).values[GRID[0] // 3:]  # below the horizon, roughly
-    rows = rows[torch.isfinite(rows)]
-    if len(rows) < 8 or rows.min() == rows.max():
+    """1 where numbers grow towards the bottom of the picture, -1 where they shrink; 0 where neither is clear.
+
+    Step by step in every column: the middle of a row jumps with whatever stands in it.
+    """
+    steps = small[:, -GROUND:].diff(dim=1)
+    leaning = steps.nan_to_num(0.0).sign().mean()
+    if leaning.abs() < LEANING:
         return 0, ""
-    rank = rows.argsort().argsort().double()
-    correlation = torch.corrcoef(torch.stack([rank, torch.arange(len(rows)).double()]))[0, 1]
-    if correlation.abs() < LEANING:
-        return 0, ""
-    return (1, "they grow towards the ground") if correlation > 0 else (-1, "they shrink towards the ground")
+    return (1, "they grow towards the ground") if leaning > 0 else (-1, "they shrink towards the ground")

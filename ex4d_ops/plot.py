@@ -145,12 +145,13 @@ def draw_depth(depth: Tensor, colormap: str | None = "turbo") -> Tensor:
 
     colormap: a name of matplotlib's, or None for gray.
     """
-    disparity = 1 / depth
-    low, high = disparity.aminmax()
-    shade = (disparity - low) / (high - low).clamp(min=1e-12)
-    if colormap is None:
-        return shade[..., None].repeat(1, 1, 1, 3)
-    from matplotlib import colormaps
+    if colormap is not None:
+        from matplotlib import colormaps
 
-    palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].to(depth)
-    return palette[(shade * 255).round().long()]
+        palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].to(depth)
+    high, low = (1 / bound for bound in depth.aminmax())
+    pictures = depth.new_empty(*depth.shape, 3)
+    for t, plane in enumerate(depth):  # frame by frame: working memory is one frame's
+        shade = (1 / plane - low) / (high - low).clamp(min=1e-12)
+        pictures[t] = shade[..., None] if colormap is None else palette[(shade * 255).round().long()]
+    return pictures

@@ -12,8 +12,10 @@ that walks must not be mistaken for depth that swells.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,11 +58,17 @@ def steady(frames: Tensor, disparity: Tensor, rules: SteadyRules, intrinsics: Te
     """
     report = progress or (lambda done, total: None)
     count = len(frames)
-    total = count * (1 + (rules.smoothing > 0))
-    scale_shift = align(frames, disparity, rules.alignment, intrinsics, lambda done, _: report(done, total))
+    scale_shift = align(frames, disparity, rules.alignment, intrinsics, lambda done, _: report(done, 2 * count))
     scale, shift = scale_shift.to(disparity).T[..., None, None]
-    aligned = disparity * scale + shift
-    return smooth(frames, aligned, rules.smoothing, lambda done, _: report(count + done, total))
+    gray = lru_cache(2 * rules.smoothing + 1)(lambda t: shrink(frames[t], FLOW_SIDE))
+    steadied = torch.empty_like(disparity)
+    for t in range(count):  # frame by frame: a long clip's planes are what fills memory
+        reach = min(rules.smoothing, t, count - 1 - t)
+        around = slice(t - reach, t + reach + 1)
+        aligned = disparity[around] * scale[around] + shift[around]
+        steadied[t] = smooth([gray(k) for k in range(count)[around]], aligned) if reach else aligned[0]
+        report(count + t + 1, 2 * count)
+    return steadied
 
 
 # ---- cuts ---------------------------------------------------------------------------------------
@@ -97,7 +105,7 @@ class Matches:
     """Disparity at pixels of one frame and where they lie in another, for P pairs of frames, N pixels each.
 
     source, target: frame numbers [P]; at_source, at_target: [P, N] float32; rays: [P, N, 2], the pixels on the image
-    plane z = 1 of the source; weight: [P, N], 0 where there is no match.
+    plane z = 1 of the source.
     """
 
     source: Tensor
@@ -105,7 +113,6 @@ class Matches:
     at_source: Tensor
     at_target: Tensor
     rays: Tensor
-    weight: Tensor
 
 
 def align(frames: Tensor, disparity: Tensor, alignment: Alignment, intrinsics: Tensor | None = None,
@@ -121,39 +128,52 @@ def align(frames: Tensor, disparity: Tensor, alignment: Alignment, intrinsics: T
     intrinsics = default_intrinsics(size) if intrinsics is None else intrinsics.cpu()
     flow_size = shrink(frames[0], FLOW_SIDE).shape
     matches = match_frames(frames, disparity, resize_intrinsics(intrinsics, size, flow_size), progress)
-    unit = float((matches.weight * matches.at_source.abs()).sum() / matches.weight.sum().clamp(min=1.0)) or 1.0
+    if matches is None:
+        return torch.tensor([[1.0, 0.0]]).repeat(len(frames), 1)
+    unit = float(matches.at_source.abs().mean()) or 1.0
     matches = replace(matches, at_source=matches.at_source / unit, at_target=matches.at_target / unit)
     solved = solve(matches, len(frames), shift=alignment == "scale and shift")
     return (solved * solved.new_tensor([1.0, unit])).float()
 
 
-def match_frames(frames: Tensor, disparity: Tensor, intrinsics: Tensor, progress: Progress | None) -> Matches:
-    """Matches between neighbours and from the first frame to every other."""
+def match_frames(frames: Tensor, disparity: Tensor, intrinsics: Tensor, progress: Progress | None) -> Matches | None:
+    """Matches between neighbours and from the first frame to every other, None where no two frames match."""
     finish = progress or (lambda done, count: None)
     before = first = shrink(frames[0], FLOW_SIDE)
-    pairs: list[tuple] = []
+    pairs: list[tuple[int, int]] = []
+    columns = [torch.empty(2 * len(frames), SAMPLES, *rest) for rest in ((), (), (2,))]
     for t in range(1, len(frames)):
         gray = shrink(frames[t], FLOW_SIDE)
         for s, other in {t - 1: before, 0: first}.items():
-            pairs.append((s, t, *match_pair(find_flow(other, gray), disparity[s], disparity[t], intrinsics)))
+            found = match_pair(find_flow(other, gray), disparity[s], disparity[t], intrinsics)
+            if found is None:
+                continue
+            for column, values in zip(columns, found):
+                column[len(pairs)] = values
+            pairs.append((s, t))
         before = gray
         finish(t + 1, len(frames))
-    source, target, *columns = zip(*pairs)
-    return Matches(torch.tensor(source), torch.tensor(target), *(torch.stack(column) for column in columns))
+    return Matches(*torch.tensor(pairs).T, *(column[:len(pairs)] for column in columns)) if pairs else None
 
 
-def match_pair(flow: Flow, source: Tensor, target: Tensor, intrinsics: Tensor) -> tuple[Tensor, ...]:
-    """Disparity [N] at matches spread over a frame, at their ends in another, their rays [N, 2], their weight [N]."""
+def match_pair(flow: Flow, source: Tensor, target: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Disparity [N] at matches spread over a frame, at their ends in another, and their rays [N, 2].
+
+    None where too little matches, or the two say nothing of each other.
+    """
     size = flow.trusted.shape
     source, target = (resample(plane, size) for plane in (source, target))
     at_target = warp(target, flow)
     usable = flow.trusted & torch.isfinite(source) & torch.isfinite(at_target)
-    places = usable.flatten().nonzero()[:, 0] if usable.any() else torch.zeros(1, dtype=torch.int64)
+    if usable.float().mean() <= FEWEST:
+        return None
+    places = usable.flatten().nonzero()[:, 0]
     picked = places[torch.linspace(0, len(places) - 1, SAMPLES).long()]
+    values = [plane.flatten()[picked].float() for plane in (source, at_target)]
+    if not torch.corrcoef(torch.stack(values))[0, 1] > ALIKE:  # NaN is not
+        return None
     rays = (pixel_centers(size) - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
-    values = [plane.flatten()[picked].nan_to_num(0.0).float() for plane in (source, at_target)]
-    telling = usable.float().mean() > FEWEST and torch.corrcoef(torch.stack(values))[0, 1] > ALIKE  # NaN is not
-    return *values, rays.reshape(-1, 2)[picked].float(), torch.full((SAMPLES,), float(telling))
+    return *values, rays.reshape(-1, 2)[picked].float()
 
 
 def resample(plane: Tensor, size: tuple[int, int]) -> Tensor:
@@ -167,12 +187,9 @@ def solve(matches: Matches, frames: int, shift: bool) -> Tensor:
     motion = torch.zeros(len(matches.source), 3, dtype=torch.float64)
     apart = (matches.target - matches.source)[:, None]
     prior = 1 / (apart * torch.tensor([MOTION_PRIOR], dtype=torch.float64) ** 2)  # a random walk
-    used = matches.weight > 0
-    if not used.any():
-        return unknown
     residual = matches.at_target - matches.at_source
     for k in range(ROUNDS):
-        deviation = 1.4826 * residual[used].abs().median().clamp(min=1e-6).double()
+        deviation = 1.4826 * residual.abs().median().clamp(min=1e-6).double()
         normal, slope = normal_equations(matches, unknown, motion, deviation, residual)
         hold = prior * (1e9 if k < ROUNDS // 2 else 1.0)
         normal[:, 4:, 4:] += torch.diag_embed(hold)
@@ -190,7 +207,7 @@ def normal_equations(matches: Matches, unknown: Tensor, motion: Tensor, deviatio
         block = Matches(*(getattr(matches, field.name)[span] for field in fields(matches)))
         found, jacobian = linearise(block, unknown, motion[span])
         trust = (1 + (found / (TUNING * deviation)) ** 2) ** -2  # Geman and McClure's
-        weight = block.weight * trust * (INDEPENDENT / SAMPLES / deviation**2)
+        weight = trust * (INDEPENDENT / SAMPLES / deviation**2)
         weighted = (weight[..., None] * jacobian).mT  # [P, 7, N]
         normal.append(weighted @ jacobian)
         slope.append((weighted @ found[..., None])[..., 0])
@@ -225,7 +242,8 @@ def eliminate(matches: Matches, normal: Tensor, slope: Tensor, unknown: Tensor, 
     means = torch.eye(2, dtype=torch.float64).repeat(frames, 1)  # no match fixes the clip's own scale and shift
     hold = torch.tensor([1.0, 1.0 if shift else 1e12], dtype=torch.float64).repeat(frames) / CHANGE_PRIOR**2
     right += hold * (unknown - unknown.new_tensor([1.0, 0.0])).flatten()
-    step = torch.linalg.solve(total + total.diagonal().max() * means @ means.T + torch.diag(hold), right)
+    total.addmm_(means, means.T, alpha=float(total.diagonal().max())).diagonal().add_(hold)
+    step = torch.linalg.solve(total, right)
     motion_step = across[..., 4] - (across[..., :4] @ step[places][..., None])[..., 0]
     return step.reshape(frames, 2), motion_step
 
@@ -233,30 +251,24 @@ def eliminate(matches: Matches, normal: Tensor, slope: Tensor, unknown: Tensor, 
 # ---- smoothing ----------------------------------------------------------------------------------
 
 
-def smooth(frames: Tensor, disparity: Tensor, radius: int, progress: Progress | None = None) -> Tensor:
-    """Disparity [T, h, w] averaged along the flow over `radius` frames before and as many after.
+def smooth(grays: list[np.ndarray], disparity: Tensor) -> Tensor:
+    """The middle plane [h, w] of an odd number of planes of disparity, averaged along the flow over all of them.
 
-    A pixel takes part where both sides follow it there and back and lie on its surface, so that edges stay and steady
-    change is kept; else it stays what it was.
+    grays: their frames, shrunk. A pixel takes part where both sides follow it there and back and lie on its surface,
+    so that edges stay and steady change is kept; else it stays what it was.
     """
-    finish = progress or (lambda done, count: None)
-    if radius == 0:
-        return disparity
-    grays = [shrink(frame, FLOW_SIDE) for frame in frames]
-    smoothed = torch.empty_like(disparity)
-    for t, here in enumerate(disparity):
-        total, count = here.clone(), torch.ones_like(here)
-        for k in range(1, min(radius, t, len(frames) - 1 - t) + 1):
-            sides = [follow(grays[t], grays[t + step], here, disparity[t + step]) for step in (-k, k)]
-            both = sides[0][1] & sides[1][1]
-            total += torch.where(both, sides[0][0] + sides[1][0], 0.0)
-            count += 2 * both
-        smoothed[t] = total / count
-        finish(t + 1, len(frames))
-    return smoothed
+    middle = len(grays) // 2
+    here = disparity[middle]
+    total, count = here.clone(), torch.ones_like(here)
+    for k in range(1, middle + 1):
+        sides = [follow(grays[middle], grays[t], here, disparity[t]) for t in (middle - k, middle + k)]
+        both = sides[0][1] & sides[1][1]
+        total += torch.where(both, sides[0][0] + sides[1][0], 0.0)
+        count += 2 * both
+    return total / count
 
 
-def follow(source, target, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+def follow(source: np.ndarray, target: np.ndarray, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     """Disparity [h, w] that pixels of one gray frame have in another, and where that is of the same surface."""
     flow = enlarge(find_flow(source, target), here.shape)
     followed = warp(there, flow)

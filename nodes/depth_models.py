@@ -116,7 +116,8 @@ class EstimateVideoDepth(io.ComfyNode):
                                        "refused where nothing tells it."),
                 io.Combo.Input("cuts", options=["refuse", "split", "ignore"], default="refuse",
                                tooltip="What to do where the clip cuts to another shot. refuse: stop and say where. "
-                                       "split: each shot gets a depth of its own. ignore: do not look for cuts."),
+                                       "split: each shot gets a depth and a scale of its own. ignore: do not look for "
+                                       "cuts."),
                 io.Combo.Input("alignment", options=[AUTO, "none", "scale", "scale and shift"], default=AUTO,
                                advanced=True, tooltip="What is solved per frame over the whole clip so that depth "
                                                       "holds still. auto: nothing for video models; for others scale "

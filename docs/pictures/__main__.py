@@ -41,6 +41,7 @@ PICTURES = {
     "EstimateVideoDepth.jpg": estimate.draw_scales,
     "EstimateVideoDepth-steadiness.png": estimate.draw_steadiness,
     "RenderDWMesh.jpg": render.draw_prior,
+    "RenderDWMesh-still.jpg": render.draw_still_target,
     "RenderDWMesh-erosion.jpg": render.draw_erosion,
     "RenderDWMesh-texture.jpg": render.draw_textures,
 }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
 from matplotlib.figure import Figure
 
+from ex4d_ops.mesh import build_dw_mesh
 from ex4d_ops.prior import RenderRules, render_prior
 
 from . import material
@@ -20,6 +24,19 @@ def draw_prior() -> Figure:
     for t in (0, 8, 16, 24):
         cells += [(f"source, frame {t}", scene.colors[t]), ("color", prior.color[t]),
                   (f"visible: {prior.coverage[t]:.0%}", prior.visible[t].float())]
+    return picture_grid(cells, 3)
+
+
+def draw_still_target() -> Figure:
+    """A target camera at rest over the frames of a source camera that walks, with and without the cameras known."""
+    frames, depth = material.clip("colonnade")
+    unknown = replace(depth, world_from_cam=torch.eye(4).repeat(len(depth), 1, 1))
+    meshes = {"its motion known": build_dw_mesh(frames, depth), "its motion unknown": build_dw_mesh(frames, unknown)}
+    cameras = material.path("static", depth)
+    shown = (0, 12, 24)
+    cells = [(f"source, frame {t}", frames[t]) for t in shown]
+    for title, scene in meshes.items():
+        cells += [(title if t == shown[1] else "", material.look(scene, cameras, t, t)) for t in shown]
     return picture_grid(cells, 3)
 
 

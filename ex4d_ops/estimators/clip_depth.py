@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from ..camera import intrinsics_from_focal
-from ..depth import DepthUnits, VideoDepth, check_depth, depth_from, depth_from_disparity_released, make_video_depth
+from ..depth import (
+    DepthUnits,
+    VideoDepth,
+    check_depth,
+    depth_from,
+    depth_from_disparity_released,
+    finite_range,
+    make_video_depth,
+)
 from ..edges import land_flying_pixels
 from ..parallel import Progress
 from ..plausibility import doubt_kind
@@ -27,8 +35,8 @@ Scale = Literal["released", "as given", "near and far"]
 class ClipRules:
     """How an estimate becomes depth.
 
-    scale: "released": disparity normalised over the clip, the nearest point at 2.564; "as given": the estimator's own
-    units; "near and far": disparity normalised over the clip, from far to near in scene units. alignment: None: scale
+    scale: "released": disparity normalised over a shot, the nearest point at 2.564; "as given": the estimator's own
+    units; "near and far": disparity normalised over a shot, from far to near in scene units. alignment: None: scale
     and shift for relative disparity, scale for depth, where the estimator looks at each frame alone. smoothing:
     frames; landing: pixels over which edges are smeared, 0: left as they are. track: find the source camera's motion.
     """
@@ -67,23 +75,23 @@ def estimate_clip_depth(frames: Tensor, estimate: Callable[[slice, Progress], Es
     report = progress or (lambda done, total: None)
     count = len(frames)
     shots = split_shots(frames, rules.cuts, lambda done, _: report(done, 3 * count))
-    disparity, found, notes = torch.empty(frames.shape[:3]), [], []
+    planes = torch.empty(frames.shape[:3])  # disparity at first, depth at last: a long clip's numbers are kept once
+    lens, notes = intrinsics, []
     if len(shots) > 1:
         notes.append(f"{len(shots)} shots, beginning at frames {', '.join(str(shot.start) for shot in shots)}")
     for shot in shots:
-        begin = count + shot.start
-        found.append(estimate(shot, lambda done, _, begin=begin: report(begin + done, 3 * count)))
-        lens = intrinsics if intrinsics is not None else lens_of(found[0], frames)
-        aligning = alignment_for(found[-1], each_alone, rules)
-        given = disparity_of(found[-1])
-        begin = 2 * count + shot.start
-        steadied = steady(frames[shot], given, SteadyRules(aligning, rules.smoothing), one_lens(lens),
-                          lambda done, total, n=len(given), begin=begin: report(begin + n * done // total, 3 * count))
-        disparity[shot] = land_flying_pixels(steadied, rules.landing)
-        notes += describe(frames[shot], found[-1], given, steadied, aligning)
-    depth, metric = scale_depth(disparity, found[0], rules)
-    check_depth(depth)
-    made = make_video_depth(depth, lens, metric=metric)
+        found = estimate(shot, lambda done, _, begin=count + shot.start: report(begin + done, 3 * count))
+        check_scale(found, rules)
+        lens = lens_of(found, frames) if lens is None else lens
+        aligning, metric = alignment_for(found, each_alone, rules), found.metric and rules.scale == "as given"
+        notes += doubts(found)
+        write_disparity(found, planes[shot])
+        del found
+        notes += settle(frames[shot], planes[shot], aligning, rules, lens,
+                        lambda done, begin=2 * count + shot.start: report(begin + done, 3 * count))
+        planes[shot] = scale_depth(planes[shot], rules)
+    check_depth(planes)
+    made = make_video_depth(planes, lens, metric=metric)
     if rules.track:
         track = track_source_camera(frames, made, progress)
         made, notes = replace(made, world_from_cam=track.world_from_cam), [*notes, str(track)]
@@ -120,11 +128,38 @@ def alignment_for(estimate: Estimate, each_alone: bool, rules: ClipRules) -> Ali
     return "scale and shift" if estimate.kind == "disparity" else "scale"
 
 
-def disparity_of(estimate: Estimate) -> Tensor:
-    """Disparity [T, H, W], NaN where there is no surface: sky that the estimator told, and what is no number."""
-    if estimate.kind == "disparity":
-        return estimate.values.masked_fill(~torch.isfinite(estimate.values), torch.nan)
-    return torch.where((estimate.values > 0) & torch.isfinite(estimate.values), 1 / estimate.values, torch.nan)
+def check_scale(estimate: Estimate, rules: ClipRules) -> None:
+    """Raise ValueError where relative disparity is to be taken as given."""
+    if estimate.kind == "disparity" and rules.scale == "as given":
+        raise ValueError("scale: this model gives relative disparity, which has no units to take as given; choose "
+                         "released, or near and far")
+
+
+def doubts(estimate: Estimate) -> list[str]:
+    """What is odd about an estimate's numbers."""
+    doubt = doubt_kind(estimate.values, estimate.kind)
+    return [f"warning: {doubt}"] if doubt else []
+
+
+def write_disparity(estimate: Estimate, disparity: Tensor) -> None:
+    """Fill disparity [T, H, W], with NaN where there is no surface: sky that the estimator told, and no number."""
+    for t, values in enumerate(estimate.values):
+        known = torch.isfinite(values) & ((values > 0) | (estimate.kind == "disparity"))
+        disparity[t] = (values if estimate.kind == "disparity" else 1 / values).masked_fill(~known, torch.nan)
+
+
+def settle(frames: Tensor, disparity: Tensor, aligning: Alignment, rules: ClipRules, lens: Tensor | None,
+           report: Callable[[int], None]) -> list[str]:
+    """Make the disparity [T, H, W] of one shot steady and its edges clean, in place; what alignment did to it."""
+    steadied = steady(frames, disparity, SteadyRules(aligning, rules.smoothing), one_lens(lens),
+                      lambda done, total: report(len(frames) * done // total))
+    said = []
+    if aligning != "none" and len(frames) > 1:
+        before, after = warped_error(frames, disparity), warped_error(frames, steadied)
+        said.append(f"aligned by {aligning}: disparity changed by {before:.2%} from frame to frame, now {after:.2%}")
+    for t, plane in enumerate(steadied.split(1)):
+        disparity[t] = land_flying_pixels(plane, rules.landing)[0]
+    return said
 
 
 def lens_of(estimate: Estimate, frames: Tensor) -> Tensor | None:
@@ -132,33 +167,18 @@ def lens_of(estimate: Estimate, frames: Tensor) -> Tensor | None:
     return None if estimate.focal is None else intrinsics_from_focal(estimate.focal, tuple(frames.shape[1:3]))
 
 
-def scale_depth(disparity: Tensor, estimate: Estimate, rules: ClipRules) -> tuple[Tensor, bool]:
-    """Depth [T, H, W] by the scale rule, inf where disparity is NaN, and whether it is in metres.
-
-    Raises ValueError where relative disparity is to be taken as given.
-    """
-    sky = disparity.isnan()
-    if sky.all():
+def scale_depth(disparity: Tensor, rules: ClipRules) -> Tensor:
+    """Depth [T, H, W] of one shot by the scale rule, inf where disparity is NaN."""
+    if disparity.isnan().all():
         raise ValueError("depth: the estimator found no surface anywhere; check the clip, and the model's precision")
     if rules.scale == "released":
-        return depth_from_disparity_released(disparity).masked_fill(sky, torch.inf), False
-    if rules.scale == "near and far":
-        low, high = disparity[~sky].aminmax()
-        normalized = ((disparity - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+        depth = depth_from_disparity_released(disparity)
+    elif rules.scale == "near and far":
         units = DepthUnits("normalized-disparity", near=rules.near, far=rules.far)
-        return depth_from(normalized, units).masked_fill(sky, torch.inf), False
-    if estimate.kind == "disparity":
-        raise ValueError("scale: this model gives relative disparity, which has no units to take as given; choose "
-                         "released, or near and far")
-    least = FARTHEST * disparity[~sky].median()
-    return (1 / disparity.clamp(min=least)).masked_fill(sky, torch.inf), estimate.metric
-
-
-def describe(frames: Tensor, estimate: Estimate, given: Tensor, steadied: Tensor, aligning: Alignment) -> list[str]:
-    """What there is to say of one shot: doubts about its numbers, and what alignment did to it."""
-    doubt = doubt_kind(estimate.values, estimate.kind)
-    said = [f"warning: {doubt}"] if doubt else []
-    if aligning != "none" and len(frames) > 1:
-        before, after = warped_error(frames, given), warped_error(frames, steadied)
-        said.append(f"aligned by {aligning}: disparity changed by {before:.2%} from frame to frame, now {after:.2%}")
-    return said
+        low, high = finite_range(disparity)
+        depth = torch.empty_like(disparity)
+        for t, plane in enumerate(disparity):
+            depth[t] = depth_from(((plane - low) / (high - low).clamp(min=1e-12)).clamp(0, 1), units)
+    else:
+        depth = disparity.clamp(min=FARTHEST * disparity.nanmedian()).reciprocal_()
+    return depth.masked_fill_(disparity.isnan(), torch.inf)

@@ -7,6 +7,7 @@ themselves come out wrong; a camera at rest has no parallax, and is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -38,26 +39,29 @@ def estimate_parallax(frames: Tensor, intrinsics: Tensor | None = None,
     """
     count, size = len(frames), tuple(frames.shape[1:3])
     work = Work(progress, count, count)
-    grays = [shrink(frame, SIDE) for frame in frames]
-    small = grays[0].shape
+    gray = lru_cache(2 * STEPS[0] + 1)(lambda t: shrink(frames[t], SIDE))
+    small = gray(0).shape
     lens = default_intrinsics(size) if intrinsics is None else intrinsics.cpu()
     lens = resize_intrinsics(lens, size, small).double()
     values = torch.empty(count, *size)
     for t in range(count):
-        disparity, weight = find_parallax(grays, t, lens)
-        filled = fill_along_edges(disparity, weight, torch.from_numpy(grays[t]).float() / 255)
+        disparity, weight = find_parallax(gray, count, t, lens)
+        filled = fill_along_edges(disparity, weight, torch.from_numpy(gray(t)).float() / 255)
         values[t] = interpolate(filled[None, None], size, mode="bilinear")[0, 0]
         work.add(1)
     return Estimate(values, "disparity")
 
 
-def find_parallax(grays: list[np.ndarray], t: int, lens: Tensor) -> tuple[Tensor, Tensor]:
-    """Disparity [H, W] of a frame, its median 1, and how well each pixel is known [H, W], from its best partner."""
+def find_parallax(gray: Callable[[int], np.ndarray], count: int, t: int, lens: Tensor) -> tuple[Tensor, Tensor]:
+    """Disparity [H, W] of frame t, its median 1, and how well each pixel is known [H, W], from its best partner.
+
+    gray: of each of the `count` frames.
+    """
     for step in STEPS:
         for partner in (t + step, t - step):
-            if not 0 <= partner < len(grays):
+            if not 0 <= partner < count:
                 continue
-            flow = find_flow(grays[t], grays[partner])
+            flow = find_flow(gray(t), gray(partner))
             if flow.trusted.float().mean() < LEAST_TRUSTED:
                 continue
             found = triangulate(flow, lens)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -80,6 +81,17 @@ def test_shots_are_estimated_by_themselves_or_refused():
     assert seen == [slice(0, 7), slice(7, 14)] and made.notes[0] == "2 shots, beginning at frames 0, 7"
 
 
+@pytest.mark.parametrize("rules, nearest", [(ClipRules(cuts="split"), 10000 / 3900),
+                                            (ClipRules("near and far", 2.0, 30.0, cuts="split"), 2.0)])
+def test_relative_disparity_of_each_shot_has_a_scale_of_its_own(rules, nearest):
+    parts = [filmed("gallery"), filmed("street")]
+    clip = torch.cat([images for images, _ in parts])
+    disparity = torch.cat([unit / truth.depth for unit, (_, truth) in zip((1.0, 50.0), parts)])
+    made = estimate_clip_depth(clip, lambda shot, _: Estimate(disparity[shot], "disparity"), False, rules).depth
+    for shot in (slice(0, FRAMES), slice(FRAMES, 2 * FRAMES)):
+        assert made.depth[shot].min() == pytest.approx(nearest)
+
+
 def test_swapped_numbers_are_warned_of():
     clip, truth = filmed("street")
     made = estimate_clip_depth(clip, lambda shot, progress: Estimate(1 / truth.depth + 0.01, "depth"), False)
@@ -89,6 +101,26 @@ def test_swapped_numbers_are_warned_of():
 def test_no_surface_at_all_is_refused():
     with pytest.raises(ValueError, match="found no surface"):
         estimate_clip_depth(filmed()[0], knows(torch.full((FRAMES, *SIZE), torch.nan), "depth"), False)
+
+
+def resident(kind: str) -> int:
+    """Bytes of this process in memory: "VmRSS" now, "VmHWM" at most since the peak was reset."""
+    return 1024 * int(Path("/proc/self/status").read_text().partition(f"{kind}:")[2].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells and resets a process's peak")
+@pytest.mark.parametrize("kind, rules", [("disparity", ClipRules(smoothing=1, landing=2)),
+                                         ("depth", ClipRules("near and far", alignment="none", cuts="ignore")),
+                                         ("depth", ClipRules("as given", alignment="none", cuts="ignore"))])
+def test_memory_is_little_more_than_twice_that_of_the_depth(kind, rules):
+    clip, truth = sample_clip("street", 1, (512, 512))
+    count = 40
+    frames, depth = clip.expand(count, -1, -1, -1), truth.depth.expand(count, -1, -1)
+    estimate_clip_depth(frames[:3], knows(depth[:3], kind), True, rules)  # loads what is loaded once
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    made = estimate_clip_depth(frames, knows(depth, kind), True, rules)
+    assert resident("VmHWM") - before < 3 * made.depth.depth.nbytes, "what it is made from, and itself"
 
 
 def test_progress_goes_forward_and_cancels():

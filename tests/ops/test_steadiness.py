@@ -8,7 +8,7 @@ import torch
 from ex4d_ops.edges import land_flying_pixels
 from ex4d_ops.flow import find_flow, shrink, warp
 from ex4d_ops.scene import SCENES, sample_clip
-from ex4d_ops.steadiness import SteadyRules, align, find_cuts, smooth, split_shots, steady, warped_error
+from ex4d_ops.steadiness import SteadyRules, align, find_cuts, split_shots, steady, warped_error
 
 EVERY_SCENE = pytest.mark.parametrize("name", SCENES)
 SIZE, FRAMES = (72, 96), 13
@@ -164,10 +164,10 @@ def test_each_shot_is_aligned_by_itself():
 def test_smoothing_calms_pixels_and_keeps_edges(name):
     clip, truth, _ = filmed(name)
     noisy = truth * (1 + 0.02 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(5)))
-    smoothed = smooth(clip, noisy, 2)
+    smoothed = steady(clip, noisy, SteadyRules("none", 2))
     assert jitter(smoothed, truth) < 0.8 * jitter(noisy, truth)
     assert error(smoothed, truth) < error(noisy, truth)
-    assert error(smooth(clip, truth, 2), truth) < 0.01
+    assert error(steady(clip, truth, SteadyRules("none", 2)), truth) < 0.01
     low, high = (-torch.nn.functional.max_pool2d(-truth.nan_to_num(torch.inf), 3, 1, 1),
                  torch.nn.functional.max_pool2d(truth.nan_to_num(0.0), 3, 1, 1))
     smeared = (smoothed < 0.85 * low) | (smoothed > 1.15 * high)
