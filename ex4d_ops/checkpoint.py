@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .adapter import LATENT_CHANNELS
+from .files.tensors import read_tensors
 from .files.whole import written_whole
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,6 @@ ENCODER = tuple(f"{layer}.{part}" for layer in ("latent_encoder.0", "latent_enco
 PREFIXES = ("state_dict.", "diffusion_model.", "model.", "module.", "pipe.", "dit.", "base_model.", "camera_encoder.")
 LORA_KEY = re.compile(rf"(blocks\.\d{{1,3}}\.(?:{'|'.join(map(re.escape, LAYERS))}))\.(lora_[AB]|alpha)"
                       r"(?:\.default)?(?:\.weight)?")
-SAFETENSORS = (".safetensors", ".sft")
 WAN = "diffusion_model."  # what ComfyUI and others call Wan in the keys of a LoRA
 NAMED = 8  # names of further keys that a warning or error gives
 
@@ -81,33 +81,16 @@ def load_adapter(path: str | Path) -> Adapter:
     tensor or has one of another shape: it lists all of them. Nothing a pickle asks to run is run.
     """
     path = Path(path)
+    nested = read_tensors(path)
     try:
-        values = read_file(path)
+        values = dict(flatten(nested))
         found, further = sort_keys(values)
         adapter = check_adapter(found, list(values))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     if further:
         log.warning("%s: ignores keys that are none of EX-4D's: %s", path, some_of(further))
     return adapter
-
-
-def read_file(path: Path) -> dict[str, object]:
-    """What a torch or safetensors file holds, by name; its tensors are mapped from the disk where they can be."""
-    with open(path, "rb") as file:
-        start = file.read(2)
-    if not start:
-        raise ValueError("is empty; download it again")
-    try:
-        if path.suffix.lower() in SAFETENSORS:
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return dict(flatten(torch.load(path, map_location="cpu", weights_only=True, mmap=start == b"PK")))
-    except Exception as error:  # a damaged or hostile file can make either reader raise anything
-        reason = str(error).strip().splitlines()
-        raise ValueError(f"cannot be read as a file of tensors alone ({reason[0] if reason else type(error).__name__}"
-                         "); download it again from where you trust it") from error
 
 
 def flatten(values: object, name: str = "") -> Iterator[tuple[str, object]]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from .camera import check_tensor
 from .clip import resize_frame
+from .files.tensors import read_tensors
 
 LK_WINDOW = 15  # pixels
 LK_LEVELS = 4  # halvings; follows motion of some 100 px a frame
@@ -133,7 +134,7 @@ def patches(gray, here) -> Tensor:
 
 def load_cotracker(weights: Path, code: Path | None, device: torch.device) -> Tracker:
     """CoTracker3, offline or online by what the weights were trained for."""
-    state = load_weights(weights)
+    state = read_tensors(weights)
     state = state.get("model", state)
     if "time_emb" not in state or not any(key.startswith("updateformer.") for key in state):
         raise ValueError(f"{weights}: is not CoTracker3's; use scaled_offline.pth or scaled_online.pth")
@@ -186,7 +187,7 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
     if weights.suffix == ".npz":
         restore_model_from_jax_checkpoint(model, str(weights))
     else:
-        assign_weights(model, load_weights(weights), weights)
+        assign_weights(model, read_tensors(weights), weights)
     model = model.to(device).eval()
 
     @torch.no_grad()
@@ -233,21 +234,6 @@ def package(name: str, code: Path | None):
                          "repository") from error
     finally:
         sys.path[:] = path
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pth, .pt or .safetensors file; what else a pickle holds is refused, never run."""
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such weights file")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler meets
-        raise ValueError(f"{path}: can't be read as tensors ({str(error).splitlines()[0]}); is it whole, and a "
-                         "weights file?") from error
 
 
 def assign_weights(model: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:

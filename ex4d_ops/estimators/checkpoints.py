@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..files.tensors import read_tensors
+
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or a torch file by name. Raises ValueError where it is neither, or damaged."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
-        raise ValueError(f"{path}: cannot be read as weights ({first_line(error)}); download it again") from None
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    weights = read_tensors(path)
+    if not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError(f"{path}: holds no state dict of tensors; use the public weights file")
     return weights
 

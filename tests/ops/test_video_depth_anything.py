@@ -147,7 +147,7 @@ def test_weights_of_another_model_are_refused(weights_file, tmp_path, spoil, sen
                                            ("text.safetensors", b"hello")])
 def test_damaged_files_get_one_sentence(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f"{name}: cannot be read as weights") as refusal:
+    with pytest.raises(ValueError, match=f"{name}: (is empty|cannot be read as a file of tensors alone)") as refusal:
         load_video_depth_anything(tmp_path / name)
     assert "\n" not in str(refusal.value)
 
@@ -157,6 +157,6 @@ def test_nothing_in_a_weights_file_is_executed(tmp_path):
         def __reduce__(self):
             return (Path.touch, (tmp_path / "sprung",))
     torch.save({"pretrained.cls_token": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(ValueError, match="cannot be read as weights"):
+    with pytest.raises(ValueError, match="cannot be read as a file of tensors alone"):
         load_video_depth_anything(tmp_path / "trap.pth")
     assert not (tmp_path / "sprung").exists()

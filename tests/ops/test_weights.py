@@ -62,57 +62,57 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch):
+def hub(monkeypatch):
     for name in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_PROGRESS_BARS"):
         monkeypatch.setenv(name, "1")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.files, server.asked, server.left, server.claimed = {FILE: CONTENT}, [], None, CONTENT
+    hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    hub.files, hub.asked, hub.left, hub.claimed = {FILE: CONTENT}, [], None, CONTENT
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 65536)
     monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
 
     def listing():
-        digest = hashlib.sha256(server.claimed).hexdigest()
+        digest = hashlib.sha256(hub.claimed).hexdigest()
         lfs = {"sha256": digest, "size": len(CONTENT), "pointerSize": 130}
         siblings = [{"rfilename": FILE, "size": len(CONTENT), "blobId": "0" * 40, "lfs": lfs}]
         return {"id": "any/any", "modelId": "any/any", "sha": REVISION, "siblings": siblings, "tags": [],
                 "private": False, "downloads": 0, "likes": 0}
-    server.listing = listing
-    server.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    hub.listing = listing
+    hub.url = f"http://127.0.0.1:{hub.server_address[1]}"
+    threading.Thread(target=hub.serve_forever, daemon=True).start()
+    yield hub
+    hub.shutdown()
+    hub.server_close()
 
 
-def test_a_file_arrives_where_it_belongs_and_is_fetched_once(server, tmp_path):
+def test_a_file_arrives_where_it_belongs_and_is_fetched_once(hub, tmp_path):
     path = tmp_path / "video_depth_anything" / FILE
-    assert download_weights(NAME, tmp_path, server.url) == [path] and path.read_bytes() == CONTENT
-    server.asked.clear()
-    assert download_weights(NAME, tmp_path, server.url) == [] and server.asked == []
+    assert download_weights(NAME, tmp_path, hub.url) == [path] and path.read_bytes() == CONTENT
+    hub.asked.clear()
+    assert download_weights(NAME, tmp_path, hub.url) == [] and hub.asked == []
     assert find_weights(NAME, [tmp_path / "elsewhere", path.parent]) == path.parent
 
 
-def test_a_download_goes_on_where_it_stopped(server, tmp_path):
-    server.left = 300_000  # bytes, before the line goes dead
+def test_a_download_goes_on_where_it_stopped(hub, tmp_path):
+    hub.left = 300_000  # bytes, before the line goes dead
     with pytest.raises(ValueError, match="cannot be fetched"):
-        download_weights(NAME, tmp_path, server.url)
+        download_weights(NAME, tmp_path, hub.url)
     assert not (tmp_path / "video_depth_anything" / FILE).exists()
-    server.left, before = None, len(server.asked)
-    assert download_weights(NAME, tmp_path, server.url)[0].read_bytes() == CONTENT
-    ranges = [range_ for command, path, range_ in server.asked[before:] if command == "GET" and "/resolve/" in path]
+    hub.left, before = None, len(hub.asked)
+    assert download_weights(NAME, tmp_path, hub.url)[0].read_bytes() == CONTENT
+    ranges = [range_ for command, path, range_ in hub.asked[before:] if command == "GET" and "/resolve/" in path]
     assert ranges == ["bytes=262144-"], "what had arrived is not asked for again"
 
 
-def test_a_file_that_differs_from_its_checksum_is_dropped(server, tmp_path):
-    server.claimed = CONTENT[:-1] + b"x"
+def test_a_file_that_differs_from_its_checksum_is_dropped(hub, tmp_path):
+    hub.claimed = CONTENT[:-1] + b"x"
     with pytest.raises(ValueError, match="arrived damaged"):
-        download_weights(NAME, tmp_path, server.url)
+        download_weights(NAME, tmp_path, hub.url)
     assert not (tmp_path / "video_depth_anything" / FILE).exists()
 
 
-def test_a_file_that_moved_is_named(server, tmp_path):
+def test_a_file_that_moved_is_named(hub, tmp_path):
     with pytest.raises(ValueError, match="holds no config.json"):
-        download_weights("depthcrafter", tmp_path, server.url)
+        download_weights("depthcrafter", tmp_path, hub.url)
 
 
 def test_a_hub_out_of_reach_gets_one_sentence(tmp_path):
