@@ -311,12 +311,20 @@ class RowPreparer(Preparer):
 
 def run_ray(todo: Iterator[Source], of_preparer: tuple, workers: int) -> Iterator[str]:
     """Keys as Ray Data hands them back, from a cluster whose machines all see the folders, or from this machine."""
+    recipe, out, make_encoders = of_preparer
+    anywhere = (at_full_paths(recipe), out.resolve(), make_encoders)
     with ray_cluster(workers) as ray:
-        while rows := [{"path": str(source.path), "name": source.name, "caption": source.caption}
+        while rows := [{"path": str(source.path.resolve()), "name": source.name, "caption": source.caption}
                        for source in islice(todo, RAY_ROWS)]:
             clips = ray.data.from_items(rows, override_num_blocks=len(rows))
-            done = clips.map(RowPreparer, fn_constructor_args=of_preparer, concurrency=workers)
+            done = clips.map(RowPreparer, fn_constructor_args=anywhere, concurrency=workers)
             yield from (row["key"] for row in done.iter_rows())
+
+
+def at_full_paths(recipe: Recipe) -> Recipe:
+    """The same recipe for processes that stand in other folders."""
+    paths = {name: value for name, value in vars(recipe).items() if isinstance(value, Path)}
+    return replace(recipe, **{name: path.resolve() for name, path in paths.items()})
 
 
 @contextmanager

@@ -395,6 +395,14 @@ def test_ray_prepares_what_processes_do(many, tmp_path, in_process, monkeypatch)
     assert not ray.is_initialized()
 
 
+def test_a_recipe_for_other_machines_names_full_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(depth=Path("depth"), tracker="cotracker", weights=Path("../scaled_offline.pth"))
+    full = preparation.at_full_paths(recipe)
+    assert full.depth == tmp_path / "depth" and full.weights == tmp_path.parent / "scaled_offline.pth"
+    assert full == Recipe(**vars(recipe) | {"depth": full.depth, "weights": full.weights})
+
+
 def test_a_run_without_ray_says_what_is_missing(many, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     assert cli.main(command(many, tmp_path, "--engine", "ray")[3:]) == 2
