@@ -29,12 +29,12 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirements.txt)
-	@echo "== Setting up .venv for $(KIND) (once; a few minutes, up to 6 GB)"
+	@echo "== Setting up .venv for $(KIND) (once; a few minutes, up to 6.5 GB)"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv .venv
 	$(if $(FOUND),$(BIN)/pip install -q $(COMFYUI_TORCH))
 	$(if $(FOUND),$(BIN)/pip install -q -r "$(COMFYUI_PATH)/requirements.txt")
-	$(BIN)/pip install -q -e ".[standalone,estimators,train,test]"
+	$(BIN)/pip install -q -e ".[standalone,estimators,train,cluster,test]"
 	@# opencv-python needs libGL, which bare servers lack; the headless build is the same module without it.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/pip install -q --force-reinstall --no-deps opencv-python-headless
 	@touch $@

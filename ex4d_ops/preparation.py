@@ -11,10 +11,12 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import torch
@@ -45,6 +47,7 @@ BESIDE = ("{stem}.npz", "{stem}.depth.npz", "depth.npz")  # names of depth that 
 COLUMNS = {"video": ("video", "path", "file"), "caption": ("caption", "text", "prompt")}  # OpenVid's names first
 SHARD_CLIPS = 64
 WAITING = 2  # videos handed to each worker ahead of time
+RAY_ROWS = 4096  # handed to Ray at once; it keeps some 10 KB of each until the last of them is done
 SETTINGS = "settings.json"
 
 Masks = Literal["both", "rendering", "tracking", "random"]
@@ -308,13 +311,39 @@ class RowPreparer(Preparer):
 
 def run_ray(todo: Iterator[Source], of_preparer: tuple, workers: int) -> Iterator[str]:
     """Keys as Ray Data hands them back, from a cluster whose machines all see the folders, or from this machine."""
-    import ray
+    recipe, out, make_encoders = of_preparer
+    anywhere = (at_full_paths(recipe), out.resolve(), make_encoders)
+    with ray_cluster(workers) as ray:
+        while rows := [{"path": str(source.path.resolve()), "name": source.name, "caption": source.caption}
+                       for source in islice(todo, RAY_ROWS)]:
+            clips = ray.data.from_items(rows, override_num_blocks=len(rows))
+            done = clips.map(RowPreparer, fn_constructor_args=anywhere, concurrency=workers)
+            yield from (row["key"] for row in done.iter_rows())
 
-    if not ray.is_initialized():
-        local = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
-        ray.init(log_to_driver=False, **local)
-    rows = [{"path": str(source.path), "name": source.name, "caption": source.caption} for source in todo]
-    if rows:
-        clips = ray.data.from_items(rows, override_num_blocks=len(rows))
-        done = clips.map(RowPreparer, fn_constructor_args=of_preparer, concurrency=workers)
-        yield from (row["key"] for row in done.iter_rows())
+
+def at_full_paths(recipe: Recipe) -> Recipe:
+    """The same recipe for processes that stand in other folders."""
+    paths = {name: value for name, value in vars(recipe).items() if isinstance(value, Path)}
+    return replace(recipe, **{name: path.resolve() for name, path in paths.items()})
+
+
+@contextmanager
+def ray_cluster(workers: int) -> Iterator[ModuleType]:
+    """Ray on the cluster at $RAY_ADDRESS, or on this machine; ends it unless the caller had begun it.
+
+    Raises ValueError where Ray is missing.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ValueError(f"--engine ray needs {error.name}, which is not installed; pip install 'ray[data]'") from error
+    if ray.is_initialized():
+        yield ray
+        return
+    local = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
+    ray.init(log_to_driver=False, **local)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()

@@ -1,6 +1,7 @@
 """Points followed through a clip: pyramidal Lucas-Kanade, CoTracker3, TAPNext.
 
-    lk         OpenCV, a forward-backward check; needs no weights, loses a point for good when it is hidden
+    lk         OpenCV, a forward-backward check; needs no weights, follows the best corner near each point, and loses
+               it for good when it is hidden
     cotracker  CoTracker3 offline or online, as the weights are; its licence, CC BY-NC 4.0, forbids commercial use
     tapnext    TAPNext, Apache-2.0
 
@@ -29,6 +30,7 @@ LK_CORNER = 2e-3  # least eigenvalue by which OpenCV tells corners from flat pla
 LK_RETURN = 0.2  # pixels by which a point tracked there and back may miss its start
 LK_DRIFT = 1.0  # pixels from frame to frame; what lies farther off is no drift
 LK_LIKENESS = 0.9  # correlation with how it looked in frame 0
+LK_REACH = 1 / 16  # of the picture's shorter side; how far a point is moved to stand on a corner
 OFFLINE_WINDOW = 60  # frames; CoTracker3 offline was trained on so many, and its weights show it
 TAPNEXT_SIZE = (256, 256)  # pixels; the size its weights know
 
@@ -68,7 +70,7 @@ def load_tracker(name: str, weights: Path | None = None, code: Path | None = Non
         raise ValueError(f"tracker: there is no {name!r}; use {', '.join(TRACKERS)}")
     load = TRACKERS[name]
     if load is None:
-        return track_lk
+        return track_corners
     if weights is None:
         raise ValueError(f"tracker: {name} needs a weights file; give one, or use lk, which needs none")
     return load(weights, code, device)
@@ -82,14 +84,32 @@ def inside(points: Tensor, size: tuple[int, int]) -> Tensor:
 # ---- Lucas-Kanade -------------------------------------------------------------------------------
 
 
+def track_corners(frames: Tensor, points: Tensor) -> Tracks:
+    """Follow the best corner near each point [N, 2] of frame 0, for LK can't tell how what lies between them moves."""
+    return track_lk(frames, nearest_corners(frames[0], points))
+
+
+def nearest_corners(frame: Tensor, points: Tensor) -> Tensor:
+    """The pixel [N, 2] around each point of a frame [H, W, 3] whose surroundings differ most in every direction."""
+    import cv2
+
+    strength = torch.from_numpy(cv2.cornerMinEigenVal(to_gray(frame), LK_WINDOW))  # [H, W]
+    reach = round(min(strength.shape) * LK_REACH)
+    corners = []
+    for x, y in points.floor().long().tolist():
+        left, top = max(x - reach, 0), max(y - reach, 0)
+        near = strength[top:y + reach + 1, left:x + reach + 1]
+        row, column = divmod(int(near.argmax()), near.shape[1])
+        corners.append((left + column, top + row))
+    return points.new_tensor(corners) + 0.5
+
+
 def track_lk(frames: Tensor, points: Tensor) -> Tracks:
     """Follow points [N, 2] of frame 0 from each frame to the next, and put right what drifts by how frame 0 looked.
 
     One that does not lead back where it was, stands on no corner, or no longer looks as in frame 0 is lost.
     """
-    import cv2
-
-    gray = [cv2.cvtColor((frame * 255).round().byte().cpu().numpy(), cv2.COLOR_RGB2GRAY) for frame in frames]
+    gray = [to_gray(frame) for frame in frames]
     start = points.float().cpu().numpy().reshape(-1, 1, 2) - 0.5  # OpenCV counts from pixel centres
     here, looks = start.copy(), patches(gray[0], start)
     places, seen = [torch.from_numpy(here[:, 0].copy())], [torch.ones(len(here), dtype=torch.bool)]
@@ -106,6 +126,13 @@ def track_lk(frames: Tensor, points: Tensor) -> Tracks:
         places.append(torch.from_numpy(here[:, 0].copy()))
         seen.append(kept & inside(places[-1] + 0.5, frames.shape[1:3]))
     return Tracks((torch.stack(places) + 0.5).to(frames.device), torch.stack(seen).to(frames.device))
+
+
+def to_gray(frame: Tensor):
+    """A frame [H, W, 3] in [0, 1] as OpenCV's gray bytes [H, W]."""
+    import cv2
+
+    return cv2.cvtColor((frame * 255).round().byte().cpu().numpy(), cv2.COLOR_RGB2GRAY)
 
 
 def step_lk(before, after, here, guess=None) -> tuple:
@@ -178,16 +205,21 @@ def follow_online(predictor, video: Tensor, queries: Tensor) -> tuple[Tensor, Te
 
 
 def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Tracker:
-    """TAPNext, from its own npz or a torch state dict."""
+    """TAPNext, from its own npz, or TAPNext++, from its torch file."""
     with package("tapnet", code):
         from tapnet.tapnext.tapnext_torch import TAPNext
         from tapnet.tapnext.tapnext_torch_utils import restore_model_from_jax_checkpoint
 
         model = TAPNext(image_size=TAPNEXT_SIZE)
     if weights.suffix == ".npz":
-        restore_model_from_jax_checkpoint(model, str(weights))
+        try:
+            restore_model_from_jax_checkpoint(model, str(weights))
+        except KeyError as error:
+            raise ValueError(f"{weights}: is not TAPNext's, it lacks {error}; use bootstapnext_ckpt.npz") from error
     else:
-        assign_weights(model, read_tensors(weights), weights)
+        state = read_tensors(weights)
+        state = state.get("state_dict", state)  # wrapped or not, as TAPNext++ takes its own
+        assign_weights(model, {name.removeprefix("tapnext."): value for name, value in state.items()}, weights)
     model = model.to(device).eval()
 
     @torch.no_grad()

@@ -79,7 +79,7 @@ globalThis.frontEnd = {
     showsAll: () => Object.entries(app.nodeOutputs).every(([id, { images, animated }]) => {
         const node = app.graph.getNodeById(Number(id));
         if (!node || !images) return true;
-        if (animated) return node.videoContainer?.querySelector("video")?.readyState >= 2;
+        if (animated?.some(Boolean)) return node.videoContainer?.querySelector("video")?.readyState >= 2;
         return node.imgs?.length === images.length;
     }),
 

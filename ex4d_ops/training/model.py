@@ -26,6 +26,8 @@ class AdaptedWan(nn.Module):
     for the backward pass and compute the rest of the block again (gradient checkpointing).
     """
 
+    _no_split_modules = ("WanAttentionBlock",)  # what accelerate shards as one, unless its config names others
+
     def __init__(self, wan: nn.Module, rank: int = 16, hidden_channels: int = RELEASED_HIDDEN, seed: int = 0,
                  recompute: bool = True) -> None:
         super().__init__()

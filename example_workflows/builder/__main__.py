@@ -20,8 +20,10 @@ sys.path.insert(0, str(PACK))
 
 import generation  # noqa: E402
 import graphs  # noqa: E402
+import training  # noqa: E402
 from sheet import Box, Sheet, place_of  # noqa: E402
 
+from ex4d_ops.dataset import MANIFEST  # noqa: E402
 from ex4d_ops.files import write_video  # noqa: E402
 from ex4d_ops.scene import FPS, sample_clip  # noqa: E402
 from headless.frontend import FrontEnd, open_front_end  # noqa: E402
@@ -41,7 +43,7 @@ def main() -> None:
                         default=os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
     options = parser.parse_args()
     chosen = tuple(options.names)
-    every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS))
+    every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS, *training.SHEETS))
     sheets = [sheet for sheet in every_sheet if sheet.name.startswith(chosen)]
     box = graphs.video_to_prior_box()
     with tempfile.TemporaryDirectory() as base, serve(options.comfyui, Path(base), ["--cpu"]) as server:
@@ -62,6 +64,9 @@ def lend_files(base: Path, sheets: list[Sheet]) -> None:
         (folder / model.name).touch()
     frames, _ = sample_clip("street", 49, (216, 384), seed=0)
     write_video(base / "input" / "your_video.mp4", frames, FPS)
+    prepared = base / "input" / "prepared" / MANIFEST
+    prepared.parent.mkdir()
+    prepared.touch()
 
 
 def build(sheet: Sheet, front_end: FrontEnd, info: dict[str, dict]) -> None:

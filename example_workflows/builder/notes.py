@@ -224,4 +224,26 @@ separately. Fewer pixels and frames help as much: 384 x 384, 33 frames.
 
 {files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors", *REST[2:])}
 """,
+    "12_train_adapter": f"""
+## Train an adapter of your own
+
+Parts of a clip are hidden, and Wan learns to paint them: no second view is needed. **Groups 1 to 3 need no file** and
+show, on a sample scene, what is hidden. A window gliding over the clip lends still cameras motion.
+
+**Groups 4 and 5** train on clips prepared with both kinds of masks, on the command line; then press R:
+```
+ex4d prepare videos/ --depth depths/
+  --vae wan_2.1_vae.safetensors
+  --text-encoder umt5_xxl_fp16.safetensors
+  --clip-vision clip_vision_h.safetensors
+  --out ComfyUI/input/prepared
+```
+They need `pip install peft accelerate tensorboard` and 80 GB, or 48 GB with `base_dtype` *float8*. Cancel when you
+like: queued again, the run goes on. The adapter is then in *Apply Adapter*, workflow 07.
+
+**Change**
+- *Train Adapter*: `clips`, `steps`, `name`.
+
+{files("diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors")}
+""",
 }

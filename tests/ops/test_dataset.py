@@ -385,9 +385,25 @@ def test_a_careless_user_is_told_what_to_do(many, tmp_path, capsys):
     assert "--workers: got 0" in complain("--workers", "0")
 
 
-def test_ray_prepares_what_processes_do(many, tmp_path, in_process):
-    ray = pytest.importorskip("ray.data", reason="Ray isn't installed")
-    assert ray
-    prepare(list_sources(many), SMALL, tmp_path / "processes")
-    prepare(list_sources(many), SMALL, tmp_path / "ray", engine="ray", workers=2)
+def test_ray_prepares_what_processes_do(many, tmp_path, in_process, monkeypatch):
+    ray = pytest.importorskip("ray", reason="Ray isn't installed")
+    monkeypatch.setattr(preparation, "RAY_ROWS", 9)  # so that two portions are handed over
+    sources = list(list_sources(many))[:16]
+    prepare(sources, SMALL, tmp_path / "processes")
+    prepare(sources, SMALL, tmp_path / "ray", engine="ray", workers=2)
     check_same(tmp_path / "ray", tmp_path / "processes")
+    assert not ray.is_initialized()
+
+
+def test_a_recipe_for_other_machines_names_full_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(depth=Path("depth"), tracker="cotracker", weights=Path("../scaled_offline.pth"))
+    full = preparation.at_full_paths(recipe)
+    assert full.depth == tmp_path / "depth" and full.weights == tmp_path.parent / "scaled_offline.pth"
+    assert full == Recipe(**vars(recipe) | {"depth": full.depth, "weights": full.weights})
+
+
+def test_a_run_without_ray_says_what_is_missing(many, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert cli.main(command(many, tmp_path, "--engine", "ray")[3:]) == 2
+    assert "--engine ray needs ray, which is not installed; pip install 'ray[data]'" in capsys.readouterr().err

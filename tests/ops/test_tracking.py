@@ -5,13 +5,14 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from torch.nn.functional import grid_sample
 
 from ex4d_ops.scene import make_scene, sample_clip
 from ex4d_ops.scene.scene import Shot
-from ex4d_ops.tracking import OFFLINE_WINDOW, Tracks, inside, load_tracker, track_lk
+from ex4d_ops.tracking import OFFLINE_WINDOW, TAPNEXT_SIZE, Tracks, inside, load_tracker, track_lk
 
 SIZE = (128, 144)
 
@@ -115,6 +116,20 @@ def test_lk_loses_what_leaves_the_picture():
     assert inside(tracks.points[tracks.visible], SIZE).all()
 
 
+def test_lk_starts_from_a_corner_near_each_point():
+    picture = torch.full((320, 384, 3), 0.5)
+    for top in range(0, 320, 40):
+        for left in range(0, 384, 40):
+            picture[top:top + 10, left:left + 10] = 0.1
+    frames = film(picture, [lambda p, t=t: p + 60 + t * torch.tensor([1.0, -0.5]) for t in range(9)])
+    points = torch.tensor([[52.3, 52.3], [92.3, 52.3], [92.3, 92.3]])  # where all is gray, 8 px from squares
+    assert not track_lk(frames, points).visible[1:].any()
+    tracks = load_tracker("lk")(frames, points)
+    assert tracks.visible.all() and (tracks.points[0] - points).abs().max() <= SIZE[0] / 16 + 0.5
+    true = tracks.points[0] - torch.arange(9)[:, None, None] * torch.tensor([1.0, -0.5])
+    assert (tracks.points - true).norm(dim=-1).max() < 0.5
+
+
 def test_a_blank_picture_holds_nothing_to_follow():
     tracks = track_lk(torch.full((3, *SIZE, 3), 0.5), spread(SIZE, 40))
     assert tracks.visible[0].all() and not tracks.visible[1:].any()
@@ -193,3 +208,49 @@ def test_cotracker_weights_that_do_not_fit_are_named(cotracker_weights):
     torch.save({"model": state}, cotracker_weights)
     with pytest.raises(ValueError, match=r"doesn't fit CoTracker.*fnet\.conv1\.weight"):
         load_tracker("cotracker", cotracker_weights, Path(COTRACKER) if COTRACKER else None)
+
+
+TAPNET = os.environ.get("TAPNET_PATH")  # a clone of its repository
+
+
+@pytest.fixture
+def tapnext_weights(tmp_path, monkeypatch):
+    """A wrapped file of drawn weights, whose head finds every point at row 64.5, column 128.5 of 256."""
+    if TAPNET:
+        monkeypatch.syspath_prepend(TAPNET)
+    build = pytest.importorskip("tapnet.tapnext.tapnext_torch", reason="TAPNext isn't installed").TAPNext
+    state, generator = build(image_size=TAPNEXT_SIZE).state_dict(), torch.Generator().manual_seed(0)
+    for name, values in state.items():
+        if name != "query_pos_embed":  # that is no weight; the weights may be anything, for memory is all they are
+            values.normal_(0, 0.02, generator=generator)
+    peaks = state["coordinate_head.6.bias"].zero_()
+    peaks[[64, 256 + 128]] = 1000
+    state["visible_head.6.bias"].fill_(1000)
+    path = tmp_path / "tapnextpp_ckpt.pt"
+    torch.save({"state_dict": {f"tapnext.{name}": values for name, values in state.items()}}, path)
+    yield path
+    path.unlink()  # 1 GB
+
+
+def test_tapnext_loads_runs_and_speaks_of_rows_first(tapnext_weights, monkeypatch):
+    from tapnet.tapnext.tapnext_torch import TAPNext
+
+    asked, embed = [], TAPNext.embed_queries
+    monkeypatch.setattr(TAPNext, "embed_queries",
+                        lambda self, steps, queries: asked.append(queries) or embed(self, steps, queries))
+    track = load_tracker("tapnext", tapnext_weights, Path(TAPNET) if TAPNET else None)
+    frames, points = film(texture((320, 384)), [lambda p, t=t: p + 40 + t for t in range(3)]), spread(SIZE, 60, 60)
+    tracks = track(frames, points)
+    whole = torch.tensor([SIZE[1], SIZE[0]])
+    assert torch.allclose(tracks.points, torch.tensor([128.5, 64.5]) / 256 * whole, atol=1e-3) and tracks.visible.all()
+    assert [int(queries[0, 0, 0]) for queries in asked] == [0, -1, -2]  # how long ago each point was asked for
+    assert all(torch.allclose(queries[0, :, 1:], (points / whole * 256).flip(-1)) for queries in asked)
+
+
+def test_tapnext_weights_of_another_model_are_named(tmp_path, monkeypatch):
+    if TAPNET:
+        monkeypatch.syspath_prepend(TAPNET)
+    pytest.importorskip("tapnet.tapnext.tapnext_torch", reason="TAPNext isn't installed")
+    numpy.savez(tmp_path / "other.npz", weight=numpy.zeros(3))
+    with pytest.raises(ValueError, match="is not TAPNext's, it lacks 'backbone/embedding/kernel'"):
+        load_tracker("tapnext", tmp_path / "other.npz", Path(TAPNET) if TAPNET else None)

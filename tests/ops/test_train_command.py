@@ -63,7 +63,8 @@ def write_config(path: Path, **changes) -> Path:
 
 def launch(*command: str) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run([sys.executable, "-m", *command], cwd=PACK, env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", *command], cwd=PACK, env=environment, capture_output=True, text=True,
+                          timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -138,13 +139,28 @@ def test_two_processes_take_the_steps_of_one_that_accumulates_twice_as_much(conf
     launch("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
            "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
            "-m", "ex4d_ops", "train", str(config.with_name("two.yaml")))
-    write_config(config, rules=RULES | {"accumulation": 2})
+    check_two_took_the_steps_of_one(config)
+
+
+def test_two_processes_that_hold_half_of_wan_each_take_the_same_steps_and_can_be_stopped(config):
+    for steps in (2, 4):
+        write_config(config.with_name("two.yaml"), out="two", rules=RULES | {"steps": steps, "ema": 0.5})
+        launch("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "tests.ops.shard_on_cpus",
+               "train", str(config.with_name("two.yaml")))
+    check_two_took_the_steps_of_one(config, ema=0.5)
+
+
+def check_two_took_the_steps_of_one(config: Path, **rules) -> None:
+    """The run of two processes in the folder two is that of one that accumulates twice as much."""
+    write_config(config, rules=RULES | {"accumulation": 2, **rules})
     launch("ex4d_ops", "train", str(config))
     two, one = (torch.load(config.parent / name / "state.pt", weights_only=True) for name in ("two", "run"))
     assert two["asked"]["processes"] == 2 and one["asked"]["processes"] == 1
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
-    for name, weight in two["weights"].items():
-        assert (weight - one["weights"][name]).abs().max() < 1e-5, name
+    for kept in ("weights", "average"):
+        assert two[kept].keys() == one[kept].keys()
+        for name, weight in two[kept].items():
+            assert (weight - one[kept][name]).abs().max() < 1e-5, name
 
 
 # ---- kill -9 ------------------------------------------------------------------------------------

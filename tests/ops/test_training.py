@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from ex4d_ops import wan as seam
 from ex4d_ops.checkpoint import load_adapter
 from ex4d_ops.training import AdaptedWan, TrainingRules, adapter_file, plot_losses, train
 from ex4d_ops.training.clips import stack_clips
+from ex4d_ops.training.loop import check_sharing
 from ex4d_ops.training.objective import (
     LEVELS,
     clip_of_sample,
@@ -306,10 +308,16 @@ def test_clips_that_cannot_be_trained_on_are_refused(tiny, tmp_path):
         run(tiny, tmp_path, TrainingRules(**vars(QUICK) | {"batch": 2}), [CLIPS[0], make_clip(5, side=6)])
 
 
-def test_processes_that_cannot_share_the_work_are_refused(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize("processes, kind, sentence", [
+    (1, "NO", "2 processes were launched, .* set ACCELERATE_USE_CPU=true"),
+    (2, "DEEPSPEED", "accelerate is set to DEEPSPEED, .* use DDP, or FSDP with fsdp_version 2"),
+    (2, "FSDP", "accelerate is set to FSDP, .* use DDP, or FSDP with fsdp_version 2")])
+def test_processes_that_cannot_share_the_work_exactly_are_refused(monkeypatch, processes, kind, sentence):
+    from accelerate import DistributedType
+
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="2 processes were launched, .* set ACCELERATE_USE_CPU=true"):
-        run(tiny, tmp_path)
+    with pytest.raises(ValueError, match=sentence):
+        check_sharing(SimpleNamespace(num_processes=processes, distributed_type=DistributedType[kind], is_fsdp2=False))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(tiny, tmp_path):
