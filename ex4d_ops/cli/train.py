@@ -34,6 +34,7 @@ def run_training(options) -> None:
     from ..dataset import open_dataset
     from ..training import Validation, adapter_file, train
     from ..training.config import read_config
+    from ..training.record import CURVE
 
     config = read_config(options.config)
     clips = open_dataset(config.data)
@@ -47,4 +48,4 @@ def run_training(options) -> None:
                       watch=lambda losses, steps: progress(len(losses), steps))
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"{adapter_file(config.out, state.step)}: after {state.step} steps, the last of loss "
-              f"{state.losses[-1]:.4g}")
+              f"{state.losses[-1]:.4g}; see {config.out / CURVE}")
