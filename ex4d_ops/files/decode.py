@@ -121,12 +121,13 @@ def codes_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
 def gray_white(stream) -> float:
     """The largest number codes_of can yield."""
     context = stream.codec_context
-    if is_plain_gray(context.pix_fmt, context.color_range):
-        return 2.0 ** context.format.components[0].bits - 1
+    known = context.format  # None in damaged files, of which PyAV 17's context.pix_fmt crashes
+    if known and is_plain_gray(known.name, context.color_range):
+        return 2.0 ** known.components[0].bits - 1
     return 65535.0
 
 
-def is_plain_gray(pixel_format: str | None, color_range: int) -> bool:
+def is_plain_gray(pixel_format: str, color_range: int) -> bool:
     """Whether the one plane of such frames holds the numbers themselves, black at 0."""
     return pixel_format in PLAIN_GRAY and color_range != MPEG_RANGE
 
