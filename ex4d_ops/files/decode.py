@@ -10,9 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from .footage import UNTIMED_FPS, CutShort, Footage, at_rate, estimate_rate, gray_of, over_black
+from .footage import MAX_PIXELS, UNTIMED_FPS, CutShort, Footage, at_rate, estimate_rate, gray_of, over_black
 
-MAX_PIXELS = 2**26  # 8192 x 8192; a damaged header can ask for gigabytes
 TEXT_FORMATS = {"tty", "lavfi", "concat"}  # FFmpeg draws or follows text files; they are no video here
 REORDERED = 100  # packets; more than a decoder holds back, so that the times of those before are whole
 MPEG_RANGE = 1  # AVCOL_RANGE_MPEG: black and white are not the ends of the scale

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+MAX_PIXELS = 2**26  # 8192 x 8192; a damaged header can ask for gigabytes
 UNTIMED_FPS = 15.0  # pictures carry no rate; that of the released example
 SAME_RATE = 0.01  # relative; a rate this close to what the file states is what it states
 COLOR_SPREAD = 0.1  # of white; compression tints gray by less

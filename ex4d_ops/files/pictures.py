@@ -11,7 +11,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
-from .footage import PICTURE_SUFFIXES, UNTIMED_FPS, CutShort, Footage, at_rate, estimate_rate, gray_of, over_black
+from .footage import (
+    MAX_PIXELS,
+    PICTURE_SUFFIXES,
+    UNTIMED_FPS,
+    CutShort,
+    Footage,
+    at_rate,
+    estimate_rate,
+    gray_of,
+    over_black,
+)
 
 ANIMATIONS = {"GIF", "PNG", "WEBP"}  # a JPEG's further pictures are its thumbnails, a TIFF's its pages
 UNSTATED_DURATION = 0.1  # seconds; what browsers show a GIF frame of duration 0 for
@@ -40,6 +50,7 @@ def read_picture(path: Path) -> Image.Image:
     """Read an image as it is to be shown, upright. Raises ValueError where it is none, or damaged."""
     try:
         image = Image.open(path)
+        check_pixels(image)
         upright = ImageOps.exif_transpose(image)
         upright.load()
     except DAMAGED as error:
@@ -48,11 +59,18 @@ def read_picture(path: Path) -> Image.Image:
     return upright
 
 
+def check_pixels(image: Image.Image) -> None:
+    """Raise ValueError, before anything is decoded, where an image claims more pixels than a video may have."""
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"it is {image.width}x{image.height}, at most {MAX_PIXELS} pixels are read")
+
+
 def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
     """The pictures of an animation and when each appears, in seconds. Raises CutShort at a damaged one."""
     seconds = 0.0
     try:
         with Image.open(path) as image:
+            check_pixels(image)
             for page in ImageSequence.Iterator(image):
                 yield seconds, page.copy()
                 seconds += page.info.get("duration", 0) / 1000 or UNSTATED_DURATION

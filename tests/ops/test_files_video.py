@@ -185,6 +185,12 @@ def test_a_clip_is_never_held_twice(tmp_path):
     assert 0.9 < float(run_python(code, tmp_path / "clip.mkv")) < 1.4
 
 
+def test_pictures_that_claim_gigabytes_are_refused(tmp_path):
+    Image.new("1", (2**14, 2**13)).save(tmp_path / "huge.png")
+    with pytest.raises(ValueError, match="huge.png: cannot be read as an image .it is 16384x8192"):
+        read_video(tmp_path / "huge.png")
+
+
 def run_python(code: str, path: Path) -> str:
     """What a fresh interpreter prints that runs code with path as its argument."""
     ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
