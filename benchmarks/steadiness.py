@@ -26,7 +26,7 @@ from ex4d_ops.estimators.parallax import estimate_parallax
 from ex4d_ops.estimators.video_depth_anything import VideoDepthAnything
 from ex4d_ops.scene import SCENES, sample_clip
 from ex4d_ops.source_camera import track_source_camera
-from ex4d_ops.steadiness import SteadyRules, align, find_cuts, steady, warped_error
+from ex4d_ops.steadiness import SteadyRules, align, find_cuts, steady, warped_errors
 
 SIZE = (256, 256)
 NOISE = 0.1
@@ -64,7 +64,7 @@ def compare_scenes(frames: int) -> None:
         noisy = jittered(truth, seed=1)
         scale, shift = align(clip, noisy, "scale and shift", depth.intrinsics[0]).T[..., None, None]
         aligned = noisy * scale + shift
-        row = [*(warped_error(clip, values) for values in (noisy, aligned, truth)),
+        row = [*warped_errors(clip, noisy, aligned, truth),
                *(jitter(values, truth) for values in (noisy, aligned)),
                *(error(values, truth) for values in (noisy, aligned))]
         print(f"| {name} | " + " | ".join(f"{value:.2%}" for value in row) + " |", flush=True)

@@ -122,14 +122,15 @@ def align(frames: Tensor, disparity: Tensor, alignment: Alignment, intrinsics: T
     frames: [T, H, W, 3] in [0, 1]; disparity: [T, h, w], NaN where unknown and for sky. The scales' mean is 1
     and the shifts' 0, so that the typical frame stays what it was. progress(done, T) may raise to cancel.
     """
+    unchanged = torch.tensor([[1.0, 0.0]]).repeat(len(frames), 1)
     if alignment == "none" or len(frames) == 1:
-        return torch.tensor([[1.0, 0.0]]).repeat(len(frames), 1)
+        return unchanged
     size = tuple(disparity.shape[1:])
     intrinsics = default_intrinsics(size) if intrinsics is None else intrinsics.cpu()
     flow_size = shrink(frames[0], FLOW_SIDE).shape
     matches = match_frames(frames, disparity, resize_intrinsics(intrinsics, size, flow_size), progress)
     if matches is None:
-        return torch.tensor([[1.0, 0.0]]).repeat(len(frames), 1)
+        return unchanged
     unit = float(matches.at_source.abs().mean()) or 1.0
     matches = replace(matches, at_source=matches.at_source / unit, at_target=matches.at_target / unit)
     solved = solve(matches, len(frames), shift=alignment == "scale and shift")
@@ -281,10 +282,19 @@ def warped_error(frames: Tensor, disparity: Tensor) -> float:
 
     A camera that moves changes true depth too, so that not even that reaches 0.
     """
-    changes = []
+    return warped_errors(frames, disparity)[0]
+
+
+def warped_errors(frames: Tensor, *disparities: Tensor) -> list[float]:
+    """warped_error of each of several disparities of the same frames, whose flow is found once."""
+    changes: list[list[Tensor]] = [[] for _ in disparities]
+    before = shrink(frames[0], FLOW_SIDE)
     for t in range(1, len(frames)):
-        flow = find_flow(*(shrink(frames[k], FLOW_SIDE) for k in (t - 1, t)))
-        source, target = (resample(disparity[k], flow.trusted.shape) for k in (t - 1, t))
-        change = (warp(target, flow) - source).abs() / source.abs()
-        changes.append(change[flow.trusted & torch.isfinite(change)].mean())
-    return float(torch.stack(changes).nanmean())
+        gray = shrink(frames[t], FLOW_SIDE)
+        flow = find_flow(before, gray)
+        for disparity, found in zip(disparities, changes):
+            source, target = (resample(disparity[k], flow.trusted.shape) for k in (t - 1, t))
+            change = (warp(target, flow) - source).abs() / source.abs()
+            found.append(change[flow.trusted & torch.isfinite(change)].mean())
+        before = gray
+    return [float(torch.stack(found).nanmean()) for found in changes]

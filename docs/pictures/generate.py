@@ -6,11 +6,12 @@ import torch
 from matplotlib.figure import Figure
 
 from ex4d_ops.prior import render_prior
+from ex4d_ops.training.objective import RELEASED_SHIFT, noise_levels
 
 from . import material
 from .sheet import FONT, make_figure, picture_grid
 
-STEPS, SHIFT = 25, 5.0  # of the released sampling
+STEPS = 25  # of the released sampling
 END = 0.4  # of what is drawn
 FRAMES = (8, 24)
 
@@ -28,9 +29,8 @@ def draw_prior() -> Figure:
 
 def draw_steps() -> Figure:
     """The noise level of each step, and which steps are shown the prior up to a share of the sampling."""
-    steps = torch.arange(STEPS)
-    level = shift(1 - steps / STEPS)
-    shown = level >= shift(torch.tensor(1 - END))
+    steps, level = torch.arange(STEPS), noise_levels(RELEASED_SHIFT, STEPS)
+    shown = steps <= END * STEPS
     figure = make_figure(3.0)
     ax = figure.subplots()
     ax.bar(steps[shown].numpy() + 1, level[shown].numpy(), color="tab:blue", label="shown the prior")
@@ -40,7 +40,3 @@ def draw_steps() -> Figure:
     ax.tick_params(labelsize=FONT - 3)
     ax.legend(fontsize=FONT - 1)
     return figure
-
-
-def shift(level: torch.Tensor) -> torch.Tensor:
-    return SHIFT * level / (1 + (SHIFT - 1) * level)

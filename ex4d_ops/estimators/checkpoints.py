@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..files.tensors import read_tensors
+from ..files.tensors import first_line, read_tensors
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -44,7 +44,3 @@ def load_part(kind: type[torch.nn.Module], folder: Path, dtype: torch.dtype) -> 
         first = sorted(map(str, faults))[0]
         raise ValueError(f"{folder}: lacks {len(faults)} tensors, the first is {first}; download it again")
     return part.eval()
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -23,7 +23,7 @@ from ..edges import land_flying_pixels
 from ..parallel import Progress
 from ..plausibility import doubt_kind
 from ..source_camera import track_source_camera
-from ..steadiness import Alignment, Cuts, SteadyRules, split_shots, steady, warped_error
+from ..steadiness import Alignment, Cuts, SteadyRules, split_shots, steady, warped_errors
 from .estimate import Estimate
 
 FARTHEST = 1e-4  # of the median disparity; an alignment that shifts a pixel behind infinity leaves it there
@@ -155,7 +155,7 @@ def settle(frames: Tensor, disparity: Tensor, aligning: Alignment, rules: ClipRu
                       lambda done, total: report(len(frames) * done // total))
     said = []
     if aligning != "none" and len(frames) > 1:
-        before, after = warped_error(frames, disparity), warped_error(frames, steadied)
+        before, after = warped_errors(frames, disparity, steadied)
         said.append(f"aligned by {aligning}: disparity changed by {before:.2%} from frame to frame, now {after:.2%}")
     for t, plane in enumerate(steadied.split(1)):
         disparity[t] = land_flying_pixels(plane, rules.landing)[0]

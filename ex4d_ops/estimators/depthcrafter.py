@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..clip import resize_frame
-from .checkpoints import first_line, load_part
+from ..files.tensors import first_line
+from .checkpoints import load_part
 from .estimate import Estimate, Place, Work
 from .packages import need
 from .windows import ramp

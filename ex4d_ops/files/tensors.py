@@ -27,11 +27,15 @@ def read_tensors(path: Path) -> dict[str, object]:
             return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=start == b"PK")
     except Exception as error:  # a damaged or hostile file can make either reader raise anything
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         # Of a pickle, torch's own words advise to run it.
-        reason = "it is damaged or holds code" if isinstance(error, UnpicklingError) else lines[0][:160]
+        reason = "it is damaged or holds code" if isinstance(error, UnpicklingError) else first_line(error)
         raise ValueError(f"{path}: cannot be read as a file of tensors alone ({reason}); download it again from where "
                          "you trust it") from error
     if not isinstance(tensors, dict):
         raise ValueError(f"{path}: holds no tensors by name; download it again")
     return tensors
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, cut to one line, or its kind where it says nothing."""
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
