@@ -61,12 +61,17 @@ def fill_in(widgets: list, values: dict) -> dict:
     return filled
 
 
+def import_pack(name: str, folder: Path) -> ModuleType:
+    """A pack of nodes, as ComfyUI imports it."""
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
+    package = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    return package
+
+
 @pytest.fixture(scope="session")
 def nodes(comfy) -> Nodes:
-    spec = importlib.util.spec_from_file_location("comfyui_ex4d", PACK / "__init__.py")
-    package = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = package
-    spec.loader.exec_module(package)
+    package = import_pack("comfyui_ex4d", PACK)
     extension = asyncio.run(package.comfy_entrypoint())
     classes = asyncio.run(extension.get_node_list())
     return Nodes({cls.define_schema().node_id: cls for cls in classes}, package)

@@ -183,6 +183,18 @@ def prior(wan) -> Tensor:
     return wan.inputs["prior_latent"]
 
 
+@pytest.fixture
+def cost_of(load_model, apply, wan, prior) -> Callable[[object], tuple[float, float]]:
+    """The error of a model with coarser weights than the golden one's: the base alone, and with the adapter."""
+
+    def measure(coarse) -> tuple[float, float]:
+        exact = load_model()
+        pairs = ((coarse, exact), (apply(coarse, prior), apply(exact, prior)))
+        return tuple(float((wan.forward(rough) - wan.forward(true)).square().mean().sqrt()) for rough, true in pairs)
+
+    return measure
+
+
 @pytest.fixture(scope="session")
 def vae(comfy):
     """ComfyUI's own Wan VAE, tiny, with random weights."""

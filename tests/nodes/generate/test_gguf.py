@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+
+from ..conftest import import_pack
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +16,7 @@ def load_gguf(comfyui_path, comfy, tmp_path_factory):
         pytest.skip("ComfyUI-GGUF isn't installed")
     import folder_paths
 
-    loader = import_pack(pack).NODE_CLASS_MAPPINGS["UnetLoaderGGUFAdvanced"]()
+    loader = import_pack("comfyui_gguf", pack).NODE_CLASS_MAPPINGS["UnetLoaderGGUFAdvanced"]()
     path = tmp_path_factory.mktemp("gguf") / "wan.gguf"
     folder_paths.add_model_folder_path("diffusion_models", str(path.parent))
 
@@ -40,22 +38,9 @@ def load_gguf(comfyui_path, comfy, tmp_path_factory):
     return load
 
 
-def import_pack(folder: Path):
-    spec = importlib.util.spec_from_file_location("comfyui_gguf", folder / "__init__.py",
-                                                  submodule_search_locations=[str(folder)])
-    package = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(package)
-    return package
-
-
-def test_gguf_weights_cost_what_they_cost_the_base_model(load_gguf, load_model, wan_weights, apply, wan, prior, hold):
-    exact, coarse = load_model(), load_gguf(wan_weights)
-
-    def cost(change) -> float:
-        difference = wan.forward(change(coarse)) - wan.forward(change(exact))
-        return float(difference.square().mean().sqrt())
-
-    alone, adapted = cost(lambda model: model), cost(lambda model: apply(model, prior))
+def test_gguf_weights_cost_what_they_cost_the_base_model(load_gguf, cost_of, wan_weights, apply, wan, prior, hold):
+    coarse = load_gguf(wan_weights)
+    alone, adapted = cost_of(coarse)
     assert alone > 0
     hold("error in GGUF Q8_0 with the adapter, as a multiple of the base model's", 1.5, adapted / alone)
     moved = wan.forward(apply(coarse, prior)) - wan.forward(coarse)
