@@ -1,0 +1,226 @@
+"""What of a clip moves: pixels whose place other frames saw empty, or differently painted, or whose surface slides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
+
+from .camera import invert_rigid, lift, pixel_centers, resize_intrinsics, transform
+from .depth import VideoDepth
+from .flow import find_flow, shrink, warp
+from .parallel import Progress, each_frame
+
+SIDE = 320  # pixels of the longer side at which frames are compared
+KEY_STEP = 6  # frames from one that others are compared with to the next; shorter clips have OTHERS of them
+OTHERS = 8  # frames that each is compared with, the nearest ones
+FOLLOWED = 4  # of them flow is found to
+VOTES = 2  # of other frames that saw a place empty; one alone may be wrong. Where paint counts too, one more
+FARTHEST = 1e4  # scene units, where the sky is put
+NEARER = 0.01  # of the depth; a point so much before what another frame saw there was not there
+CHANGE = 0.045  # of the range of colors; what changes more, beyond a change of light, is painted differently
+BETTER = 0.5  # of 255; by so much what flow leads to must be more alike than what stayed in place
+SLIDE = 0.4  # pixels at SIDE; flow that misses a resting surface by more means that it moves
+DOUBT = 4.0  # the same in deviations of what the depth and the colors of a clip leave open
+LIGHT = (0.3, 3.0)  # least and greatest change of light that is not motion: shadows, exposure
+SURFACE_RATIO = 1.05  # neighbors whose depths differ by a larger factor lie on different surfaces
+WHOLE = 0.5  # share of a surface's pixels that must be seen to move for all of it to move
+DENSE = 0.6  # share of pixels around one whose paint changed that must have changed too: edges flicker by themselves
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A frame at the size to compare at. color: [3, h, w]; near, far, low, high: extremes of the 3x3 around a pixel."""
+
+    color: Tensor
+    depth: Tensor
+    near: Tensor
+    far: Tensor
+    low: Tensor
+    high: Tensor
+    gray: np.ndarray
+    intrinsics: Tensor
+    world_from_cam: Tensor
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far two frames may differ about a surface at rest: relative in depth, absolute in 1 / depth, in color."""
+
+    depth: float
+    inverse: float
+    color: float
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Where the points of one frame lie in another. z: [h, w], depth there; place: [h, w, 2] image coordinates;
+    pixel: [h, w] the number of the pixel they fall in; inside: [h, w] bool.
+    """
+
+    z: Tensor
+    place: Tensor
+    pixel: Tensor
+    inside: Tensor
+
+    def take(self, planes: Tensor) -> Tensor:
+        """The values of planes [..., h, w] of the other frame where the points fall."""
+        return planes.flatten(-2)[..., self.pixel]
+
+
+def find_motion(frames: Tensor, depth: VideoDepth, progress: Progress | None = None) -> Tensor:
+    """Which pixels of frames [T, H, W, 3] in [0, 1] are not at rest in the world, [T, H, W] bool.
+
+    A pixel moves where two other frames looked through the place it stands at; where its place is painted differently
+    in them, by more than a change of light (what spins or drifts in place); and, where the source cameras rest, where
+    flow leads elsewhere. A surface most of whose pixels move, moves as a whole. How exact the depth is, is measured
+    by how well frames agree. progress: as in render_prior.
+    """
+    moving = torch.zeros(depth.depth.shape, dtype=torch.bool, device=depth.depth.device)
+    keys = key_frames(len(depth))
+    if len(keys) < 2:
+        return moving
+    view = lru_cache(4 * OTHERS)(lambda t: look(frames, depth, t))
+    tolerance = measure_tolerance([view(k) for k in keys[:: max(len(keys) // OTHERS, 1)]])
+    resting = rests(depth)
+
+    def find(t: int) -> None:
+        others = sorted((k for k in keys if k != t), key=lambda k: abs(k - t))[:OTHERS]
+        found = judge(view(t), [view(k) for k in others], tolerance, resting)
+        full = interpolate(found[None, None].float(), depth.size, mode="nearest-exact")[0, 0] > 0
+        moving[t] = grow(full, 1)
+
+    each_frame(find, len(depth), depth.depth.device, progress)
+    return moving
+
+
+def key_frames(count: int) -> list[int]:
+    """The frames that others are compared with, from the first to the last."""
+    steps = min(count - 1, max((count - 1) // KEY_STEP, OTHERS))
+    return torch.linspace(0, count - 1, steps + 1).round().long().tolist()
+
+
+def rests(depth: VideoDepth) -> bool:
+    """Whether the source camera does not move, as far as is known."""
+    return bool((depth.world_from_cam == depth.world_from_cam[:1]).all())
+
+
+def look(frames: Tensor, depth: VideoDepth, t: int) -> View:
+    scale = min(SIDE / max(depth.size), 1.0)
+    size = tuple(max(round(scale * side), 3) for side in depth.size)
+    color = interpolate(frames[t].movedim(-1, 0)[None], size, mode="area")[0]
+    plane = interpolate(depth.depth[t][None, None], size, mode="nearest-exact")[0, 0].clamp(max=FARTHEST)
+    return View(color, plane, -widen(-plane), widen(plane), -widen(-color), widen(color), shrink(frames[t], SIDE),
+                resize_intrinsics(depth.intrinsics[t], depth.size, size), depth.world_from_cam[t])
+
+
+def widen(planes: Tensor, radius: int = 1) -> Tensor:
+    """The greatest value of planes [..., h, w] within a radius of each pixel."""
+    stacked = planes.reshape(-1, *planes.shape[-2:])
+    return max_pool2d(stacked, 2 * radius + 1, 1, radius).view(planes.shape)
+
+
+def grow(mask: Tensor, radius: int) -> Tensor:
+    return widen(mask.float(), radius) > 0
+
+
+def around(planes: Tensor) -> Tensor:
+    """The mean of planes [C, h, w] over the 5x5 around each pixel."""
+    return avg_pool2d(planes, 5, 1, 2, count_include_pad=False)
+
+
+def see(here: View, there: View, stretch: float = 1.0) -> Sight:
+    """Where the points of one view lie in another; stretch multiplies their depth."""
+    moved = transform(invert_rigid(there.world_from_cam) @ here.world_from_cam, lift(stretch * here.depth, here.intrinsics))
+    z, (height, width) = moved[..., 2], there.depth.shape
+    image = moved @ there.intrinsics.mT
+    place = image[..., :2] / z.clamp(min=1e-9)[..., None]
+    x, y = place.unbind(-1)
+    inside = (z > 0) & (x >= 1) & (x < width - 1) & (y >= 1) & (y < height - 1)
+    pixel = torch.where(inside, y.floor() * width + x.floor(), 0).long()
+    return Sight(z, place, pixel, inside)
+
+
+def measure_tolerance(views: list[View]) -> Tolerance:
+    """How much typical points of views are off from one to another; things that move are the fewer."""
+    relative, inverse, color = [], [], []
+    for here, there in zip(views, [*views[1:], views[0]]):
+        sight = see(here, there)
+        found = sight.take(there.depth)
+        relative.append((1 - sight.z / found).abs()[sight.inside])
+        inverse.append((1 / sight.z - 1 / found).abs()[sight.inside])
+        color.append((here.color - sight.take(there.color)).abs().amax(0)[sight.inside])
+    depth, inverse, color = (DOUBT * 1.4826 * float(torch.cat(values).nanmedian().nan_to_num())
+                             for values in (relative, inverse, color))
+    return Tolerance(max(NEARER, depth), inverse, max(CHANGE, color))
+
+
+# ---- one frame ----------------------------------------------------------------------------------
+
+
+def judge(here: View, others: list[View], tolerance: Tolerance, resting: bool) -> Tensor:
+    """Which pixels [h, w] of a view move, going by other views, the nearest in time first."""
+    empty, painted, slid = (torch.zeros_like(here.depth) for _ in range(3))
+    for k, there in enumerate(others):
+        sight = see(here, there)
+        before = nearer(sight.z, sight.take(there.near), tolerance) & sight.inside
+        hidden = nearer(sight.take(there.far), sight.z, tolerance)
+        same = sight.inside & ~before & ~hidden
+        empty += before
+        painted += same & repainted(here, there, sight, same, tolerance)
+        if resting and k < FOLLOWED:
+            slid += slides(here, there)
+    gone = empty >= min(VOTES, len(others))
+    changed = empty + painted + slid >= min(VOTES + 1, len(others))
+    moves = gone | changed & (around((gone | changed).float()[None])[0] >= DENSE)
+    return ~grow(~grow(moves | whole_surfaces(here.depth, gone | changed), 1), 1)
+
+
+def nearer(near: Tensor, far: Tensor, tolerance: Tolerance) -> Tensor:
+    """Where depth `near` lies before depth `far` by more than their error, relative and in 1 / depth."""
+    return (near < far * (1 - tolerance.depth)) & (1 / near - 1 / far > tolerance.inverse)
+
+
+def repainted(here: View, there: View, sight: Sight, same: Tensor, tolerance: Tolerance) -> Tensor:
+    """Where a surface has another color in the other view than anywhere around its place, whatever the light."""
+    known = same.float()[None]
+    bright, other = here.color.mean(0, keepdim=True), sight.take(there.color).mean(0, keepdim=True)
+    light = ((around(bright * known) + 0.01) / (around(other * known) + 0.01)).clamp(*LIGHT)
+    color = here.color / light
+    off = torch.maximum(color - sight.take(there.high), sight.take(there.low) - color).amax(0)
+    return off * light[0].clamp(max=1) > tolerance.color
+
+
+def slides(here: View, there: View) -> Tensor:
+    """Where flow between two views of a camera at rest leads elsewhere, and to what is more alike, [h, w]."""
+    flow = find_flow(here.gray, there.gray)
+    gray, other = (torch.from_numpy(view.gray).float() for view in (here, there))
+    rest = pixel_centers(gray.shape)
+    unlike, led = around(torch.stack([(other - gray).abs(), (warp(other, flow) - gray).abs()]))
+    slid = flow.trusted & ((flow.target - rest).norm(dim=-1) > SLIDE) & (unlike > led + BETTER)
+    return interpolate(slid[None, None].float(), here.depth.shape, mode="nearest-exact")[0, 0].to(here.depth)
+
+
+def whole_surfaces(depth: Tensor, moves: Tensor) -> Tensor:
+    """The surfaces of depth [h, w], bounded by its edges, most of whose pixels move."""
+    number = number_surfaces(depth)
+    size = number.flatten().bincount()
+    share = number.flatten().bincount(moves.flatten().double()) / size.clamp(min=1)
+    return (share >= WHOLE)[number]
+
+
+def number_surfaces(depth: Tensor) -> Tensor:
+    """A number for each pixel [h, w], the same for those joined by neighbours of about the same depth."""
+    import cv2
+
+    height, width = depth.shape
+    joined = torch.zeros(2 * height - 1, 2 * width - 1, dtype=torch.uint8)  # pixels, and between them their links
+    joined[::2, ::2] = 1
+    for links, a, b in ((joined[::2, 1::2], depth[:, 1:], depth[:, :-1]), (joined[1::2, ::2], depth[1:], depth[:-1])):
+        links.copy_(torch.maximum(a, b) < SURFACE_RATIO * torch.minimum(a, b))
+    _, numbers = cv2.connectedComponents(joined.numpy(), connectivity=4)
+    return torch.from_numpy(numbers[::2, ::2].astype(np.int64)).to(depth.device)

@@ -1,0 +1,108 @@
+"""Before the long run: how much of other views the source has seen, and what generators were trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import raster
+from .camera import CameraPath, resize_intrinsics
+from .mesh import DWMesh
+from .parallel import Progress, each_frame
+from .prior import VISIBLE_ALPHA, RenderRules, render_frame
+from .trajectory import CHANNELS, RADIUS_MARGIN, place_rig
+
+COVERAGE_SIDE = 160  # pixels of the longer side at which views are drawn; their shares differ by less than 1 % from 512
+
+
+@dataclass(frozen=True)
+class TrainedRange:
+    """Degrees to either side and up and down that a generator's authors trained it on; source: where they say so."""
+
+    name: str
+    yaw: tuple[float, float]
+    pitch: tuple[float, float]
+    source: str
+
+
+TRAINED_RANGES = (
+    TrainedRange("EX-4D", (-90.0, 90.0), (0.0, 0.0), "paper A.3: a level sweep"),
+    TrainedRange("CrossView-Warp", (-45.0, 45.0), (-20.0, 30.0), "its README: the range it is sure of"),
+)
+
+
+@dataclass(frozen=True)
+class WidestAngles:
+    """How far the camera may turn, degrees, until less than `share` is seen; the most that was asked for if nothing is.
+
+    left, right: at level height; down, up: straight before the scene.
+    """
+
+    share: float
+    left: float
+    right: float
+    down: float
+    up: float
+
+    def __str__(self) -> str:
+        return (f"At least {self.share:.0%} of the picture is seen up to {self.left:.0f} degrees to the left, "
+                f"{self.right:.0f} to the right, {self.down:.0f} down and {self.up:.0f} up")
+
+
+def coverage_map(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int = 0, radius: float | None = None,
+                 rules: RenderRules = RenderRules(), engine: str = "auto", progress: Progress | None = None) -> Tensor:
+    """The share of every view around one frame that it has seen, [P, Y] in [0, 1], before any erosion.
+
+    yaw: [Y], pitch: [P], radians, of a camera that circles the target from the frame's own camera, as the moves do.
+    radius: distance of the target, by default the frame's nearest point + 0.15. progress: as in render_prior.
+    """
+    radius = float(mesh.depth[frame].min()) + RADIUS_MARGIN if radius is None else radius
+    cameras = views_around(mesh, yaw, pitch, frame, radius)
+    engine = raster.choose_engine(engine, mesh.depth.device)
+    shares = torch.empty(len(cameras))
+
+    def look(k: int) -> None:
+        seen = render_frame(mesh, cameras, k, rules, engine)
+        shares[k] = (seen[..., 3] > VISIBLE_ALPHA).float().mean()
+
+    each_frame(look, len(cameras), mesh.depth.device, progress)
+    return shares.view(len(pitch), len(yaw))
+
+
+def views_around(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int, radius: float) -> CameraPath:
+    """One small camera per pitch and yaw, row by row, all of which show one frame."""
+    turns = torch.cartesian_prod(pitch.double(), yaw.double()).to(mesh.depth.device)
+    still = torch.zeros_like(turns[:, 0])
+    rig = dict.fromkeys(CHANNELS, still) | {"pitch": turns[:, 0], "yaw": turns[:, 1]}
+    scale = min(COVERAGE_SIDE / max(mesh.size), 1.0)
+    size = tuple(max(round(scale * side), 1) for side in mesh.size)
+    intrinsics = resize_intrinsics(mesh.intrinsics[frame], mesh.size, size).expand(len(turns), 3, 3)
+    cam_from_world = place_rig(rig, radius) @ torch.linalg.inv(mesh.world_from_cam[frame])
+    return CameraPath(cam_from_world, intrinsics, size, torch.full((len(turns),), frame, device=still.device))
+
+
+def widest_angles(shares: Tensor, yaw: Tensor, pitch: Tensor, share: float) -> WidestAngles:
+    """How far the camera may turn each way until shares [P, Y] fall below a share for the first time.
+
+    yaw [Y] and pitch [P] rise and hold 0. Between two angles the share is taken to change evenly.
+    """
+    level, ahead = shares[int(pitch.abs().argmin())].tolist(), shares[:, int(yaw.abs().argmin())].tolist()
+    reach = [reach_of(list(zip(angles.tolist(), values))[::step], share)
+             for angles, values in ((yaw, level), (pitch, ahead)) for step in (-1, 1)]
+    return WidestAngles(share, *(math.degrees(angle) for angle in reach))
+
+
+def reach_of(samples: Sequence[tuple[float, float]], share: float) -> float:
+    """The angle, without its sign, at which values fall below a share on the way from 0 to the last of (angle, value)."""
+    outward = [(abs(angle), value) for angle, value in samples]
+    outward = outward[min(range(len(outward)), key=lambda k: outward[k][0]):]
+    if outward[0][1] < share:
+        return 0.0
+    for (inner, more), (outer, less) in zip(outward, outward[1:]):
+        if less < share:
+            return inner + (outer - inner) * (more - share) / (more - less)
+    return outward[-1][0]
