@@ -33,7 +33,8 @@ class MeshRules:
     min_angle: degrees, a face with a smaller angle is hidden. depth_jump: share of the depth range of
     frame 0, a face spanning more is hidden too (paper: 0.013). filter: "angle", or the released
     "boundary" slope test in its place. border_depth: scene units. clamp: keep the interior in front
-    of the border, so that the surface is closed; the released code lets it poke through.
+    of the border, so that the surface is closed; the released code lets it poke through. hidden_reach: share of the
+    depth of its nearest vertex that a hidden face reaches behind it, None for all the way, as released.
     """
 
     min_angle: float = MIN_ANGLE
@@ -41,6 +42,7 @@ class MeshRules:
     filter: Literal["angle", "boundary"] = "angle"
     border_depth: float = BORDER_DEPTH
     clamp: bool = True
+    hidden_reach: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ class DWMesh:
 
     depth: [T, H, W] float32, border at border_depth; colors: [T, H, W, 3] float32 in [0, 1], sRGB;
     occluded: [T, H-1, W-1, 2] bool, the attribute O of each face of each quad;
-    intrinsics: [T, 3, 3]; world_from_cam: [T, 4, 4].
+    intrinsics: [T, 3, 3]; world_from_cam: [T, 4, 4]; hidden_reach: see MeshRules.
     """
 
     depth: Tensor
@@ -57,6 +59,7 @@ class DWMesh:
     occluded: Tensor
     intrinsics: Tensor
     world_from_cam: Tensor
+    hidden_reach: float | None = None
 
     def __post_init__(self) -> None:
         frames, height, width = self.depth.shape
@@ -95,6 +98,12 @@ class DWMesh:
         """Which vertices of frame t touch no hidden face, [H, W] bool. Released texture rule."""
         return ~touched_vertices(self.occluded[t])
 
+    def limits(self, t: int) -> Tensor | None:
+        """How deep each face of frame t is drawn, [H-1, W-1, 2], see raster.rasterize; None where all are whole."""
+        if self.hidden_reach is None:
+            return None
+        return hidden_limits(self.depth[t], self.occluded[t], self.hidden_reach)
+
 
 def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRules(),
                   progress: Progress | None = None) -> DWMesh:
@@ -115,7 +124,7 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
         occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
 
     each_frame(build, count, closed.device, progress)
-    return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam)
+    return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam, rules.hidden_reach)
 
 
 def describe_clip(shape) -> str:
@@ -224,6 +233,13 @@ def touched_vertices(occluded: Tensor) -> Tensor:
     touched[1:, :-1] |= either
     touched[1:, 1:] |= lower
     return touched
+
+
+def hidden_limits(depth: Tensor, occluded: Tensor, reach: float) -> Tensor:
+    """Depth [H-1, W-1, 2] to which each face of depth [H, W] is drawn: if hidden to its reach, or else all of it."""
+    shared = torch.minimum(depth[:-1, 1:], depth[1:, :-1])
+    nearest = torch.stack([torch.minimum(shared, depth[:-1, :-1]), torch.minimum(shared, depth[1:, 1:])], -1)
+    return torch.where(occluded, nearest * (1 + reach), torch.inf)
 
 
 def occluded_share(occluded: Tensor) -> Tensor:

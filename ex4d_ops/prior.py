@@ -54,7 +54,7 @@ class RenderRules:
     """How a rendering becomes a prior. The defaults are the released model's.
 
     texture: "vertex" blackens the vertices of hidden faces and interpolates (released), "face" the faces
-    themselves (paper eq. 5). anchor_first: frame 0 is the source frame, all visible, where the path begins at the
+    themselves (paper eq. 5), as is always done where a mesh bounds their reach. anchor_first: frame 0 is the source frame, all visible, where the path begins at the
     source camera. erosion: "released" erodes each mask by a random square of 2..8 px, a number by that many px, 0 not
     at all. seed: of the random squares.
     """
@@ -114,16 +114,15 @@ def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:
 def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> Tensor:
     """RGBA [H, W, 4] of output frame t, hidden surfaces black and transparent."""
     source = int(cameras.source_frame[t])
-    if rules.texture == "vertex":
-        rgba = paint_vertices(mesh, source)
-    else:
-        rgba = torch.nn.functional.pad(mesh.colors[source], (0, 1), value=1.0)
+    limits = mesh.limits(source)
+    by_vertex = rules.texture == "vertex" and limits is None
+    rgba = paint_vertices(mesh, source) if by_vertex else torch.nn.functional.pad(mesh.colors[source], (0, 1), value=1.0)
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source],
-                                 cameras.intrinsics[t], cameras.size, engine)
-    if rules.texture == "face":
-        return fragments.rgba * face_visible(mesh.occluded[source], fragments.face)[..., None]
-    return fragments.rgba
+                                 cameras.intrinsics[t], cameras.size, engine, limits)
+    if by_vertex:
+        return fragments.rgba
+    return fragments.rgba * face_visible(mesh.occluded[source], fragments.face)[..., None]
 
 
 def paint_vertices(mesh: DWMesh, t: int) -> Tensor:

@@ -117,8 +117,8 @@ def seen_from(p: wp.vec4, x: wp.float64, y: wp.float64) -> wp.vec2d:
 
 @wp.kernel
 def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), keys: wp.array(dtype=wp.uint64),
-               queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
-    """Draw the quads that cover few pixels, and queue those that cover many or reach behind NEAR.
+               limits: wp.array(dtype=wp.vec2), queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
+    """Draw the quads that cover few pixels, and queue those that cover many, reach behind NEAR or are cut off.
 
     Corners a b over c d; what two quads share is computed once.
     """
@@ -143,13 +143,16 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
         lowest = less_each(left_low, right_low)
         highest = more_each(left_high, right_high)
         quad = i * across + j
+        whole = True
+        if limits.shape[0] > 0:
+            whole = less(limits[quad][0], limits[quad][1]) == wp.inf
         if lowest[2] == 1.0:
             x0 = wp.int32(wp.ceil(more(lowest[0], 0.0)))
             x1 = wp.int32(wp.floor(less(highest[0], right)))
             y0 = wp.int32(wp.ceil(more(lowest[1], 0.0)))
             y1 = wp.int32(wp.floor(less(highest[1], bottom)))
             if x0 <= x1 and y0 <= y1:
-                if (x1 - x0 + 1) * (y1 - y0 + 1) <= SMALL:
+                if whole and (x1 - x0 + 1) * (y1 - y0 + 1) <= SMALL:
                     upper_z = wp.vec3d(F64(c[3]), F64(a[3]), F64(b[3]))
                     lower_z = wp.vec3d(F64(c[3]), F64(b[3]), F64(d[3]))
                     y = y0  # for loops over so few pixels would cost more than what they repeat
@@ -232,8 +235,8 @@ def widen(rows: wp.vec2d, p: wp.vec4, q: wp.vec4) -> wp.vec2d:
 
 @wp.func
 def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp.vec4, r: wp.vec4, sizes: Sizes,
-              lane: wp.int32, lanes: wp.int32):
-    """Draw every lanes-th row of any face, its corners before or behind NEAR."""
+              depth: wp.vec3d, limit: wp.float64, lane: wp.int32, lanes: wp.int32):
+    """Draw every lanes-th row of any face, its corners before or behind NEAR; beyond the limit of depth it is cut."""
     rows = widen(widen(widen(wp.vec2d(F64(1e30), F64(-1e30)), p, q), q, r), r, p)
     top = wp.ceil(more(rows[0] - ROUNDING, F64(0.0)))
     bottom = wp.floor(less(rows[1] + ROUNDING, F64(sizes.height - 1)))
@@ -273,24 +276,32 @@ def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp
                 if keys[pixel] < nearest:
                     edges = edge_functions(p, q, r, F64(x), F64(y))
                     if inside(edges):
-                        inverse_z = wp.dot(edges, once) / wp.dot(edges, z)
-                        if inverse_z > F64(0.0) and inverse_z <= F64(1.0) / NEAREST:
+                        total = wp.dot(edges, once)
+                        inverse_z = total / wp.dot(edges, z)
+                        kept = limit == F64(wp.inf) or wp.dot(wp.cw_mul(edges, once), depth) / total <= limit
+                        if kept and inverse_z > F64(0.0) and inverse_z <= F64(1.0) / NEAREST:
                             wp.atomic_max(keys, pixel, key(wp.float32(inverse_z), face))
 
 
 @wp.kernel
-def draw_queue(sizes: Sizes, groups: wp.int32, lanes: wp.int32, points: wp.array(dtype=wp.vec4),
-               keys: wp.array(dtype=wp.uint64), queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
+def draw_queue(sizes: Sizes, groups: wp.int32, lanes: wp.int32, depth: wp.array(dtype=wp.float32),
+               points: wp.array(dtype=wp.vec4), keys: wp.array(dtype=wp.uint64), limits: wp.array(dtype=wp.vec2),
+               queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
     """Draw the two faces of the back and those of the queued quads."""
     group = wp.tid() / lanes
     lane = wp.tid() - group * lanes
     quads = (sizes.rows - 1) * (sizes.columns - 1)
     for item in range(group, 2 * count[0] + 2, groups):
         face = 2 * quads + item
+        limit = F64(wp.inf)
         if item >= 2:
-            face = queue[item / 2 - 1] + (item % 2) * quads
+            quad = queue[item / 2 - 1]
+            face = quad + (item % 2) * quads
+            if limits.shape[0] > 0:
+                limit = F64(limits[quad][item % 2])
         v = face_vertices(face, sizes)
-        draw_rows(keys, face, points[v[0]], points[v[1]], points[v[2]], sizes, lane, lanes)
+        reach = wp.vec3d(F64(depth[v[0]]), F64(depth[v[1]]), F64(depth[v[2]]))
+        draw_rows(keys, face, points[v[0]], points[v[1]], points[v[2]], sizes, reach, limit, lane, lanes)
 
 
 @wp.kernel
@@ -354,7 +365,7 @@ def borrow_workspace(vertices: int, pixels: int, device: torch.device) -> tuple[
 
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-         size: tuple[int, int]) -> Fragments:
+         size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize."""
     (rows, columns), (height, width) = depth.shape, size
     device, cpu = depth.device, depth.device.type == "cpu"
@@ -368,12 +379,14 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
 
     maps = wp.from_torch(pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)[None].contiguous(), dtype=MAP)
     vertices, colors = wp.from_torch(depth.reshape(-1)), wp.from_torch(rgba.reshape(-1, 4), dtype=wp.vec4)
+    limits = depth.new_empty(0, 2) if limits is None else limits.reshape(-1, 2)
+    limits = wp.from_torch(limits, dtype=wp.vec2)
     points, keys, queue, count = borrow_workspace(rows * columns, height * width, device)
     points, keys = wp.from_torch(points, dtype=wp.vec4), wp.from_torch(keys.fill_(FARTHEST), dtype=wp.uint64)
     queue, count = wp.from_torch(queue), wp.from_torch(count.zero_())
     launch(place_vertices, rows, columns, [vertices, maps, points])
-    launch(draw_quads, rows - 1, columns - 1, [points, keys, queue, count])
-    wp.launch(draw_queue, groups * lanes, [sizes, groups, lanes, points, keys, queue, count],
+    launch(draw_quads, rows - 1, columns - 1, [points, keys, limits, queue, count])
+    wp.launch(draw_queue, groups * lanes, [sizes, groups, lanes, vertices, points, keys, limits, queue, count],
               device=wp.device_from_torch(device))
 
     out = Fragments(depth.new_empty(height, width, 4), depth.new_empty(height, width),
