@@ -109,12 +109,13 @@ def rests(depth: VideoDepth) -> bool:
     return bool((depth.world_from_cam == depth.world_from_cam[:1]).all())
 
 
-def look(frames: Tensor, depth: VideoDepth, t: int) -> View:
-    scale = min(SIDE / max(depth.size), 1.0)
+def look(frames: Tensor, depth: VideoDepth, t: int, side: int = SIDE) -> View:
+    """Frame t at a size whose longer side is `side` pixels, or less."""
+    scale = min(side / max(depth.size), 1.0)
     size = tuple(max(round(scale * side), 3) for side in depth.size)
     color = interpolate(frames[t].movedim(-1, 0)[None], size, mode="area")[0]
     plane = interpolate(depth.depth[t][None, None], size, mode="nearest-exact")[0, 0].clamp(max=FARTHEST)
-    return View(color, plane, -widen(-plane), widen(plane), -widen(-color), widen(color), shrink(frames[t], SIDE),
+    return View(color, plane, -widen(-plane), widen(plane), -widen(-color), widen(color), shrink(frames[t], side),
                 resize_intrinsics(depth.intrinsics[t], depth.size, size), depth.world_from_cam[t])
 
 

@@ -67,7 +67,7 @@ def coverage_map(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int = 0, radiu
 
     def look(k: int) -> None:
         seen = render_frame(mesh, cameras, k, rules, engine)
-        shares[k] = (seen[..., 3] > VISIBLE_ALPHA).float().mean()
+        shares[k] = (seen.rgba[..., 3] > VISIBLE_ALPHA).float().mean()
 
     each_frame(look, len(cameras), mesh.depth.device, progress)
     return shares.view(len(pitch), len(yaw))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from . import raster
+from .background import Background, fill_frame
 from .camera import CameraPath, check_tensor, project, resize_intrinsics, transform
 from .clip import resize_frame
 from .mesh import DWMesh
@@ -23,16 +25,20 @@ class Prior:
     """What the generator is shown.
 
     color: [T, H, W, 3] float32 in [0, 1], 0 where visible is False; visible: [T, H, W] bool, True = seen
-    in the source (white in EX-4D's mask video).
+    in the source (white in EX-4D's mask video); origin: [T, H, W] int16, the source frame that each pixel shows, -1
+    where none; None where each output frame shows its own source frame alone.
     """
 
     color: Tensor
     visible: Tensor
+    origin: Tensor | None = None
 
     def __post_init__(self) -> None:
         frames, height, width = self.visible.shape
         check_tensor("color", self.color, (frames, height, width, 3))
         check_tensor("visible", self.visible, (frames, height, width), torch.bool, like=self.color)
+        if self.origin is not None:
+            check_tensor("origin", self.origin, (frames, height, width), torch.int16, like=self.color)
 
     def __len__(self) -> int:
         return self.visible.shape[0]
@@ -66,9 +72,10 @@ class RenderRules:
 
 
 def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderRules(), engine: str = "auto",
-                 progress: Progress | None = None) -> Prior:
+                 progress: Progress | None = None, background: Background | None = None) -> Prior:
     """Render a mesh sequence along a path, frame by frame.
 
+    background: fills what a frame neither shows nor covers by its hidden faces; never a pixel that it shows.
     progress(done, total) is called after every frame, in order; what it raises cancels the rendering and
     reaches the caller. Raises ValueError where the path shows frames the mesh lacks.
     """
@@ -76,20 +83,31 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     check_frames_exist(mesh, cameras)
     color = torch.empty(frames, height, width, 3, device=mesh.depth.device)
     visible = torch.empty(frames, height, width, dtype=torch.bool, device=mesh.depth.device)
+    origin = None if background is None else torch.empty_like(visible, dtype=torch.int16)
     sizes = erosion_sizes(rules, frames)
     anchored = rules.anchor_first and begins_at_source(mesh, cameras)
 
     def render(t: int) -> None:
+        source = int(cameras.source_frame[t])
         if t == 0 and anchored:
-            color[0], visible[0] = resize_frame(mesh.colors[int(cameras.source_frame[0])], cameras.size), True
-        else:
-            seen = render_frame(mesh, cameras, t, rules, engine)
-            visible[t] = erode(seen[..., 3] > VISIBLE_ALPHA, sizes[t])
-            torch.mul(seen[..., :3].clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
+            color[0], visible[0] = resize_frame(mesh.colors[source], cameras.size), True
+            if origin is not None:
+                origin[0] = source
+            return
+        seen = render_frame(mesh, cameras, t, rules, engine)
+        shown, own = seen.rgba[..., 3] > VISIBLE_ALPHA, seen.rgba[..., :3]
+        if background is not None:
+            origin[t] = torch.where(shown, source, -1)
+            fill_frame(background, cameras, t, torch.where(shown, 0.0, seen.depth), own, origin[t], engine)
+            shown = origin[t] >= 0
+        visible[t] = erode(shown, sizes[t])
+        torch.mul(own.clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
+        if origin is not None:
+            origin[t].masked_fill_(~visible[t], -1)
 
     engine = raster.choose_engine(engine, mesh.depth.device)
     each_frame(render, frames, mesh.depth.device, progress)
-    return Prior(color, visible)
+    return Prior(color, visible, origin)
 
 
 def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
@@ -111,18 +129,19 @@ def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:
     return bool((seen - corners[:, :2]).abs().max() < 0.5)
 
 
-def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> Tensor:
-    """RGBA [H, W, 4] of output frame t, hidden surfaces black and transparent."""
+def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> raster.Fragments:
+    """What output frame t sees of its source frame, hidden surfaces black and transparent."""
     source = int(cameras.source_frame[t])
     limits = mesh.limits(source)
     by_vertex = rules.texture == "vertex" and limits is None
-    rgba = paint_vertices(mesh, source) if by_vertex else torch.nn.functional.pad(mesh.colors[source], (0, 1), value=1.0)
+    rgba = paint_vertices(mesh, source) if by_vertex else pad(mesh.colors[source], (0, 1), value=1.0)
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source],
                                  cameras.intrinsics[t], cameras.size, engine, limits)
     if by_vertex:
-        return fragments.rgba
-    return fragments.rgba * face_visible(mesh.occluded[source], fragments.face)[..., None]
+        return fragments
+    seen = face_visible(mesh.occluded[source], fragments.face)
+    return replace(fragments, rgba=fragments.rgba * seen[..., None])
 
 
 def paint_vertices(mesh: DWMesh, t: int) -> Tensor:

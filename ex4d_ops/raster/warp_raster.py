@@ -144,9 +144,11 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
         highest = more_each(left_high, right_high)
         quad = i * across + j
         whole = True
+        drawn = True
         if limits.shape[0] > 0:
             whole = less(limits[quad][0], limits[quad][1]) == wp.inf
-        if lowest[2] == 1.0:
+            drawn = more(limits[quad][0], limits[quad][1]) > 0.0
+        if drawn and lowest[2] == 1.0:
             x0 = wp.int32(wp.ceil(more(lowest[0], 0.0)))
             x1 = wp.int32(wp.floor(less(highest[0], right)))
             y0 = wp.int32(wp.ceil(more(lowest[1], 0.0)))
@@ -172,7 +174,7 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
                         y += 1
                 else:
                     queue[wp.atomic_add(count, 0, 1)] = quad
-        elif highest[2] == 1.0:
+        elif drawn and highest[2] == 1.0:
             queue[wp.atomic_add(count, 0, 1)] = quad
         a = b
         c = d
