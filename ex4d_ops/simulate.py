@@ -17,9 +17,10 @@ from torch.nn.functional import grid_sample
 
 from . import raster
 from .camera import CameraPath, pixel_centers
+from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh
-from .parallel import Progress, each_frame
+from .parallel import each_frame
 from .prior import Prior, check_frames_exist, erode, face_visible
 from .tracking import Tracks
 from .trajectory import EASES, RADIUS_MARGIN, make_move, move_path
