@@ -1,4 +1,4 @@
-"""What other frames add to one: surfaces at rest that it does not see itself, taken from the few frames that add most."""
+"""What other frames add to one: surfaces at rest that it does not see itself, of the few frames that add most."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch.nn.functional import interpolate
 
 from . import raster
 from .camera import CameraPath, check_tensor, project, transform
+from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh, describe_clip
 from .motion import Sight, Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, see
-from .parallel import Progress
 
 __all__ = ["Background", "BackgroundRules", "Layer", "fill_frame", "find_motion", "make_background"]
 
@@ -140,7 +140,7 @@ def choose_frames(views: dict[int, View], still: dict[int, Tensor], tolerance: T
 
 def find_added(t: int, earlier: list[int], views: dict[int, View], still: dict[int, Tensor],
                tolerance: Tolerance) -> Tensor:
-    """What a frame shows at rest [h, w] that no earlier one shows as well; without what others saw to be empty space."""
+    """What a frame shows at rest [h, w] that no earlier one shows as well, without what others saw to be empty."""
     added = still[t].clone()
     for s, there in views.items():
         if s == t:
@@ -164,7 +164,8 @@ def match_exposure(here: View, there: View, still: Tensor, tolerance: Tolerance)
     return (color[:, tells] / other[:, tells]).median(1).values.clamp(*EXPOSURES)
 
 
-def cut_layer(mesh: DWMesh, t: int, added: Tensor, moving: Tensor, gain: Tensor, rules: BackgroundRules) -> Layer | None:
+def cut_layer(mesh: DWMesh, t: int, added: Tensor, moving: Tensor, gain: Tensor,
+              rules: BackgroundRules) -> Layer | None:
     """The smallest part of frame t's grid that holds what it adds, [h, w] at any size; None where it adds nothing."""
     full = interpolate(added[None, None].float(), mesh.size, mode="nearest-exact")[0, 0] > 0
     kept = grow(full, 1) & resting(moving, mesh.size, rules.margin)

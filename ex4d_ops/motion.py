@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from .camera import invert_rigid, lift, pixel_centers, resize_intrinsics, transform
+from .clip import Progress
 from .depth import VideoDepth
-from .flow import find_flow, shrink, warp
-from .parallel import Progress, each_frame
+from .optical_flow import find_flow, shrink, warp
+from .parallel import each_frame
 
 SIDE = 320  # pixels of the longer side at which frames are compared
 KEY_STEP = 6  # frames from one that others are compared with to the next; shorter clips have OTHERS of them
@@ -134,9 +135,9 @@ def around(planes: Tensor) -> Tensor:
     return avg_pool2d(planes, 5, 1, 2, count_include_pad=False)
 
 
-def see(here: View, there: View, stretch: float = 1.0) -> Sight:
-    """Where the points of one view lie in another; stretch multiplies their depth."""
-    moved = transform(invert_rigid(there.world_from_cam) @ here.world_from_cam, lift(stretch * here.depth, here.intrinsics))
+def see(here: View, there: View) -> Sight:
+    """Where the points of one view lie in another."""
+    moved = transform(invert_rigid(there.world_from_cam) @ here.world_from_cam, lift(here.depth, here.intrinsics))
     z, (height, width) = moved[..., 2], there.depth.shape
     image = moved @ there.intrinsics.mT
     place = image[..., :2] / z.clamp(min=1e-9)[..., None]

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from . import raster
 from .camera import CameraPath, resize_intrinsics
+from .clip import Progress
 from .mesh import DWMesh
-from .parallel import Progress, each_frame
+from .parallel import each_frame
 from .prior import VISIBLE_ALPHA, RenderRules, render_frame
-from .trajectory import CHANNELS, RADIUS_MARGIN, place_rig
+from .trajectory.moves import CHANNELS, RADIUS_MARGIN, place_rig
 
 COVERAGE_SIDE = 160  # pixels of the longer side at which views are drawn; their shares differ by less than 1 % from 512
 
@@ -97,7 +98,7 @@ def widest_angles(shares: Tensor, yaw: Tensor, pitch: Tensor, share: float) -> W
 
 
 def reach_of(samples: Sequence[tuple[float, float]], share: float) -> float:
-    """The angle, without its sign, at which values fall below a share on the way from 0 to the last of (angle, value)."""
+    """The angle, without its sign, at which values fall below a share on the way from 0 outward, of (angle, value)."""
     outward = [(abs(angle), value) for angle, value in samples]
     outward = outward[min(range(len(outward)), key=lambda k: outward[k][0]):]
     if outward[0][1] < share:
