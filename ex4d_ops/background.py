@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,16 +15,19 @@ from .camera import CameraPath, check_tensor, project, transform
 from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh, describe_clip
-from .motion import Sight, Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, see
+from .motion import Sight, Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, see, slides
 
 __all__ = ["Background", "BackgroundRules", "Layer", "fill_frame", "find_motion", "make_background"]
 
+SLIDING = 0.2  # share of what is called at rest that may slide before a source camera is doubted that is said to rest
 CANDIDATES = 17  # frames, spread over the clip, of which those that add most are taken
 COARSE = 80  # pixels of the longer side at which frames are chosen and their exposures compared
 FINE = 320  # the same, at which the parts that each adds are found
 SHARPER = 1.25  # a surface is taken from the frame that is not farther away than this times another's
 EXPOSURES = (0.5, 2.0)  # least and greatest change of light between frames that is evened out
 TELLING = (0.05, 0.95)  # colors in between tell of exposure; darker and brighter ones are cut off
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
     candidates = torch.linspace(0, count - 1, min(count, CANDIDATES)).round().long().tolist()
     coarse = {t: look(mesh.colors, depth, t, COARSE) for t in candidates}
     still = {t: resting(moving[t], view.depth.shape, rules.margin) for t, view in coarse.items()}
+    for doubt in doubt_background(mesh, moving, coarse, still):
+        log.warning(doubt)
     tolerance = measure_tolerance(list(coarse.values()))
     chosen = choose_frames(coarse, still, tolerance, rules) if count > 1 else []
     gains = torch.ones(count, len(chosen), 3, device=mesh.depth.device)
@@ -99,6 +106,25 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
     added = (find_added(t, chosen[:k], fine, still, tolerance) for k, t in enumerate(chosen))
     layers = (cut_layer(mesh, t, part, moving[t], gains[:, k], rules) for k, (t, part) in enumerate(zip(chosen, added)))
     return Background(mesh, moving, tuple(layer for layer in layers if layer is not None), tolerance)
+
+
+def doubt_background(mesh: DWMesh, moving: Tensor, views: dict[int, View], still: dict[int, Tensor]) -> Iterator[str]:
+    """A sentence for each reason why there may be nothing to fill from, or nothing that fits."""
+    if len(mesh) == 1:
+        yield "background: the clip has one frame, so no other can add to it"
+    elif moving.all():
+        yield "background: everything is said to move, so nothing of another frame fits; check the mask of what moves"
+    elif bool((mesh.world_from_cam == mesh.world_from_cam[:1]).all()):
+        times = sorted(views)
+        first, last = views[times[0]], views[times[-1]]
+        sliding = slides(first, last)[still[times[0]]].mean()
+        if sliding > SLIDING or moving.float().mean() > 1 - SLIDING:
+            yield (f"background: the camera seems to move ({sliding:.0%} of what is called at rest slides), but its "
+                   "motion is not known, so that the background would smear; let the source camera be found where the "
+                   "depth is made")
+    if mesh.hidden_reach is None:
+        yield ("background: hidden surfaces reach all the way back and cover nearly everything that could be filled; "
+               "set hidden_reach where the mesh is built, 0.1 for example")
 
 
 def resting(moving: Tensor, size: tuple[int, int], margin: int) -> Tensor:

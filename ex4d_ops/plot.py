@@ -13,6 +13,7 @@ from .clip import Progress, resize_frame
 from .depth import VideoDepth
 from .mesh import DWMesh
 from .parallel import one_by_one
+from .preflight import TRAINED_RANGES, WidestAngles
 from .prior import Prior
 
 if TYPE_CHECKING:
@@ -147,6 +148,62 @@ def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) ->
         for ax, picture in zip(column, (source[t], prior.color[t], prior.visible[t])):
             ax.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1)
             ax.set_axis_off()
+    return draw_figure(figure)
+
+
+def origin_sheet(prior: Prior, cameras: CameraPath, moments: int = SHEET_MOMENTS) -> Tensor:
+    """A prior and where its pixels come from, at so many moments: gray its own source frame, color another one."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    frames = torch.linspace(0, len(prior) - 1, min(moments, len(prior))).round().long().tolist()
+    height, width = prior.visible.shape[1:]
+    figure = Figure(figsize=(2.6 * len(frames), 0.6 + 2 * 2.6 * height / width), dpi=100, layout="constrained")
+    others = [int(frame) for frame in prior.origin.unique() if frame >= 0]
+    palette = {frame: torch.tensor(colormaps["tab10"](k % 10)[:3]) for k, frame in enumerate(others)}
+    shown: set[int] = set()
+    for column, t in zip(figure.subplots(2, len(frames), squeeze=False).T, frames):
+        origin, color = prior.origin[t].cpu(), prior.color[t].cpu()
+        own = origin == int(cameras.source_frame[t])
+        picture = torch.where(own[..., None], 0.25 + 0.5 * color.mean(-1, keepdim=True), torch.zeros(3))
+        for frame in others:
+            added = (origin == frame) & ~own
+            picture[added] = palette[frame]
+            shown |= {frame} if added.any() else set()
+        column[0].set_title(f"frame {t}, {float(((origin >= 0) & ~own).float().mean()):.0%} added", fontsize=9)
+        for ax, image in zip(column, (color, picture)):
+            ax.imshow(image.clamp(0, 1).numpy())
+            ax.set_axis_off()
+    if shown:
+        figure.legend(handles=[Patch(color=palette[frame].tolist(), label=f"from frame {frame}")
+                               for frame in sorted(shown)], loc="outside lower center", ncols=10, fontsize=8)
+    return draw_figure(figure)
+
+
+def plot_coverage(shares: Tensor, yaw: Tensor, pitch: Tensor, widest: WidestAngles) -> Tensor:
+    """The share of every view that was seen, its contour at the share of `widest`, and what generators were trained on.
+
+    shares: [P, Y]; yaw [Y], pitch [P]: radians.
+    """
+    from matplotlib.figure import Figure
+
+    across, up = torch.rad2deg(yaw).numpy(), torch.rad2deg(pitch).numpy()
+    figure = Figure(figsize=(8, 4.8), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    drawn = axes.contourf(across, up, shares.numpy(), levels=torch.linspace(0, 1, 21).tolist(), cmap="viridis")
+    figure.colorbar(drawn, ax=axes, label="share of the picture that the source has seen")
+    if shares.min() < widest.share < shares.max():
+        lines = axes.contour(across, up, shares.numpy(), levels=[widest.share], colors="white", linewidths=2)
+        axes.clabel(lines, fmt=lambda share: f"{share:.0%}")
+    for k, trained in enumerate(TRAINED_RANGES):
+        (left, right), (low, high) = trained.yaw, trained.pitch
+        axes.plot([left, right, right, left, left], [low, low, high, high, low], linestyle="--", marker="|",
+                  color=f"C{k + 1}", label=f"{trained.name} was trained on")
+    axes.set(xlabel="degrees around: to the left, to the right", ylabel="degrees up and down",
+             xlim=(across[0], across[-1]), ylim=(up[0], up[-1]), title=str(widest))
+    axes.title.set_fontsize(9)
+    axes.legend(loc="upper right", fontsize=8)
     return draw_figure(figure)
 
 

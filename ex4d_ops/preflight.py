@@ -74,6 +74,11 @@ def coverage_map(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int = 0, radiu
     return shares.view(len(pitch), len(yaw))
 
 
+def angles_around(limit: float, step: float) -> Tensor:
+    """Angles from -limit to limit, about a step apart, with 0 in the middle; radians."""
+    return torch.linspace(-limit, limit, 2 * max(math.ceil(limit / step - 1e-9), 1) + 1)
+
+
 def views_around(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int, radius: float) -> CameraPath:
     """One small camera per pitch and yaw, row by row, all of which show one frame."""
     turns = torch.cartesian_prod(pitch.double(), yaw.double()).to(mesh.depth.device)

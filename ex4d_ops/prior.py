@@ -112,6 +112,25 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     return Prior(color, visible, origin)
 
 
+def origin_shares(prior: Prior, cameras: CameraPath) -> dict[str, float]:
+    """The share of all pixels that their own source frame shows, that other frames add, and that none has seen."""
+    own = prior.visible
+    if prior.origin is not None:
+        own = prior.origin == cameras.source_frame.to(prior.origin)[:, None, None]
+    own = float(own.float().mean())
+    seen = float(prior.coverage.mean())
+    return {"own frame": own, "other frames": seen - own, "unseen": 1 - seen}
+
+
+def describe_origin(prior: Prior, cameras: CameraPath) -> str:
+    """How much of the path was seen, and where it comes from, in words."""
+    if prior.origin is None:
+        return prior.describe_coverage()
+    shares = origin_shares(prior, cameras)
+    return (f"{prior.describe_coverage()}. {shares['own frame']:.0%} come from the frame of the same moment, "
+            f"{shares['other frames']:.0%} from other frames of the clip")
+
+
 def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
     """Raise ValueError where the path shows source frames the mesh lacks, or another device is asked for."""
     missing = ((cameras.source_frame >= len(mesh)) | (cameras.source_frame < 0)).nonzero()

@@ -8,6 +8,7 @@ into its memory; folders.py knows ComfyUI's folders, progress.py what a node sho
 from comfy_api.latest import ComfyExtension, io
 
 from .adapter import ApplyEX4DLoRA, EX4DPriorEncode
+from .background import EX4DCoverageMap, EX4DMotionMask
 from .camera import (
     CameraTrajectory,
     EX4DCameraKeyframes,
@@ -40,6 +41,7 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DLoadDepth,
     EX4DSaveDepth,
     EX4DDepthToImages,
+    EX4DMotionMask,
     BuildDWMesh,
     EX4DMeshToMesh,
     CameraTrajectory,
@@ -49,6 +51,7 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DSaveCameras,
     EX4DCameraFromLoad3D,
     EX4DCameraToLoad3D,
+    EX4DCoverageMap,
     RenderDWMesh,
     EX4DPriorEncode,
     ApplyEX4DLoRA,

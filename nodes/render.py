@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import get_args
 
 import comfy.model_management
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
+from ..ex4d_ops.background import make_background
 from ..ex4d_ops.camera import move_to
-from ..ex4d_ops.prior import RenderRules, Texture, render_prior
+from ..ex4d_ops.plot import origin_sheet
+from ..ex4d_ops.prior import RenderRules, Texture, describe_origin, render_prior
 from ..ex4d_ops.raster import ENGINES
 from . import sockets
 from .progress import show_progress
@@ -47,6 +49,10 @@ class RenderDWMesh(io.ComfyNode):
                                        "anywhere, slower. nvdiffrast: where installed. All agree away from edges."),
                 io.Combo.Input("texture", options=list(get_args(Texture)), default="vertex", advanced=True,
                                tooltip="Blackens the vertices of hidden faces (released) or the faces alone (paper)."),
+                io.Mask.Input("moving", optional=True,
+                              tooltip="1 = moves, from Motion Mask or any segmentation. When connected, what a frame "
+                                      "does not see is filled with surfaces at rest that other frames saw. Use it with "
+                                      "a mesh of bounded hidden_reach."),
             ],
             outputs=[
                 io.Image.Output("color", tooltip="What the new camera sees; black where the source saw nothing."),
@@ -57,10 +63,14 @@ class RenderDWMesh(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, mesh, cameras, erosion, seed, anchor_first_frame, engine, texture) -> io.NodeOutput:
+    def execute(cls, mesh, cameras, erosion, seed, anchor_first_frame, engine, texture, moving=None) -> io.NodeOutput:
         pixels = {"released": "released", "fixed": erosion.get("pixels"), "none": 0}[erosion["erosion"]]
         rules = RenderRules(texture, anchor_first_frame, pixels, seed)
         device = comfy.model_management.get_torch_device()
-        prior = render_prior(move_to(mesh, device), move_to(cameras, device), rules, engine, show_progress())
+        mesh, cameras = move_to(mesh, device), move_to(cameras, device)
+        background = None if moving is None else make_background(mesh, sockets.read_mask("moving", moving).to(device))
+        prior = render_prior(mesh, cameras, rules, engine, show_progress(), background)
         # ComfyUI's masks are numbers; 1 stays what EX-4D calls visible and its mask videos show white.
-        return io.NodeOutput(sockets.as_images(prior.color), sockets.as_mask(prior.visible), prior.describe_coverage())
+        return io.NodeOutput(sockets.as_images(prior.color), sockets.as_mask(prior.visible),
+                             describe_origin(prior, cameras), ui=None if background is None else ui.PreviewImage(
+                                 sockets.as_images(origin_sheet(prior, cameras)), animated=False))

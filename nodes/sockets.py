@@ -41,6 +41,14 @@ def check_images(name: str, images: Tensor, channels: int) -> None:
                          "pixels or more")
 
 
+def read_mask(name: str, mask: Tensor) -> Tensor:
+    """The MASK at input `name` as truths [T, H, W]; a single one may come without its first axis."""
+    mask = mask[None] if mask.ndim == 2 else mask
+    if mask.ndim != 3:
+        raise ValueError(f"{name}: got {list(mask.shape)}, needs a mask for every frame [T, H, W]")
+    return mask > 0.5
+
+
 @contextmanager
 def blame(name: str) -> Iterator[None]:
     """Let errors begin with the input whose value they are about."""

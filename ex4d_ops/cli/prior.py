@@ -11,12 +11,13 @@ from typing import get_args
 import torch
 
 from .. import files, plot, raster
+from ..background import find_motion, make_background
 from ..camera import CameraPath, intrinsics_from_focal, move_to
 from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ..depth import VideoDepth, match_depth
 from ..files.whole import written_whole
 from ..mesh import build_dw_mesh
-from ..prior import Prior, RenderRules, Texture, render_prior
+from ..prior import Prior, RenderRules, Texture, origin_shares, render_prior
 from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
 from ..trajectory.editing import freeze
 from .estimate import NAMES as MODEL_NAMES
@@ -37,6 +38,7 @@ what lands in --out:
   color.mkv, visible.mkv    the prior, lossless (FFV1); white = seen in the source
   preview.mp4               source, colour and mask side by side
   sheet.png, path.png       the same at six moments; the path from above and from the side
+  origin.png                with --background: which pixels were added, and from which frames
   cameras.json, cameras.npz the path
   run.json                  every setting and figure
 """
@@ -75,6 +77,11 @@ def add_prior_command(commands) -> None:
     render.add_argument("--seed", type=int, default=0, help="of the random erosion (default: 0)")
     render.add_argument("--no-anchor", action="store_true",
                         help="render frame 0 too, else the source frame where the path begins there")
+    render.add_argument("--background", action="store_true",
+                        help="fill what a frame does not see with surfaces at rest that other frames saw; hidden "
+                             "surfaces then reach 0.1 of their depth where --hidden-reach does not say otherwise")
+    render.add_argument("--moving", type=Path, metavar="FILE",
+                        help="video or folder of masks, white = moves, for --background (default: found in the clip)")
     render.add_argument("--mesh", type=int, nargs="+", default=[], metavar="N",
                         help="also save the meshes of these source frames")
     render.add_argument("--mesh-format", choices=["glb", "ply"], default="glb",
@@ -112,14 +119,22 @@ def make_prior(options) -> None:
         depth = read_clip_depth(options, clip)
     cameras = choose_path(options, depth)
     check_mesh_frames(options, len(clip))
+    if options.moving is not None and not options.background:
+        raise ValueError("--moving: says what must not fill other frames; add --background")
     options.out.mkdir(parents=True, exist_ok=True)
     with timed(seconds, "mesh"):
         mesh = build_dw_mesh(clip.frames.to(options.device), depth, mesh_rules(options))
+    background = None
+    if options.background:
+        with timed(seconds, "background"):
+            background = make_background(mesh, read_moving(options, clip, depth))
     with timed(seconds, "render"), progress_bar("rendering") as progress:
-        prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress)
+        prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress, background)
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
         files.write_picture(options.out / "path.png", plot.plot_path(cameras, depth))
+        if background is not None:
+            files.write_picture(options.out / "origin.png", plot.origin_sheet(prior, cameras))
         for t in options.mesh:
             files.write_mesh(options.out / f"mesh_{t:04d}.{options.mesh_format}", mesh, t, options.closed_ring)
     write_run(options, depth, cameras, prior, seconds)
@@ -178,6 +193,15 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
     return move_to(depth, options.device)
 
 
+def read_moving(options, clip: Clip, depth: VideoDepth) -> torch.Tensor:
+    """What moves, [T, H, W] bool on the device to work on: the masks of --moving, or what is found in the clip."""
+    if options.moving is None:
+        with progress_bar("finding what moves") as progress:
+            return find_motion(clip.frames.to(options.device), depth, progress)
+    masks = files.read_video(options.moving, options.start + (options.freeze or 0), len(clip), clip.size).frames
+    return masks.mean(-1).to(options.device) > 0.5
+
+
 def choose_path(options, depth: VideoDepth) -> CameraPath:
     """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so."""
     held = options.freeze is not None
@@ -227,6 +251,7 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
         "engine": raster.choose_engine(options.engine, depth.depth.device),
         "radius": automatic_radius(depth) if options.radius is None else options.radius,
         "nearest_depth": depth.nearest, "coverage": [round(share, 4) for share in prior.coverage.tolist()],
+        "origin": {name: round(share, 4) for name, share in origin_shares(prior, cameras).items()},
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "python": platform.python_version(), "torch": torch.__version__, "machine": platform.platform(),
     }
