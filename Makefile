@@ -66,7 +66,7 @@ link: $(READY)
 # An adapter trained from nothing in about a minute, on a tiny Wan and procedural clips.
 demo-train: $(READY)
 	@test -n "$(FOUND)" || { echo "Training takes Wan from ComfyUI, which is not at $(COMFYUI_PATH); run make comfyui, or set COMFYUI_PATH"; exit 1; }
-	$(BIN)/python -m example_configs.demo_train demo/train
+	$(BIN)/python -m headless.demo_train demo/train
 
 bench: .venv/ready-bench
 	@echo "== Speed, beside everything else that could do the work (some 5 minutes)"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from .camera import check_rigid, check_tensor, default_intrinsics, resize_intrinsics
+from .clip import center_crop
 
 RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
 RELEASED_GAIN = 3900.0  # disparity 1 lies at 10000 / 3900 = 2.564 scene units; released code
@@ -241,6 +242,15 @@ def resize_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
         resized[t] = resize_depth_map(depth.depth[t], size)
     intrinsics = resize_intrinsics(depth.intrinsics, depth.size, size)
     return VideoDepth(resized, intrinsics, depth.world_from_cam, depth.metric)
+
+
+def fit_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
+    """Depth cropped around its centre to the proportions of size (H, W), as clip.crop_to crops frames, and resized."""
+    rows, columns = center_crop(depth.size, size)
+    intrinsics = depth.intrinsics.clone()
+    intrinsics[:, :2, 2] -= intrinsics.new_tensor([columns.start, rows.start])
+    cropped = depth.depth[:, rows, columns].contiguous()
+    return resize_depth(replace(depth, depth=cropped, intrinsics=intrinsics), size)
 
 
 def resize_depth_map(depth: Tensor, size: tuple[int, int]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from .clip import resize_frame
 from .depth import VideoDepth
 from .mesh import DWMesh
 from .prior import Prior
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FRUSTA = 9  # drawn along a path
 SHEET_MOMENTS = 6
@@ -27,6 +31,11 @@ def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
 
     scene: draws the nearer part of what source frame 0 saw. Lengths are scene units.
     """
+    return draw_figure(path_figure(cameras, scene))
+
+
+def path_figure(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> Figure:
+    """The same as a matplotlib figure with an axes per view."""
     from matplotlib.figure import Figure
 
     points = torch.zeros(0, 3) if scene is None else scene_points(scene)
@@ -46,10 +55,10 @@ def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
     figure.axes[0].legend(loc="best", fontsize=8)
     first, last = int(cameras.source_frame[0]), int(cameras.source_frame[-1])
     figure.suptitle(f"{len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, source frames {first} to {last}")
-    return draw_figure(figure)
+    return figure
 
 
-def draw_figure(figure) -> Tensor:
+def draw_figure(figure: Figure) -> Tensor:
     """A matplotlib figure as an image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from . import raster
 from .camera import CameraPath, check_tensor, project, resize_intrinsics, transform
-from .clip import resize_frame
+from .clip import Progress, resize_frame
 from .mesh import DWMesh
-from .parallel import Progress, each_frame
+from .parallel import each_frame
 
 VISIBLE_ALPHA = 125 / 255  # released code
 RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
+
+Texture = Literal["vertex", "face"]  # what of a hidden face is black; released, paper
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +56,12 @@ class RenderRules:
     """How a rendering becomes a prior. The defaults are the released model's.
 
     texture: "vertex" blackens the vertices of hidden faces and interpolates (released), "face" the faces
-    themselves (paper eq. 5), as is always done where a mesh bounds their reach. anchor_first: frame 0 is the source frame, all visible, where the path begins at the
-    source camera. erosion: "released" erodes each mask by a random square of 2..8 px, a number by that many px, 0 not
-    at all. seed: of the random squares.
+    themselves (paper eq. 5), as is always done where a mesh bounds their reach. anchor_first: frame 0 is the source
+    frame, all visible, where the path begins at the source camera. erosion: "released" erodes each mask by a random
+    square of 2..8 px, a number by that many px, 0 not at all. seed: of the random squares.
     """
 
-    texture: Literal["vertex", "face"] = "vertex"
+    texture: Texture = "vertex"
     anchor_first: bool = True
     erosion: Literal["released"] | int = "released"
     seed: int = 0
@@ -116,7 +118,10 @@ def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, 
     source = int(cameras.source_frame[t])
     limits = mesh.limits(source)
     by_vertex = rules.texture == "vertex" and limits is None
-    rgba = paint_vertices(mesh, source) if by_vertex else torch.nn.functional.pad(mesh.colors[source], (0, 1), value=1.0)
+    if by_vertex:
+        rgba = paint_vertices(mesh, source)
+    else:
+        rgba = torch.nn.functional.pad(mesh.colors[source], (0, 1), value=1.0)
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source],
                                  cameras.intrinsics[t], cameras.size, engine, limits)

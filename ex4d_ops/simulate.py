@@ -17,9 +17,10 @@ from torch.nn.functional import grid_sample
 
 from . import raster
 from .camera import CameraPath, pixel_centers
+from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh, hidden_limits
-from .parallel import Progress, each_frame
+from .parallel import each_frame
 from .prior import Prior, check_frames_exist, erode, face_visible
 from .tracking import Tracks
 from .trajectory import EASES, RADIUS_MARGIN, make_move, move_path
@@ -55,7 +56,8 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
 
     Where the nearest face is hidden, or there is none, nothing is shown; both faces of a quad are hidden where one is.
     Hidden faces hide what lies behind them, as far as the mesh lets them reach. dilation: pixels by which the rest
-    grows. surface: "visible" leaves them out, so that they hide nothing (the ablation without a watertight mesh). progress: as in render_prior.
+    grows. surface: "visible" leaves them out, so that they hide nothing (the ablation without a watertight mesh).
+    progress: as in render_prior.
     """
     check_frames_exist(mesh, cameras)
     engine = raster.choose_engine(engine, mesh.depth.device)

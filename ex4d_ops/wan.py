@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .adapter import LATENT_CHANNELS
+from .clip import LATENT_CHANNELS
 from .dataset import Encoders
 
 BASE_DTYPES = {"bfloat16": torch.bfloat16, "float8": torch.float8_e4m3fn, "float32": torch.float32}

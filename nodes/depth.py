@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import math
+from typing import get_args
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..ex4d_ops import files
-from ..ex4d_ops.camera import intrinsics_from_focal, invert_rigid, resize_intrinsics, rigid
+from ..ex4d_ops.camera import focal_from_view, intrinsics_from_focal, invert_rigid, resize_intrinsics, rigid
 from ..ex4d_ops.depth import (
     DepthUnits,
     VideoDepth,
@@ -19,11 +19,12 @@ from ..ex4d_ops.depth import (
     fill_invalid,
     make_video_depth,
 )
-from ..ex4d_ops.plausibility import doubt_units
+from ..ex4d_ops.doubts import doubt_units
+from ..ex4d_ops.files.depth import DepthForm
 from ..ex4d_ops.plot import draw_depth
 from ..ex4d_ops.rotation import quaternion_of, rotation_of
 from . import folders, sockets
-from .progress import show_progress
+from .progress import show_progress, warn
 
 FILE_SUFFIXES = {".npz", ".npy", ".exr", ".mkv", ".mp4"}
 FOLDER_SUFFIXES = {".exr", ".png"}
@@ -34,7 +35,6 @@ STORED = "as stored"
 GIVEN = "as given"
 FILL_TIP = "On: pixels without depth (NaN, zero, negative) get the farthest depth beside them. Off: they are refused."
 
-log = logging.getLogger(__name__)
 
 
 # ---- what the numbers mean, and through which lens they were seen -------------------------------
@@ -89,7 +89,7 @@ def read_lens(lens: dict, size: tuple[int, int]) -> Tensor | None:
     if lens["lens"] == "focal":
         return intrinsics_from_focal(lens["focal"], size)
     if lens["lens"] == "field of view":
-        return intrinsics_from_focal(size[1] / 2 / math.tan(math.radians(lens["fov"]) / 2), size)
+        return intrinsics_from_focal(focal_from_view(math.radians(lens["fov"]), size[1]), size)
     return None
 
 
@@ -122,7 +122,7 @@ class EX4DDepthFromImages(io.ComfyNode):
             depth = fill_invalid(depth) if fill else depth
             check_depth(depth)
         if doubt := doubt_units(values, units):
-            log.warning("images: %s", doubt)
+            warn(f"images: {doubt}")
         made = make_video_depth(depth, read_lens(lens, depth.shape[1:]), None, units.metric)
         return io.NodeOutput(sockets.keep(made))
 
@@ -329,7 +329,7 @@ class EX4DSaveDepth(io.ComfyNode):
                 sockets.Depth.Input("depth", tooltip="Depth of a clip."),
                 io.String.Input("filename_prefix", default="ex4d/depth",
                                 tooltip="Name in the output folder, before a number; may name a subfolder."),
-                io.Combo.Input("format", options=["npz", "exr", "png", "video"], default="npz",
+                io.Combo.Input("format", options=list(get_args(DepthForm)), default="npz",
                                tooltip="npz and exr (a folder) keep every bit; png (a folder, 16 bit) and video (gray "
                                        "mkv, 16 bit) keep disparity in 65535 steps."),
             ],

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import torch
 from comfy_api.latest import Types, io
 
 from ..ex4d_ops.depth import match_depth
 from ..ex4d_ops.files.meshes import gltf_from_world, linear_from_srgb
-from ..ex4d_ops.mesh import BORDER_DEPTH, MIN_ANGLE, DWMesh, MeshRules, build_dw_mesh, occluded_share
+from ..ex4d_ops.mesh import (
+    BORDER_DEPTH,
+    MIN_ANGLE,
+    DWMesh,
+    Filter,
+    MeshRules,
+    build_dw_mesh,
+    drawn_surface,
+    occluded_share,
+)
 from . import sockets
 from .progress import show_progress
 
@@ -35,12 +45,17 @@ class BuildDWMesh(io.ComfyNode):
                 io.Float.Input("depth_jump", default=0.0, min=0.0, max=1.0, step=0.001, advanced=True,
                                tooltip="Share of the depth range of frame 0; faces that span more are hidden too. 0: "
                                        "no such test, as released. Paper: 0.013."),
-                io.Combo.Input("filter", options=["angle", "boundary"], default="angle", advanced=True,
+                io.Combo.Input("filter", options=list(get_args(Filter)), default="angle", advanced=True,
                                tooltip="How hidden faces are found: by min_angle, or by the released slope test in its "
                                        "place, which takes no setting."),
                 io.Boolean.Input("clamp", default=True, advanced=True,
                                  tooltip="On: everything stays in front of the border, so that the surface is closed. "
                                          "Off: far content pokes through it, as in the released code."),
+                io.Float.Input("hidden_reach", default=0.0, min=0.0, max=1000.0, step=0.01, optional=True,
+                               advanced=True,
+                               tooltip="How far hidden faces reach behind their nearest corner, as a share of its "
+                                       "depth. 0: all the way to the far side, as released; keep it for EX-4D. 0.1 "
+                                       "shows more of what the source saw, for other models."),
             ],
             outputs=[
                 sockets.Mesh.Output("mesh", tooltip="One watertight mesh per frame."),
@@ -49,11 +64,15 @@ class BuildDWMesh(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, depth, min_angle, border_depth, depth_jump, filter, clamp) -> io.NodeOutput:
+    def execute(cls, images, depth, min_angle, border_depth, depth_jump, filter, clamp,
+                hidden_reach=0.0) -> io.NodeOutput:
         frames = sockets.read_frames("images", images)
+        if not hidden_reach >= 0:
+            raise ValueError(f"hidden_reach: got {hidden_reach:g}, must be above 0, or 0 for faces that reach all the "
+                             "way, as released")
         if depth_jump and not math.isfinite(depth.nearest):
             raise ValueError("depth_jump: frame 0 shows only sky, which has no depth range to take a share of; use 0")
-        rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp)
+        rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp, hidden_reach or None)
         mesh = build_dw_mesh(frames, match_depth(frames, depth, resize=True), rules, show_progress())
         shares = torch.stack([occluded_share(occluded) for occluded in mesh.occluded])
         return io.NodeOutput(sockets.keep(mesh), sockets.as_mask(shares))
@@ -74,23 +93,32 @@ class EX4DMeshToMesh(io.ComfyNode):
                 io.Combo.Input("faces", options=["visible", "all"], default="visible",
                                tooltip="visible: what the source camera saw. all: the whole watertight mesh, hidden "
                                        "parts black; it is as large as its border is far."),
+                io.Boolean.Input("closed_ring", default=False, optional=True, advanced=True,
+                                 tooltip="With all faces: close the border with a ring of faces, so that every edge "
+                                         "has exactly two faces, as 3D printing needs. Off: the two large faces of the "
+                                         "released model."),
             ],
             outputs=[io.Mesh.Output("core_mesh", display_name="mesh", tooltip="y up, z back, vertex colours, unlit.")],
         )
 
     @classmethod
-    def execute(cls, mesh, frame, faces) -> io.NodeOutput:
+    def execute(cls, mesh, frame, faces, closed_ring=False) -> io.NodeOutput:
         if frame >= len(mesh):
             raise ValueError(f"frame: there is no frame {frame}; the mesh has 0..{len(mesh) - 1}")
-        return io.NodeOutput(core_mesh(mesh, frame, faces == "visible"))
+        return io.NodeOutput(core_mesh(mesh, frame, faces == "visible", closed_ring))
 
 
-def core_mesh(mesh: DWMesh, frame: int, visible: bool) -> Types.MESH:
-    """ComfyUI's mesh of one frame: glTF axes, linear colours. visible: without the hidden faces and their vertices."""
-    faces = mesh.visible_faces(frame) if visible else mesh.faces()
+def core_mesh(mesh: DWMesh, frame: int, visible: bool, closed_ring: bool = False) -> Types.MESH:
+    """ComfyUI's mesh of one frame: glTF axes, linear colors. visible: without the hidden faces and their vertices.
+
+    closed_ring: see DWMesh.faces.
+    """
+    points, rgba, faces = drawn_surface(mesh, frame, closed_ring)
+    if visible:
+        faces = mesh.visible_faces(frame)
     if not len(faces):
         raise ValueError(f"faces: all of frame {frame} is hidden; take all, or lower min_angle where the mesh is built")
     used, faces = faces.long().unique(return_inverse=True)  # viewers fit their view to unused vertices too
-    colors = mesh.colors[frame] * mesh.vertex_visible(frame)[..., None]
-    return Types.MESH(gltf_from_world(mesh.vertices(frame)[used])[None], faces[None],
-                      vertex_colors=linear_from_srgb(colors.reshape(-1, 3)[used])[None], unlit=True)
+    colors = rgba[used, :3] * rgba[used, 3:]
+    return Types.MESH(gltf_from_world(points[used])[None], faces[None],
+                      vertex_colors=linear_from_srgb(colors)[None], unlit=True)

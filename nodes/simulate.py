@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import comfy.model_management
 import folder_paths
@@ -16,6 +17,7 @@ from ..ex4d_ops.simulate import (
     DILATION,
     GRID_POINTS,
     SWEEP,
+    Surface,
     crop_depth,
     crop_frames,
     draw_points,
@@ -75,7 +77,7 @@ class EX4DRenderingMask(io.ComfyNode):
                                tooltip="Degrees to either side that the camera swings where no path is connected."),
                 io.Int.Input("dilation", default=DILATION, min=1, max=31, step=2,
                              tooltip="Side of the square by which hidden areas grow, pixels. 1: not at all."),
-                io.Combo.Input("surface", options=["watertight", "visible"], default="watertight", advanced=True,
+                io.Combo.Input("surface", options=list(get_args(Surface)), default="watertight", advanced=True,
                                tooltip="watertight: hidden faces hide what is behind them. visible: they are left out, "
                                        "the ablation without a watertight mesh; slower."),
             ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from ..depth import DEPTH_KINDS, DepthUnits
-from ..mesh import BORDER_DEPTH, MIN_ANGLE, MeshRules
+from ..mesh import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules
 
 
 def add_depth_options(parser) -> None:
@@ -32,10 +34,25 @@ def add_mesh_options(parser) -> None:
                       help=f"faces with a smaller angle are hidden (default: {MIN_ANGLE})")
     mesh.add_argument("--depth-jump", type=float, metavar="SHARE",
                       help="faces spanning more of the depth range are hidden too (paper: 0.013; default: off)")
-    mesh.add_argument("--filter", choices=["angle", "boundary"], default="angle", help="released test for hidden faces")
+    mesh.add_argument("--filter", choices=get_args(Filter), default="angle", help="released test for hidden faces")
     mesh.add_argument("--border-depth", type=float, default=BORDER_DEPTH, metavar="D",
                       help=f"depth of the closing border, scene units (default: {BORDER_DEPTH:g})")
     mesh.add_argument("--no-clamp", action="store_true", help="let far content poke through the border (released code)")
+    add_reach_option(mesh)
+
+
+def add_reach_option(group) -> None:
+    group.add_argument("--hidden-reach", type=float, metavar="SHARE",
+                       help="how far behind their nearest corner hidden faces reach, as a share of its depth; 0.1 "
+                            "shows more of what the source saw than the default: all the way, as released")
+
+
+def hidden_reach(options) -> float | None:
+    """The reach the option asks for. Raises ValueError where it is out of range."""
+    if options.hidden_reach is not None and not options.hidden_reach > 0:
+        raise ValueError(f"--hidden-reach: got {options.hidden_reach:g}, must be above 0; leave it out for faces that "
+                         "reach all the way, as released")
+    return options.hidden_reach
 
 
 def mesh_rules(options) -> MeshRules:
@@ -46,4 +63,5 @@ def mesh_rules(options) -> MeshRules:
         raise ValueError(f"--border-depth: got {options.border_depth:g}, must be above 0")
     if options.depth_jump is not None and not options.depth_jump > 0:
         raise ValueError(f"--depth-jump: got {options.depth_jump:g}, must be above 0")
-    return MeshRules(options.min_angle, options.depth_jump, options.filter, options.border_depth, not options.no_clamp)
+    return MeshRules(options.min_angle, options.depth_jump, options.filter, options.border_depth, not options.no_clamp,
+                     hidden_reach(options))

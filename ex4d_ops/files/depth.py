@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..clip import Progress
 from ..depth import (
     DEPTH_KINDS,
     DepthUnits,
@@ -25,8 +26,8 @@ from ..depth import (
     fill_invalid,
     make_video_depth,
 )
-from ..parallel import Progress, one_by_one
-from ..plausibility import doubt_units
+from ..doubts import doubt_units
+from ..parallel import one_by_one
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
 from .video import encode, open_footage, write_pngs
