@@ -18,6 +18,7 @@ from .camera import check_tensor, lift, transform
 from .clip import Progress
 from .depth import VideoDepth
 from .parallel import each_frame
+from .raster.grid import cut_faces
 
 MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
@@ -242,6 +243,28 @@ def hidden_limits(depth: Tensor, occluded: Tensor, reach: float) -> Tensor:
     shared = torch.minimum(depth[:-1, 1:], depth[1:, :-1])
     nearest = torch.stack([torch.minimum(shared, depth[:-1, :-1]), torch.minimum(shared, depth[1:, 1:])], -1)
     return torch.where(occluded, nearest * (1 + reach), torch.inf)
+
+
+def drawn_surface(mesh: DWMesh, t: int, closed_ring: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """World points [V, 3], RGBA [V, 4] and faces [F, 3] int32 of frame t as it is drawn, alpha 0 where it is hidden.
+
+    Where hidden faces reach all the way, that is every vertex of one, as released. Where they end before, they are cut
+    off there and have corners of their own, so that visible faces are coloured whole. closed_ring: see grid_faces.
+    """
+    points, colors, faces = mesh.vertices(t), mesh.colors[t].reshape(-1, 3), mesh.faces(closed_ring)
+    limits = mesh.limits(t)
+    if limits is None:
+        return points, torch.cat([colors, mesh.vertex_visible(t).reshape(-1, 1).float()], -1), faces
+    vertices = torch.cat([points, colors, torch.ones_like(points[:, :1])], -1)
+    hidden = torch.ones(len(faces), dtype=torch.bool, device=faces.device)  # the back too
+    hidden[:limits.numel()] = mesh.occluded[t].permute(2, 0, 1).reshape(-1)
+    vertices, faces, owner = cut_faces(vertices, faces, mesh.depth[t].reshape(-1), limits.permute(2, 0, 1).reshape(-1))
+    hidden = hidden[owner.long()]
+    own, corners = faces[hidden].long().unique(return_inverse=True)
+    faces[hidden] = (len(vertices) + corners).int()
+    copies = vertices[own] * vertices.new_tensor([1, 1, 1, 1, 1, 1, 0])
+    vertices = torch.cat([vertices, copies])
+    return vertices[:, :3], vertices[:, 3:], faces
 
 
 def occluded_share(occluded: Tensor) -> Tensor:

@@ -62,9 +62,9 @@ class RenderRules:
     """How a rendering becomes a prior. The defaults are the released model's.
 
     texture: "vertex" blackens the vertices of hidden faces and interpolates (released), "face" the faces
-    themselves (paper eq. 5), as is always done where a mesh bounds their reach. anchor_first: frame 0 is the source frame, all visible, where the path begins at the
-    source camera. erosion: "released" erodes each mask by a random square of 2..8 px, a number by that many px, 0 not
-    at all. seed: of the random squares.
+    themselves (paper eq. 5), as is always done where a mesh bounds their reach. anchor_first: frame 0 is the source
+    frame, all visible, where the path begins at the source camera. erosion: "released" erodes each mask by a random
+    square of 2..8 px, a number by that many px, 0 not at all. seed: of the random squares.
     """
 
     texture: Texture = "vertex"
@@ -155,7 +155,10 @@ def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, 
     source = int(cameras.source_frame[t])
     limits = mesh.limits(source)
     by_vertex = rules.texture == "vertex" and limits is None
-    rgba = paint_vertices(mesh, source) if by_vertex else pad(mesh.colors[source], (0, 1), value=1.0)
+    if by_vertex:
+        rgba = paint_vertices(mesh, source)
+    else:
+        rgba = pad(mesh.colors[source], (0, 1), value=1.0)
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source],
                                  cameras.intrinsics[t], cameras.size, engine, limits)

@@ -56,7 +56,8 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
 
     Where the nearest face is hidden, or there is none, nothing is shown; both faces of a quad are hidden where one is.
     Hidden faces hide what lies behind them, as far as the mesh lets them reach. dilation: pixels by which the rest
-    grows. surface: "visible" leaves them out, so that they hide nothing (the ablation without a watertight mesh). progress: as in render_prior.
+    grows. surface: "visible" leaves them out, so that they hide nothing (the ablation without a watertight mesh).
+    progress: as in render_prior.
     """
     check_frames_exist(mesh, cameras)
     engine = raster.choose_engine(engine, mesh.depth.device)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import FAR, NEAR, Fragments
-from .grid import face_vertices, pixels_from_grid
+from .grid import cut_faces, face_vertices, pixels_from_grid
 
 EXACT_NUMBERS = 2**24  # as far as float32 counts one by one
 LARGE_NUMBERS = 0x4A800000  # nvdiffrast adds it to larger face numbers and stores the bits of the sum
@@ -58,33 +58,6 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
     if owner is not None:
         face = torch.where(face >= 0, owner[face.long()], -1)
     return Fragments(blended[0], torch.where(face >= 0, seen[0, ..., 4], torch.inf), face)
-
-
-def cut_faces(vertices: Tensor, faces: Tensor, depth: Tensor, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Vertices [V, A], faces [F, 3] int32 and whose part each of them is [F] int32, after those are cut off.
-
-    vertices: whose numbers are linear in space; depth: [V], in the grid's camera; limits: of all faces but those of the
-    back. A face that reaches beyond its limit gives way to the two triangles of the part before it.
-    """
-    nearest, farthest = depth[faces[:-2].long()].aminmax(dim=1)
-    whole = torch.cat([farthest <= limits, limits.new_ones(2).bool()])
-    cut = ((nearest <= limits) & (farthest > limits)).nonzero()[:, 0]
-    corners = faces[cut].long()
-    near, middle, far = corners.gather(1, depth[corners].argsort(1)).unbind(1)
-
-    def cross_limit(start: Tensor, end: Tensor) -> Tensor:
-        """Vertices [N, A] on the edges start end, where these pass the limit."""
-        share = (limits[cut] - depth[start]) / (depth[end] - depth[start])
-        return torch.lerp(vertices[start], vertices[end], share[:, None])
-
-    beyond = (depth[middle] > limits[cut])[:, None]
-    last = cross_limit(near, far)
-    first = torch.where(beyond, cross_limit(near, middle), vertices[middle])
-    second = torch.where(beyond, last, cross_limit(middle, far))
-    added = len(vertices) + torch.arange(3 * len(cut), device=depth.device).view(3, -1)
-    parts = [torch.stack([near, added[0], added[1]], 1), torch.stack([near, added[1], added[2]], 1)]
-    owner = torch.cat([whole.nonzero()[:, 0], cut, cut])
-    return (torch.cat([vertices, first, second, last]), torch.cat([faces[whole], *parts]).int(), owner.int())
 
 
 def clip_positions(depth: Tensor, pixels_from_grid: Tensor, size: tuple[int, int]) -> Tensor:
