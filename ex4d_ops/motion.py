@@ -201,6 +201,7 @@ def slides(here: View, there: View) -> Tensor:
     """Where flow between two views of a camera at rest leads elsewhere, and to what is more alike, [h, w]."""
     flow = find_flow(here.gray, there.gray)
     gray, other = (torch.from_numpy(view.gray).float() for view in (here, there))
+    other *= (gray / other.clamp(min=1)).median()  # the exposure may have changed
     rest = pixel_centers(gray.shape)
     unlike, led = around(torch.stack([(other - gray).abs(), (warp(other, flow) - gray).abs()]))
     slid = flow.trusted & ((flow.target - rest).norm(dim=-1) > SLIDE) & (unlike > led + BETTER)

@@ -25,6 +25,8 @@ from .estimate import add_estimate_options, estimate_depth
 from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
 from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
 
+BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
+
 EPILOG = """\
 examples:
   ex4d prior clip.mp4 --depth depth.npz --preset 90 --out result
@@ -79,7 +81,7 @@ def add_prior_command(commands) -> None:
                         help="render frame 0 too, else the source frame where the path begins there")
     render.add_argument("--background", action="store_true",
                         help="fill what a frame does not see with surfaces at rest that other frames saw; hidden "
-                             "surfaces then reach 0.1 of their depth where --hidden-reach does not say otherwise")
+                             f"surfaces then reach {BACKGROUND_REACH} of their depth, or --hidden-reach")
     render.add_argument("--moving", type=Path, metavar="FILE",
                         help="video or folder of masks, white = moves, for --background (default: found in the clip)")
     render.add_argument("--mesh", type=int, nargs="+", default=[], metavar="N",
@@ -123,7 +125,10 @@ def make_prior(options) -> None:
         raise ValueError("--moving: says what must not fill other frames; add --background")
     options.out.mkdir(parents=True, exist_ok=True)
     with timed(seconds, "mesh"):
-        mesh = build_dw_mesh(clip.frames.to(options.device), depth, mesh_rules(options))
+        rules = mesh_rules(options)
+        if options.background and rules.hidden_reach is None:
+            rules = replace(rules, hidden_reach=BACKGROUND_REACH)
+        mesh = build_dw_mesh(clip.frames.to(options.device), depth, rules)
     background = None
     if options.background:
         with timed(seconds, "background"):
