@@ -68,7 +68,8 @@ class RenderDWMesh(io.ComfyNode):
         rules = RenderRules(texture, anchor_first_frame, pixels, seed)
         device = comfy.model_management.get_torch_device()
         mesh, cameras = move_to(mesh, device), move_to(cameras, device)
-        background = None if moving is None else make_background(mesh, sockets.read_mask("moving", moving).to(device))
+        background = None if moving is None else make_background(
+            mesh, sockets.read_mask("moving", moving).to(device), progress=show_progress())
         prior = render_prior(mesh, cameras, rules, engine, show_progress(), background)
         # ComfyUI's masks are numbers; 1 stays what EX-4D calls visible and its mask videos show white.
         return io.NodeOutput(sockets.as_images(prior.color), sockets.as_mask(prior.visible),

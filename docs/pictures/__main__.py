@@ -6,7 +6,7 @@ NAME: of a node, or the beginning of one, or README; without it all are drawn, i
 import sys
 from functools import partial
 
-from . import camera, depth, estimate, generate, masks, mesh, moving, render
+from . import background, camera, depth, estimate, generate, masks, mesh, moving, render
 from .sheet import save
 
 PICTURES = {
@@ -23,6 +23,7 @@ PICTURES = {
     "EX4DCameraKeyframes.png": camera.draw_keyframes,
     "EX4DCameraToLoad3D.jpg": camera.draw_departure,
     "EX4DComposeCameras.png": camera.draw_operations,
+    "EX4DCoverageMap.jpg": background.draw_coverage,
     "EX4DDepthFromGeometry.jpg": depth.draw_source_cameras,
     "EX4DDepthFromImages.png": depth.draw_conventions,
     "EX4DDepthFromImages-lens.jpg": depth.draw_lenses,
@@ -30,6 +31,7 @@ PICTURES = {
     "EX4DLoadCameras.jpg": camera.draw_worlds,
     "EX4DLoadDepth.jpg": depth.draw_filling,
     "EX4DMeshToMesh.jpg": mesh.draw_core_meshes,
+    "EX4DMotionMask.jpg": background.draw_motion,
     "EX4DPriorEncode.jpg": generate.draw_prior,
     "EX4DRandomMask.jpg": masks.draw_random,
     "EX4DRenderingMask.jpg": masks.draw_rendering,
@@ -41,6 +43,7 @@ PICTURES = {
     "EstimateVideoDepth.jpg": estimate.draw_scales,
     "EstimateVideoDepth-steadiness.png": estimate.draw_steadiness,
     "RenderDWMesh.jpg": render.draw_prior,
+    "RenderDWMesh-background.jpg": background.draw_background,
     "RenderDWMesh-still.jpg": render.draw_still_target,
     "RenderDWMesh-erosion.jpg": render.draw_erosion,
     "RenderDWMesh-texture.jpg": render.draw_textures,

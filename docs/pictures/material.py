@@ -34,6 +34,11 @@ def path(moves: str, scene: VideoDepth | DWMesh, frames: int = 49, radius: float
     return move_path(parse_moves(moves), frames, radius or automatic_radius(scene), scene.intrinsics[0], SIZE)
 
 
+def frozen(cameras: CameraPath, t: int) -> CameraPath:
+    """One camera of a path and the source frame it shows."""
+    return CameraPath(cameras.cam_from_world[[t]], cameras.intrinsics[[t]], cameras.size, cameras.source_frame[[t]])
+
+
 def look(scene: DWMesh, cameras: CameraPath, frame: int, source: int = 0, rules: RenderRules = PLAIN) -> Tensor:
     """What one camera of a path sees of one source frame, [H, W, 3]."""
     camera = CameraPath(cameras.cam_from_world[[frame]], cameras.intrinsics[[frame]], cameras.size,

@@ -45,6 +45,7 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
         "EX4DLoadDepth": {"file": "depth.npz"},
         "EX4DSaveDepth": {"depth": take.depth},
         "EX4DDepthToImages": {"depth": take.depth, "colors": variant},
+        "EX4DMotionMask": {"images": take.images, "depth": take.depth},
         "BuildDWMesh": {"images": take.images, "depth": take.depth},
         "EX4DMeshToMesh": {"mesh": take.mesh, "faces": variant},
         "CameraTrajectory": {"frames": 5, "scene": take.depth},
@@ -55,7 +56,9 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
         "EX4DCameraFromLoad3D": {"cameras": take.path, "frame": 4, "camera_info": {
             "position": {"x": 0.5, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": -3}, "fov": 35}},
         "EX4DCameraToLoad3D": {"cameras": take.path},
-        "RenderDWMesh": {"mesh": take.mesh, "cameras": take.path},
+        "EX4DCoverageMap": {"mesh": take.mesh, "step": 45.0},
+        "RenderDWMesh": {"mesh": take.mesh, "cameras": take.path, **(
+            {"moving": torch.zeros(take.depth.depth.shape)} if variant == "moving" else {})},
         "EstimateVideoDepth": {"images": take.images, "model": {"model": "depth input", "depth": take.depth}},
         "EX4DRenderingMask": {"mesh": take.mesh},
         "EX4DTrackingMask": {"images": take.images},
@@ -70,10 +73,12 @@ CASES = [
     "EX4DSaveDepth", "EX4DDepthToImages turbo", "EX4DDepthToImages gray", "BuildDWMesh", "EX4DMeshToMesh visible",
     "EX4DMeshToMesh all", "CameraTrajectory", "EX4DCameraKeyframes", *[f"EX4DComposeCameras {edit}" for edit in EDITS],
     "EX4DLoadCameras", "EX4DSaveCameras", "EX4DCameraFromLoad3D", "EX4DCameraToLoad3D", "RenderDWMesh",
+    "RenderDWMesh moving", "EX4DMotionMask", "EX4DCoverageMap",
     "EstimateVideoDepth", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
 ]
 WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA", "EX4DTrainAdapter"}  # tested beside their models
 WORK_WHERE_INPUTS_LIE = ("BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D", "EstimateVideoDepth",
+                         "EX4DMotionMask", "EX4DCoverageMap", "RenderDWMesh moving",  # they show a picture
                          "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop")
 
 
