@@ -14,7 +14,7 @@ from . import raster
 from .camera import CameraPath, check_tensor, project, transform
 from .clip import Progress
 from .depth import VideoDepth
-from .mesh import DWMesh, describe_clip
+from .mesh import DWMesh, describe_clip, faces_touching
 from .motion import Sight, Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, see, slides
 
 __all__ = ["Background", "BackgroundRules", "Layer", "fill_frame", "find_motion", "make_background"]
@@ -203,9 +203,8 @@ def cut_layer(mesh: DWMesh, t: int, added: Tensor, moving: Tensor, gain: Tensor,
     kept = kept[area]
     depth = mesh.depth[t][area].clone()
     depth[[0, -1]] = depth[:, [0, -1]] = float(depth.max())  # the back hangs at its corners, behind everything
-    a, b, c, d = kept[:-1, :-1], kept[:-1, 1:], kept[1:, :-1], kept[1:, 1:]
-    drawn = torch.stack([a & b & c, b & c & d], -1) & ~mesh.occluded[t][area[0].start:area[0].stop - 1,
-                                                                        area[1].start:area[1].stop - 1]
+    quads = tuple(slice(side.start, side.stop - 1) for side in area)
+    drawn = ~(faces_touching(~kept) | mesh.occluded[t][quads])
     intrinsics = mesh.intrinsics[t].clone()
     intrinsics[0, 2] -= left
     intrinsics[1, 2] -= top

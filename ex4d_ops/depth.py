@@ -26,19 +26,23 @@ class VideoDepth:
 
     depth: [T, H, W] float32 > 0, z along the optical axis, inf = no surface (sky);
     intrinsics: [T, 3, 3] float32, pixels; world_from_cam: [T, 4, 4] float32, all identity where the
-    source camera's motion is unknown; metric: True where scene units are metres.
+    source camera's motion is unknown; metric: True where scene units are metres; confidence: [T, H, W] float32, how
+    sure its source is of each pixel, from 0, the least of the clip, to 1; None where it does not say.
     """
 
     depth: Tensor
     intrinsics: Tensor
     world_from_cam: Tensor
     metric: bool = False
+    confidence: Tensor | None = None
 
     def __post_init__(self) -> None:
         frames, height, width = self.depth.shape
         check_tensor("depth", self.depth, (frames, height, width))
         check_tensor("intrinsics", self.intrinsics, (frames, 3, 3), like=self.depth)
         check_tensor("world_from_cam", self.world_from_cam, (frames, 4, 4), like=self.depth)
+        if self.confidence is not None:
+            check_tensor("confidence", self.confidence, (frames, height, width), like=self.depth)
 
     def __len__(self) -> int:
         return self.depth.shape[0]
@@ -251,8 +255,11 @@ def resize_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
     resized = depth.depth.new_empty(len(depth), *size)
     for t in range(len(depth)):  # frame by frame: working memory is one frame's
         resized[t] = resize_depth_map(depth.depth[t], size)
+    confidence = depth.confidence
+    if confidence is not None:
+        confidence = torch.nn.functional.interpolate(confidence[:, None], tuple(size), mode="nearest-exact")[:, 0]
     intrinsics = resize_intrinsics(depth.intrinsics, depth.size, size)
-    return VideoDepth(resized, intrinsics, depth.world_from_cam, depth.metric)
+    return VideoDepth(resized, intrinsics, depth.world_from_cam, depth.metric, confidence)
 
 
 def fit_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:

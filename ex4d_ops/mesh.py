@@ -38,6 +38,7 @@ class MeshRules:
     "boundary" slope test in its place. border_depth: scene units. clamp: keep the interior in front
     of the border, so that the surface is closed; the released code lets it poke through. hidden_reach: share of the
     depth of its nearest vertex that a hidden face reaches behind it, None for all the way, as released.
+    min_confidence: faces with a vertex of which the depth's source is less sure are hidden too, None for no such test.
     """
 
     min_angle: float = MIN_ANGLE
@@ -46,6 +47,7 @@ class MeshRules:
     border_depth: float = BORDER_DEPTH
     clamp: bool = True
     hidden_reach: float | None = None
+    min_confidence: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +119,9 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
     if frames.shape[:3] != depth.depth.shape:
         raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, the frames are {describe_clip(frames.shape)}; "
                          "resize or trim one to the other")
+    if rules.min_confidence is not None and depth.confidence is None:
+        raise ValueError("min_confidence: this depth does not say how sure it is; use depth by Depth Anything 3 Small or "
+                         "Base, or leave min_confidence off")
     limit = None if rules.depth_jump is None else rules.depth_jump * depth_range(depth.depth[0])
     closed = torch.empty_like(depth.depth)
     count, height, width = closed.shape
@@ -125,6 +130,8 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
     def build(t: int) -> None:
         closed[t] = close_border(depth.depth[t], rules)
         occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
+        if rules.min_confidence is not None:
+            occluded[t] |= faces_touching(depth.confidence[t] < rules.min_confidence)
 
     each_frame(build, count, closed.device, progress)
     return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam, rules.hidden_reach)
@@ -225,6 +232,12 @@ def face_extents(values: Tensor) -> tuple[Tensor, Tensor]:
     upper = torch.maximum(shared_high, a) - torch.minimum(shared_low, a)
     lower = torch.maximum(shared_high, d) - torch.minimum(shared_low, d)
     return upper, lower
+
+
+def faces_touching(vertices: Tensor) -> Tensor:
+    """The faces [H-1, W-1, 2] that have one of vertices [H, W]."""
+    a, b, c, d = vertices[:-1, :-1], vertices[:-1, 1:], vertices[1:, :-1], vertices[1:, 1:]
+    return torch.stack([a | b | c, b | c | d], -1)
 
 
 def touched_vertices(occluded: Tensor) -> Tensor:

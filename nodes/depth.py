@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import get_args
 
 import torch
@@ -186,7 +187,7 @@ class EX4DDepthFromGeometry(io.ComfyNode):
         given = read_da3(geometry, sky_threshold, source_cameras) if is_da3 else read_moge(geometry)
         if lens["lens"] != GIVEN:
             given = make_video_depth(given.depth, read_lens(lens, given.size), given.world_from_cam)
-        depth = scale_depth(given, scale)
+        depth = replace(scale_depth(given, scale), confidence=read_confidence(geometry))
         with sockets.blame("geometry"):
             check_depth(depth.depth)
         return io.NodeOutput(sockets.keep(depth))
@@ -202,6 +203,15 @@ def read_da3(geometry: dict, sky_threshold: float, source_cameras: bool) -> Vide
         return make_video_depth(depth)
     world_from_cam = da3_world_from_cam(geometry["extrinsics"][0]) if source_cameras else None
     return make_video_depth(depth, da3_intrinsics(cameras[0].float(), depth.shape[1:]), world_from_cam)
+
+
+def read_confidence(geometry: dict) -> Tensor | None:
+    """How sure the model is, [T, H, W] from 0, the least of the clip, to 1; None where it does not say."""
+    if geometry.get("confidence") is None:
+        return None
+    raw = geometry["confidence"].float()
+    low, high = raw.aminmax()
+    return (raw - low) / (high - low).clamp(min=1e-6)
 
 
 def da3_intrinsics(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:

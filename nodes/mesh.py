@@ -56,6 +56,10 @@ class BuildDWMesh(io.ComfyNode):
                                tooltip="How far hidden faces reach behind their nearest corner, as a share of its "
                                        "depth. 0: all the way to the far side, as released; keep it for EX-4D. 0.1 "
                                        "shows more of what the source saw, for other models."),
+                io.Float.Input("min_confidence", default=0.0, min=0.0, max=1.0, step=0.01, optional=True, advanced=True,
+                               tooltip="Faces of which the depth model is less sure are hidden too, as a share from 0, "
+                                       "the least of the clip, to 1. 0: no such test. Depth Anything 3 Small and Base "
+                                       "say how sure they are."),
             ],
             outputs=[
                 sockets.Mesh.Output("mesh", tooltip="One watertight mesh per frame."),
@@ -65,14 +69,15 @@ class BuildDWMesh(io.ComfyNode):
 
     @classmethod
     def execute(cls, images, depth, min_angle, border_depth, depth_jump, filter, clamp,
-                hidden_reach=0.0) -> io.NodeOutput:
+                hidden_reach=0.0, min_confidence=0.0) -> io.NodeOutput:
         frames = sockets.read_frames("images", images)
         if not hidden_reach >= 0:
             raise ValueError(f"hidden_reach: got {hidden_reach:g}, must be above 0, or 0 for faces that reach all the "
                              "way, as released")
         if depth_jump and not math.isfinite(depth.nearest):
             raise ValueError("depth_jump: frame 0 shows only sky, which has no depth range to take a share of; use 0")
-        rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp, hidden_reach or None)
+        rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp, hidden_reach or None,
+                          min_confidence or None)
         mesh = build_dw_mesh(frames, match_depth(frames, depth, resize=True), rules, show_progress())
         shares = torch.stack([occluded_share(occluded) for occluded in mesh.occluded])
         return io.NodeOutput(sockets.keep(mesh), sockets.as_mask(shares))

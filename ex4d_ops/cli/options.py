@@ -39,6 +39,8 @@ def add_mesh_options(parser) -> None:
                       help=f"depth of the closing border, scene units (default: {BORDER_DEPTH:g})")
     mesh.add_argument("--no-clamp", action="store_true", help="let far content poke through the border (released code)")
     add_reach_option(mesh)
+    mesh.add_argument("--min-confidence", type=float, metavar="SHARE",
+                      help="faces of which the depth's source is less sure are hidden too, 0 to 1 (default: off)")
 
 
 def add_reach_option(group) -> None:
@@ -63,5 +65,7 @@ def mesh_rules(options) -> MeshRules:
         raise ValueError(f"--border-depth: got {options.border_depth:g}, must be above 0")
     if options.depth_jump is not None and not options.depth_jump > 0:
         raise ValueError(f"--depth-jump: got {options.depth_jump:g}, must be above 0")
+    if options.min_confidence is not None and not 0 < options.min_confidence <= 1:
+        raise ValueError(f"--min-confidence: got {options.min_confidence:g}, must be above 0 and at most 1")
     return MeshRules(options.min_angle, options.depth_jump, options.filter, options.border_depth, not options.no_clamp,
-                     hidden_reach(options))
+                     hidden_reach(options), options.min_confidence)

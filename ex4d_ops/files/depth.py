@@ -8,7 +8,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +54,7 @@ class Meaning:
     units: DepthUnits | None = None
     intrinsics: Tensor | None = None
     world_from_cam: Tensor | None = None
+    confidence: Tensor | None = None
 
 
 def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0, frames: int | None = None,
@@ -79,7 +80,8 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         check_depth(depth)
         if doubt := doubt_units(values, units):
             log.warning("%s: %s", path, doubt)
-        return make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
+        made = make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
+        return replace(made, confidence=said.confidence)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -112,7 +114,8 @@ def read_arrays(path: Path, span: slice) -> tuple[Tensor, float, Meaning]:
     metric = "metric" in arrays and bool(arrays["metric"].any())
     units = DepthUnits("depth", metric=metric) if name == "depth" and not relative else None
     cameras = {key: as_cameras(path, key, arrays[key], span) for key in CAMERAS if key in arrays}
-    return values, 1.0, Meaning(units, **cameras)
+    sure = as_values(path, arrays["confidence"], span) if units and "confidence" in arrays else None
+    return values, 1.0, Meaning(units, **cameras, confidence=sure)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -203,8 +206,9 @@ def write_depth(path: str | Path, depth: VideoDepth, form: DepthForm | None = No
     frames = one_by_one(depth.depth, len(depth), progress)
     with written_whole(path) as part:
         if form == "npz":
+            sure = {} if depth.confidence is None else {"confidence": depth.confidence.cpu()}
             np.savez(part, depth=depth.depth.cpu(), intrinsics=depth.intrinsics.cpu(),
-                     world_from_cam=depth.world_from_cam.cpu(), metric=depth.metric)
+                     world_from_cam=depth.world_from_cam.cpu(), metric=depth.metric, **sure)
         elif form == "exr":
             write_exrs(part, frames)
         elif form == "png":

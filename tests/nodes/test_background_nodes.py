@@ -57,3 +57,14 @@ def test_the_coverage_map_is_the_librarys(nodes, take):
 def test_a_frame_there_is_none_of_has_no_coverage(nodes, take):
     with pytest.raises(ValueError, match=r"frame: there is no frame 5; the mesh has 0..4"):
         nodes.run("EX4DCoverageMap", mesh=take.mesh, frame=5)
+
+
+def test_depth_anything_s_confidence_hides_faces(nodes, take):
+    raw = 1 + 4 * torch.rand(take.depth.depth.shape, generator=torch.Generator().manual_seed(0))
+    packet = {"mode": "multiview", "image": take.images, "depth": take.depth.depth, "confidence": raw,
+              "extrinsics": take.path.cam_from_world[None, :, :3], "intrinsics": take.path.intrinsics[None]}
+    (depth,) = nodes.run("EX4DDepthFromGeometry", geometry=packet)
+    assert torch.allclose(depth.confidence, (raw - raw.min()) / (raw.max() - raw.min()))
+    plain, sure = (nodes.run("BuildDWMesh", images=take.images, depth=depth, min_confidence=least)[0]
+                   for least in (0.0, 0.5))
+    assert sure.occluded.float().mean() > plain.occluded.float().mean() + 0.3
