@@ -120,8 +120,8 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
         raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, the frames are {describe_clip(frames.shape)}; "
                          "resize or trim one to the other")
     if rules.min_confidence is not None and depth.confidence is None:
-        raise ValueError("min_confidence: this depth does not say how sure it is; use depth by Depth Anything 3 Small or "
-                         "Base, or leave min_confidence off")
+        raise ValueError("min_confidence: this depth does not say how sure it is; use depth by Depth Anything 3 Small "
+                         "or Base, or leave min_confidence off")
     limit = None if rules.depth_jump is None else rules.depth_jump * depth_range(depth.depth[0])
     closed = torch.empty_like(depth.depth)
     count, height, width = closed.shape
