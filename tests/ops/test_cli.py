@@ -11,9 +11,10 @@ import torch
 import trimesh
 
 from ex4d_ops import cli, files
+from ex4d_ops.background import find_motion, make_background
 from ex4d_ops.cli import prior as prior_command
-from ex4d_ops.mesh import build_dw_mesh
-from ex4d_ops.prior import RenderRules, render_prior
+from ex4d_ops.mesh import MeshRules, build_dw_mesh
+from ex4d_ops.prior import RenderRules, origin_shares, render_prior
 from ex4d_ops.trajectory import automatic_radius, move_path, parse_moves
 
 RESULTS = {"color.mkv", "visible.mkv", "preview.mp4", "cameras.json", "cameras.npz", "sheet.png", "path.png",
@@ -246,3 +247,54 @@ def test_the_library_imports_comfyui_through_one_door_alone():
             words = line.split()
             if words[:1] in (["import"], ["from"]):
                 assert words[1].split(".")[0] not in {"comfy", "folder_paths", "nodes", "server", "execution"}, file
+
+
+# ---- background and angles ----------------------------------------------------------------------
+
+
+def test_the_background_is_that_of_the_library_and_run_json_says_what_came_from_where(sample, tmp_path):
+    assert run_prior(sample, tmp_path, "--background", "--erosion", "0") == 0
+    assert {file.name for file in tmp_path.iterdir()} == RESULTS | {"origin.png"}
+    clip, depth = files.read_video(sample / "clip.mkv"), files.read_depth(sample / "depth.npz")
+    mesh = build_dw_mesh(clip.frames, depth, MeshRules(hidden_reach=0.1))
+    cameras = files.read_path(tmp_path / "cameras.json")
+    prior = render_prior(mesh, cameras, RenderRules(erosion=0),
+                         background=make_background(mesh, find_motion(clip.frames, depth)))
+    assert torch.equal(files.read_video(tmp_path / "visible.mkv").frames[..., 0] > 0.5, prior.visible)
+    origin = json.loads((tmp_path / "run.json").read_text())["figures"]["origin"]
+    assert origin == pytest.approx(origin_shares(prior, cameras), abs=1e-4)
+    assert set(origin) == {"own frame", "other frames", "unseen"}
+
+
+def test_masks_of_one_s_own_say_what_moves(sample, tmp_path):
+    files.write_video(tmp_path / "moving.mkv", torch.ones(5, 64, 96, dtype=torch.bool), 15)
+    masks = ("--moving", str(tmp_path / "moving.mkv"))
+    assert run_prior(sample, tmp_path / "a", "--background", *masks) == 0
+    origin = json.loads((tmp_path / "a" / "run.json").read_text())["figures"]["origin"]
+    assert origin["other frames"] == 0
+
+
+def test_masks_without_a_background_are_refused(sample, tmp_path, capsys):
+    assert run_prior(sample, tmp_path / "a", "--moving", "moving.mkv") == 2
+    assert "add --background" in capsys.readouterr().err
+
+
+def test_inspect_draws_how_much_is_seen_from_every_angle(sample, tmp_path, capsys):
+    picture = tmp_path / "angles.png"
+    assert cli.main(["inspect", str(sample / "depth.npz"), "--angles", str(picture), "--share", "0.5"]) == 0
+    said = capsys.readouterr().out
+    assert picture.stat().st_size > 1000
+    assert "At least 50% of the picture is seen up to" in said and "-90" in said and said.count("%") > 50
+
+
+@pytest.mark.parametrize("share", ["0", "1", "-1", "nan"])
+def test_a_share_that_is_none_is_refused(sample, tmp_path, capsys, share):
+    options = ["inspect", str(sample / "depth.npz"), "--angles", str(tmp_path / "a.png"), "--share", share]
+    assert cli.main(options) == 2
+    assert "--share: got" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("least", ["0", "1.5", "nan"])
+def test_a_confidence_that_is_none_is_refused(sample, tmp_path, capsys, least):
+    assert run_prior(sample, tmp_path / "a", "--min-confidence", least) == 2
+    assert "--min-confidence: got" in capsys.readouterr().err
