@@ -73,6 +73,8 @@ bench: .venv/ready-bench
 	$(BIN)/python benchmarks/speed.py
 	@echo "== Quality, on scenes whose every view is known (some 4 minutes)"
 	$(BIN)/python benchmarks/quality.py
+	@echo "== What moves, and what other frames add (some 10 minutes)"
+	$(BIN)/python benchmarks/background.py
 	@echo "== The tables and pictures are in benchmarks/results"
 
 .venv/ready-bench: $(READY)
