@@ -219,7 +219,8 @@ def main() -> None:
     tables = [table(["scene", "seed", "depth", "found of what leaves its place", "of what moves in it", "precision"],
                     motion),
               table(["scene", "depth", "at", "method", "PSNR where visible, dB", "visible though never seen",
-                     "shown of what was ever seen", "filled", "of it from what moves", "of it where something moves"], rows),
+                     "shown of what was ever seen", "filled", "of it from what moves",
+                     "of it where something moves"], rows),
               f"Drawing, ms of processor time per frame: {', '.join(f'{k} {v:.1f}' for k, v in cost.items())}."]
     machine = describe_machine(["warp-lang"])
     publish("background", "\n\n".join([*tables, f"{options.side}x{options.side}, {options.seeds} seeds. {machine}"]),

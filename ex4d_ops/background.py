@@ -16,12 +16,13 @@ from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh, describe_clip, faces_touching
 from .motion import Sight, Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, see, slides
+from .parallel import each_frame
 
 __all__ = ["Background", "BackgroundRules", "Layer", "fill_frame", "find_motion", "make_background"]
 
 SLIDING = 0.2  # share of what is called at rest that may slide before a source camera is doubted that is said to rest
 CANDIDATES = 17  # frames, spread over the clip, of which those that add most are taken
-COARSE = 80  # pixels of the longer side at which frames are chosen and their exposures compared
+COARSE = 64  # pixels of the longer side at which frames are chosen and their exposures compared
 FINE = 320  # the same, at which the parts that each adds are found
 SHARPER = 1.25  # a surface is taken from the frame that is not farther away than this times another's
 EXPOSURES = (0.5, 2.0)  # least and greatest change of light between frames that is evened out
@@ -85,7 +86,6 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
     if moving.shape != mesh.depth.shape:
         raise ValueError(f"moving: {describe_clip(moving.shape)}, the mesh has {describe_clip(mesh.depth.shape)}; "
                          "use the mask of this clip")
-    report = progress or (lambda done, total: None)
     depth = VideoDepth(mesh.depth, mesh.intrinsics, mesh.world_from_cam)
     count = len(mesh)
     candidates = torch.linspace(0, count - 1, min(count, CANDIDATES)).round().long().tolist()
@@ -96,11 +96,13 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
     tolerance = measure_tolerance(list(coarse.values()))
     chosen = choose_frames(coarse, still, tolerance, rules) if count > 1 else []
     gains = torch.ones(count, len(chosen), 3, device=mesh.depth.device)
-    for s in range(count):
+
+    def even_out(s: int) -> None:
         here = coarse.get(s) or look(mesh.colors, depth, s, COARSE)
         for k, t in enumerate(chosen):
             gains[s, k] = match_exposure(here, coarse[t], still[t], tolerance)
-        report(s + 1, count)
+
+    each_frame(even_out, count, mesh.depth.device, progress)
     fine = {t: look(mesh.colors, depth, t, FINE) for t in chosen}
     still = {t: resting(moving[t], view.depth.shape, rules.margin) for t, view in fine.items()}
     added = (find_added(t, chosen[:k], fine, still, tolerance) for k, t in enumerate(chosen))

@@ -84,6 +84,22 @@ def estimated_depth_to_prior() -> Sheet:
                           Clip(images, estimate["depth"], fps, audio), {"move": "orbit", "move.yaw": 30.0})
 
 
+def background_to_prior() -> Sheet:
+    """Workflow 02 whose frames are filled with what other frames saw."""
+    images, fps, audio, video = your_video()
+    load, infer, depth = depth_anything(images)
+    moving = Node("EX4DMotionMask", {"images": images, "depth": depth["depth"]})
+    clip = Clip(images, depth["depth"], fps, audio)
+    mesh, size, path, render = prior_nodes(clip, {"move": "orbit", "move.yaw": 40.0}, {"hidden_reach": 0.1},
+                                           {"moving": moving["moving"]})
+    angles = Node("EX4DCoverageMap", {"mesh": mesh["mesh"]})
+    seen = preview(angles["map"], "How far the camera may go")
+    coverage = Node("PreviewAny", {"source": render["coverage"]}, "How much was seen", (280, 150))
+    return sheet("14_video_background_kept", [video], [Group("2  Its depth, and what moves", MODELS, [
+        [load, infer, depth, moving]])], [Group("3  Mesh and camera", EX4D, [[mesh, angles, seen], [size, path]])],
+        [Group("4  Prior", EX4D, [[render, coverage]])], [video_group(render, clip, "14", "5")])
+
+
 def depth_images_to_prior() -> Sheet:
     exact, scene = sample_clip("1  Stand-in: clip, depth")
     gray = Node("EX4DDepthToImages", {"depth": exact.depth, "colors": "gray"}, "Stand-in: gray depth pictures")
@@ -151,7 +167,7 @@ def prior_to_uni3c() -> Sheet:
 
 
 SHEETS = (sample_scene_to_prior, depth_anything_to_prior, moge_to_prior, depth_images_to_prior, prior_to_vace,
-          prior_to_uni3c, estimated_depth_to_prior)
+          prior_to_uni3c, estimated_depth_to_prior, background_to_prior)
 
 
 def video_to_prior_box() -> Box:
@@ -225,12 +241,14 @@ def prior_groups(clip: Clip, move: dict, first: int = 2) -> tuple[Node, tuple[li
                     [Group(f"{first + 1}  Prior", EX4D, [[render, coverage]])])
 
 
-def prior_nodes(clip: Clip, move: dict) -> tuple[Node, Node, Node, Node]:
-    """Mesh, number of frames, camera path and render."""
-    mesh = Node("BuildDWMesh", {"images": clip.images, "depth": clip.depth})
+def prior_nodes(clip: Clip, move: dict, of_mesh: dict | None = None,
+                of_render: dict | None = None) -> tuple[Node, Node, Node, Node]:
+    """Mesh, number of frames, camera path and render. of_mesh, of_render: further inputs of those."""
+    mesh = Node("BuildDWMesh", {"images": clip.images, "depth": clip.depth, **(of_mesh or {})})
     size = Node("GetImageSize", {"image": clip.images}, "How many frames", (280, 130))
     path = Node("CameraTrajectory", {**move, "scene": clip.depth, "frames": size["batch_size"]})
-    return mesh, size, path, Node("RenderDWMesh", {"mesh": mesh["mesh"], "cameras": path["cameras"]})
+    render = Node("RenderDWMesh", {"mesh": mesh["mesh"], "cameras": path["cameras"], **(of_render or {})})
+    return mesh, size, path, render
 
 
 def video_group(render: Node, clip: Clip, number: str, place: str = "4") -> Group:

@@ -80,6 +80,24 @@ per-frame model of transformers). The new scale is the released model's. {PRIOR}
 
 {files("video_depth_anything/", "  video_depth_anything_vits.pth")}
 """,
+    "14_video_background_kept": f"""
+## Your video to prior, background kept
+
+What one frame does not see, another one may have seen. *Motion Mask* finds what moves; everything that stands still
+fills the other frames. Hidden surfaces end a little behind what hides them (`hidden_reach` 0.1), so more can be filled.
+
+**Change**
+{VIDEO}
+{CAMERA}
+- *Motion Mask*: any other mask may take its place, such as that of a segmentation model. 1 = moves.
+
+**Look at**
+- *How far the camera may go*: the share of the picture that was seen from every angle.
+- The preview on *Render Watertight Mesh*: in color what was added, and from which frames.
+- *How much was seen*.
+
+{files("geometry_estimation/", "  depth_anything_3_base.safetensors")}
+""",
     "03_video_moge_to_prior": f"""
 ## Your video to prior, with MoGe
 
