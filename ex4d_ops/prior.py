@@ -100,7 +100,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
         shown, own = seen.rgba[..., 3] > VISIBLE_ALPHA, seen.rgba[..., :3]
         if background is not None:
             origin[t] = torch.where(shown, source, -1)
-            fill_frame(background, cameras, t, torch.where(shown, 0.0, seen.depth), own, origin[t], engine)
+            fill_frame(background, cameras, t, open_depth(mesh, seen, shown), own, origin[t], engine)
             shown = origin[t] >= 0
         visible[t] = erode(shown, sizes[t])
         torch.mul(own.clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
@@ -110,6 +110,17 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     engine = raster.choose_engine(engine, mesh.depth.device)
     each_frame(render, frames, mesh.depth.device, progress)
     return Prior(color, visible, origin)
+
+
+def open_depth(mesh: DWMesh, seen: raster.Fragments, shown: Tensor) -> Tensor:
+    """The depth [H, W] before which other frames may be seen: that of the hidden face that covers what lies behind.
+
+    0 where the frame itself shows something, infinite where it shows nothing but the back, which closes the mesh and
+    covers nothing.
+    """
+    height, width = mesh.size
+    back = seen.face >= 2 * (height - 1) * (width - 1)
+    return torch.where(shown, 0.0, torch.where(back, torch.inf, seen.depth))
 
 
 def origin_shares(prior: Prior, cameras: CameraPath) -> dict[str, float]:
