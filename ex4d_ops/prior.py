@@ -114,7 +114,7 @@ def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:
 
 
 def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> Tensor:
-    """RGBA [H, W, 4] of output frame t, hidden surfaces black and transparent."""
+    """RGBA [H, W, 4] of output frame t, hidden surfaces transparent."""
     source = int(cameras.source_frame[t])
     limits = mesh.limits(source)
     by_vertex = rules.texture == "vertex" and limits is None
@@ -125,9 +125,9 @@ def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, 
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source],
                                  cameras.intrinsics[t], cameras.size, engine, limits)
-    if by_vertex:
-        return fragments.rgba
-    return fragments.rgba * face_visible(mesh.occluded[source], fragments.face)[..., None]
+    if not by_vertex:
+        fragments.rgba[..., 3] *= face_visible(mesh.occluded[source], fragments.face)
+    return fragments.rgba
 
 
 def paint_vertices(mesh: DWMesh, t: int) -> Tensor:
@@ -141,8 +141,9 @@ def paint_vertices(mesh: DWMesh, t: int) -> Tensor:
 
 def face_visible(occluded: Tensor, face: Tensor) -> Tensor:
     """Whether the face [H, W] hit by each pixel is one of the visible ones; nothing hit and the back are not."""
-    hidden = torch.cat([occluded.permute(2, 0, 1).reshape(-1), occluded.new_ones(3)])  # + back, back, nothing (-1)
-    return ~hidden[face.long()]
+    no = occluded.new_zeros(2)
+    visible = torch.cat([no[:1], ~occluded.permute(2, 0, 1).reshape(-1), no])  # nothing (-1), faces, the back's two
+    return visible.index_select(0, face.reshape(-1) + 1).view(face.shape)
 
 
 def erosion_sizes(rules: RenderRules, frames: int) -> list[int]:
