@@ -190,7 +190,8 @@ def judge(figures: dict[str, dict[str, float]], cost: dict[str, float]) -> list[
     found = [(f"{DW_MESH} calls the least of what was never seen visible, at every angle",
               all(at[DW_MESH, preset]["wrong"] < at[other, preset]["wrong"]
                   for preset in PRESETS for other in (VISIBLE_MESH, POINTS)))]
-    for preset, shown, wrong, psnr in (("30", 0.94, 0.011, 34.5), ("60", 0.89, 0.0016, 34.0), ("90", 0.86, 0.001, 33.5)):
+    wanted = ("30", 0.94, 0.011, 34.5), ("60", 0.89, 0.0016, 34.0), ("90", 0.86, 0.001, 33.5)
+    for preset, shown, wrong, psnr in wanted:
         reached = at[BOUNDED, preset]
         found.append((f"{BOUNDED} at {preset}: {shown:.0%} shown or more, {wrong:.2%} wrong or less, {psnr} dB or more",
                       reached["shown"] >= shown and reached["wrong"] <= wrong and reached["psnr"] >= psnr))
