@@ -2,7 +2,7 @@
 
 Motion of every procedural scene, whose solids say where they are; the background of `colonnade`, filmed by a
 walking camera, and of the scenes filmed at rest, at the ends of the released paths 30, 60 and 90. With exact depth and
-with depth as estimators give it: a smooth error of 3 % and a scale of 2 % per frame, aligned by our own steadiness.
+with depth as estimators give it (estimated.py), aligned by our own steadiness.
 Prints Markdown tables and leaves them in results/background.md with background.json.
 """
 
@@ -14,6 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import torch
+from estimated import misjudge_depth
 from report import describe_machine, publish, table
 from torch import Tensor
 
@@ -32,7 +33,6 @@ FRAMES = 49
 PRESETS = ("30", "60", "90")
 MOMENTS = (0, 24, 48)  # frames that are shown
 KEYS = range(0, FRAMES, 6)  # frames that "ever seen" looks at, and that motion is judged in
-SMOOTH_ERROR, SCALE_ERROR = 0.03, 0.02  # deviations, of the depth
 LEFT = 1.5  # pixels; a surface farther from a place than this has left it
 REACH = 0.1
 PLAIN = RenderRules(anchor_first=False, erosion=0)
@@ -58,10 +58,7 @@ def film(name: str, seed: int, side: int) -> Take:
 
 def as_estimated(take: Take, seed: int) -> Take:
     """The same with depth as estimators give it, made steady as EstimateVideoDepth does."""
-    generator, depth = torch.Generator().manual_seed(seed), take.depth.depth
-    smooth = torch.nn.functional.interpolate(torch.randn(FRAMES, 1, 8, 8, generator=generator), depth.shape[1:],
-                                             mode="bicubic")[:, 0]
-    wrong = depth * (1 + SMOOTH_ERROR * smooth) * (1 + SCALE_ERROR * torch.randn(FRAMES, 1, 1, generator=generator))
+    wrong = misjudge_depth(take.depth, torch.Generator().manual_seed(seed)).depth
     disparity = (1 / wrong).masked_fill(wrong.isinf(), torch.nan)
     scale = align(take.frames, disparity, "scale", take.depth.intrinsics[0])[:, 0, None, None]
     return replace(take, depth=replace(take.depth, depth=wrong / scale))

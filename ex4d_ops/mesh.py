@@ -253,9 +253,11 @@ def touched_vertices(occluded: Tensor) -> Tensor:
 
 def hidden_limits(depth: Tensor, occluded: Tensor, reach: float) -> Tensor:
     """Depth [H-1, W-1, 2] to which each face of depth [H, W] is drawn: if hidden to its reach, or else all of it."""
+    limits = depth.new_empty(occluded.shape)
     shared = torch.minimum(depth[:-1, 1:], depth[1:, :-1])
-    nearest = torch.stack([torch.minimum(shared, depth[:-1, :-1]), torch.minimum(shared, depth[1:, 1:])], -1)
-    return torch.where(occluded, nearest * (1 + reach), torch.inf)
+    torch.minimum(shared, depth[:-1, :-1], out=limits[..., 0])
+    torch.minimum(shared, depth[1:, 1:], out=limits[..., 1])
+    return limits.mul_(1 + reach).masked_fill_(~occluded, torch.inf)
 
 
 def drawn_surface(mesh: DWMesh, t: int, closed_ring: bool = False) -> tuple[Tensor, Tensor, Tensor]:

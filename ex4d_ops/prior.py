@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -162,7 +162,7 @@ def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:
 
 
 def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> raster.Fragments:
-    """What output frame t sees of its source frame, hidden surfaces black and transparent."""
+    """What output frame t sees of its source frame, hidden surfaces transparent."""
     source = int(cameras.source_frame[t])
     limits = mesh.limits(source)
     by_vertex = rules.texture == "vertex" and limits is None
@@ -173,10 +173,9 @@ def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, 
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source],
                                  cameras.intrinsics[t], cameras.size, engine, limits)
-    if by_vertex:
-        return fragments
-    seen = face_visible(mesh.occluded[source], fragments.face)
-    return replace(fragments, rgba=fragments.rgba * seen[..., None])
+    if not by_vertex:
+        fragments.rgba[..., 3] *= face_visible(mesh.occluded[source], fragments.face)
+    return fragments
 
 
 def paint_vertices(mesh: DWMesh, t: int) -> Tensor:
@@ -190,8 +189,9 @@ def paint_vertices(mesh: DWMesh, t: int) -> Tensor:
 
 def face_visible(occluded: Tensor, face: Tensor) -> Tensor:
     """Whether the face [H, W] hit by each pixel is one of the visible ones; nothing hit and the back are not."""
-    hidden = torch.cat([occluded.permute(2, 0, 1).reshape(-1), occluded.new_ones(3)])  # + back, back, nothing (-1)
-    return ~hidden[face.long()]
+    no = occluded.new_zeros(2)
+    visible = torch.cat([no[:1], ~occluded.permute(2, 0, 1).reshape(-1), no])  # nothing (-1), faces, the back's two
+    return visible.index_select(0, face.reshape(-1) + 1).view(face.shape)
 
 
 def erosion_sizes(rules: RenderRules, frames: int) -> list[int]:

@@ -183,12 +183,13 @@ def test_faces_cut_into_triangles_are_those_cut_by_pixels(view):
     limits = some_limits(depth)
     vertices, faces, owner = cut_faces(see_points(depth, VIEWS[view]), grid_faces(SIZE), depth.reshape(-1).double(),
                                        limits.permute(2, 0, 1).reshape(-1).double())
-    nearest, hit = meet_faces(vertices, faces.long(), cast_rays(INTRINSICS, SIZE),
+    nearest, _ = meet_faces(vertices, faces.long(), cast_rays(INTRINSICS, SIZE),
                               torch.full((len(faces),), torch.inf), torch.zeros(4, dtype=torch.float64))
-    face = torch.where(hit >= 0, owner[hit], -1).reshape(SIZE)
     reference = brute_force(depth, rgba, VIEWS[view], limits=limits)
-    assert (face == reference.face).float().mean() > 0.99
-    assert_same_picture(Fragments(reference.rgba, nearest.reshape(SIZE).float(), face), reference)
+    wrong = ~torch.isclose(nearest.reshape(SIZE).float(), reference.depth, rtol=1e-4)
+    assert not (wrong & ~beside_edges(reference.depth)).any() and wrong.float().mean() < 0.01
+    parts, whole = owner.bincount(), limits.permute(2, 0, 1).reshape(-1).isinf()
+    assert (parts[:-2][whole] == 1).all() and (parts[-2:] == 1).all() and (parts <= 2).all()
 
 
 @EVERY_ENGINE
