@@ -51,5 +51,5 @@ def draw_background() -> Figure:
         for title, scene, filled in (("released", released, None), ("bounded", bounded, None),
                                      ("filled", bounded, background)):
             prior = render_prior(scene, material.frozen(cameras, 12), material.PLAIN, background=filled)
-            cells.append((f"{title}, {angle} degrees", prior.color[0]))
+            cells.append((f"{title}, {angle}°", prior.color[0]))
     return picture_grid(cells, 3)
