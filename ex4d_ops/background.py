@@ -196,7 +196,7 @@ def cut_layer(mesh: DWMesh, t: int, added: Tensor, moving: Tensor, gain: Tensor,
               rules: BackgroundRules) -> Layer | None:
     """The smallest part of frame t's grid that holds what it adds, [h, w] at any size; None where it adds nothing."""
     full = interpolate(added[None, None].float(), mesh.size, mode="nearest-exact")[0, 0] > 0
-    kept = grow(full, 1) & resting(moving, mesh.size, rules.margin)
+    kept = grow(full, 2) & resting(moving, mesh.size, rules.margin)
     rows, columns = (kept.any(axis).nonzero()[:, 0] for axis in (1, 0))
     if not len(rows):
         return None
