@@ -35,6 +35,8 @@ PATH_SUFFIXES = {".json", ".npz", ".txt", ".chan"}
 WRITTEN_SUFFIXES = {"ex4d": ".json", "released": ".npz", "colmap": "", "chan": ".chan", "realestate": ".txt",
                     "recammaster": ".json"}
 SPEEDS = [name for name in EASES if name != "there-and-back"]
+SPEED_TIP = ("linear: keeps a constant speed. ease-in: starts slowly. ease-out: ends slowly. ease-in-out: starts and "
+             "ends slowly.")
 EXAMPLE_KEYFRAMES = """[
   {"frame": 0},
   {"frame": 24, "yaw": 40, "pitch": 10, "ease": "ease-in-out"},
@@ -49,33 +51,34 @@ def view_inputs() -> list[io.Input]:
     """What every node asks that makes a path from nothing: for which scene, pictures and lens."""
     return [
         io.Int.Input("frames", default=49, min=1, max=MAX_FRAMES, step=4,
-                     tooltip="Length of the path in frames. Wan takes 4k+1; the clip must be as long, unless a frame "
-                             "is held."),
+                     tooltip="Number of frames in the path. Wan needs 4k+1 (49, 81 ...). The clip must have as many, "
+                             "unless Compose Cameras holds a frame."),
         io.MultiType.Input("scene", [sockets.Depth, sockets.Mesh], optional=True,
-                           tooltip="The clip's depth or mesh: gives the radius, the size and the focal length where "
+                           tooltip="Depth or mesh of the clip. It sets the radius, the size and the focal length where "
                                    "they are 0, and is drawn in the plot."),
         io.Float.Input("radius", default=0.0, min=0.0, max=1e6, step=0.001,
-                       tooltip="Distance of the point that the camera moves around, in front of source frame 0, scene "
-                               "units. 0: that of the scene, its nearest point + 0.15, as released."),
+                       tooltip="Distance from the camera of source frame 0 to the target, the point that the camera "
+                               "moves around, in scene units. 0: nearest point of the scene + 0.15, as released."),
         io.Int.Input("width", default=0, min=0, max=8192, step=16, advanced=True,
-                     tooltip="Width of the new pictures, pixels. 0: that of the scene."),
+                     tooltip="Width of the video to render, in pixels. 0: same as the scene."),
         io.Int.Input("height", default=0, min=0, max=8192, step=16, advanced=True,
-                     tooltip="Height of the new pictures, pixels. 0: that of the scene."),
+                     tooltip="Height of the video to render, in pixels. 0: same as the scene."),
         io.Float.Input("focal", default=0.0, min=0.0, max=1e6, step=0.1, advanced=True,
-                       tooltip="Focal length of the new pictures, pixels. 0: that of the scene, or 500 px at a width "
-                               "of 512, as released."),
+                       tooltip="Focal length of the new camera, in pixels. 0: same as the scene; without a scene, 500 "
+                               "pixels at a width of 512, as released."),
     ]
 
 
 def path_outputs() -> list[io.Output]:
-    return [sockets.Cameras.Output("cameras", tooltip="One camera per frame."),
-            io.Image.Output("plot", tooltip="The path from above and from its right, to look at. Scene units.")]
+    return [sockets.Cameras.Output("cameras", tooltip="Camera path, with one camera per frame."),
+            io.Image.Output("plot", tooltip="Plot of the path from above and from the right, in scene units.")]
 
 
 def choose_size(scene: VideoDepth | DWMesh | None, width: int, height: int) -> tuple[int, int]:
     """(H, W) asked for, or the scene's where either is 0."""
     if scene is None and not (width and height):
-        raise ValueError("width, height: 0 takes them from the scene; connect depth or a mesh to it, or give both")
+        raise ValueError("width, height: 0 takes the size from scene, which is not connected; connect depth or a mesh "
+                         "to it, or set both")
     return (height or scene.size[0], width or scene.size[1])
 
 
@@ -91,8 +94,8 @@ def choose_radius(scene: VideoDepth | DWMesh | None, radius: float) -> float:
     """The radius asked for, or the scene's where it is 0."""
     known = radius or scene_radius(scene)
     if known is None:
-        raise ValueError("radius: 0 takes it from the scene; connect depth or a mesh that shows more than sky in frame "
-                         "0, or give one in scene units")
+        raise ValueError("radius: 0 takes it from scene, which is not connected or shows only sky in frame 0; connect "
+                         "depth or a mesh that shows more than sky, or set a radius in scene units")
     return known
 
 
@@ -115,19 +118,21 @@ class CameraTrajectory(io.ComfyNode):
         moves = [io.DynamicCombo.Option(name, move_inputs(MOVES[name])) for name in names]
         combined = io.DynamicCombo.Option("combined", [
             io.String.Input("moves", default="orbit:yaw=40+dolly:distance=-0.3",
-                            tooltip="Moves made at the same time, joined by +, e.g. "
+                            tooltip="Moves to make at the same time, joined by +. Example: "
                                     "orbit:yaw=-30..60,ease=ease-in-out+zoom:factor=1.2."),
         ])
         return io.Schema(
             node_id="CameraTrajectory",
             display_name="Camera Trajectory (EX-4D)",
             category="EX-4D/camera",
-            description="A camera move around what source frame 0 shows: the released presets, orbits, dollies, zooms.",
+            description="Makes a camera path around the scene of source frame 0: the released presets, orbits, "
+                        "dollies, zooms and other moves.",
             search_aliases=["camera path", "orbit", "dolly", "pan", "camera control", "trajectory", "recammaster"],
             inputs=[
                 io.DynamicCombo.Input("move", options=[*moves, combined],
-                                      tooltip="How the camera moves. " +
-                                      " ".join(f"{name}: {kind.help}" for name, kind in MOVES.items())),
+                                      tooltip="How the camera moves. " + " ".join(
+                                          f"{name}: {kind.help}" for name, kind in MOVES.items()) +
+                                      " combined: Makes several moves at the same time."),
                 *view_inputs(),
             ],
             outputs=path_outputs(),
@@ -144,7 +149,9 @@ def move_inputs(kind: MoveKind) -> list[io.Input]:
     """Widgets for the settings of a move, from the library's table of moves."""
     inputs = [entry for parameter in kind.parameters for entry in parameter_inputs(parameter)]
     return [*inputs, io.Combo.Input("ease", options=list(EASES), default=kind.ease, advanced=True,
-                                    tooltip="How the speed changes on the way.")] if inputs else []
+                                    tooltip=f"How the speed changes during the move. {SPEED_TIP} "
+                                            "there-and-back: moves to the end and back to the "
+                                            "start.")] if inputs else []
 
 
 def parameter_inputs(parameter: Parameter) -> list[io.Input]:
@@ -155,7 +162,8 @@ def parameter_inputs(parameter: Parameter) -> list[io.Input]:
     if parameter.start is None:
         return [end]
     return [end, io.Float.Input(f"{parameter.name}_start", default=parameter.start, advanced=True,
-                                tooltip=f"The same in the first frame. Unit: {parameter.unit}.", **limits)]
+                                tooltip=f"Value of {parameter.name} in the first frame. Unit: "
+                                        f"{parameter.unit}.", **limits)]
 
 
 def read_moves(move: dict) -> tuple[Move, ...]:
@@ -175,14 +183,14 @@ class EX4DCameraKeyframes(io.ComfyNode):
             node_id="EX4DCameraKeyframes",
             display_name="Camera Keyframes (EX-4D)",
             category="EX-4D/camera",
-            description="A camera path through keyframes, written as JSON.",
+            description="Makes a camera path through keyframes written as JSON.",
             search_aliases=["camera path", "spline", "keyframe", "custom trajectory"],
             inputs=[
                 io.String.Input("keyframes", multiline=True, default=EXAMPLE_KEYFRAMES,
-                                tooltip="A JSON list. When: frame (from 0) or time (0..1). Where: yaw, pitch in "
-                                        "degrees and distance in radii, or position [x, y, z] in radii. Heading: "
-                                        "look_at, or pan and tilt in degrees; roll. Lens: zoom (factor) or focal "
-                                        "(pixels). ease."),
+                                tooltip="Keyframes as a JSON list. Time: frame (from 0) or time (0..1). Position: yaw "
+                                        "and pitch in degrees and distance, or position [x, y, z], both with the "
+                                        "radius as unit. Direction: look_at, or pan and tilt in degrees, and roll. "
+                                        "Lens: zoom (factor) or focal (pixels). Speed: ease."),
                 io.Boolean.Input("smooth", default=True,
                                  tooltip="On: smooth curves through the keyframes. Off: straight lines between them."),
                 *view_inputs(),
@@ -195,7 +203,7 @@ class EX4DCameraKeyframes(io.ComfyNode):
         if keyframes is None or frames is None:  # linked: known only when the graph runs
             return True
         if not 1 <= frames <= MAX_FRAMES:  # limits of what is validated here are not checked elsewhere
-            return f"frames: got {frames}, use 1..{MAX_FRAMES}"
+            return f"frames: {frames} is out of range; use 1..{MAX_FRAMES}"
         try:
             parse_keyframes(keyframes, frames)
         except ValueError as error:
@@ -216,34 +224,38 @@ class EX4DCameraKeyframes(io.ComfyNode):
 class EX4DComposeCameras(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        second = sockets.Cameras.Input("second", tooltip="The other path, for pictures of the same size.")
+        second = sockets.Cameras.Input("second", tooltip="The second camera path, for images of the same size.")
         return io.Schema(
             node_id="EX4DComposeCameras",
             display_name="Compose Cameras (EX-4D)",
             category="EX-4D/camera",
-            description="Chains, blends, reverses, repeats, retimes or fits a camera path, or holds the clip's time "
-                        "along it.",
+            description="Edits a camera path: chains or blends two paths, reverses, repeats, retimes or fits one, or "
+                        "holds one frame of the clip while the camera moves.",
             search_aliases=["chain paths", "reverse", "ping pong", "retime", "bullet time", "freeze", "speed ramp"],
             inputs=[
-                sockets.Cameras.Input("cameras", tooltip="The path to edit."),
+                sockets.Cameras.Input("cameras", tooltip="Camera path to edit."),
                 io.DynamicCombo.Input("operation", options=[
                     io.DynamicCombo.Option("chain", [second, io.Boolean.Input(
-                        "join", default=True, tooltip="On: the second path goes on from the last camera of the first. "
-                                                      "Off: they are cut together as they are.")]),
+                        "join", default=True,
+                        tooltip="On: the second path continues from the last camera of the first. Off: the camera "
+                                "jumps to the second path.")]),
                     io.DynamicCombo.Option("blend", [second, io.Float.Input(
                         "weight", default=0.5, min=0.0, max=1.0, step=0.01,
-                        tooltip="0: the first path, 1: the second, between: a path between the two.")]),
+                        tooltip="Share of the second path in the mix, 0..1. 0: only the first path. 1: only the "
+                                "second.")]),
                     io.DynamicCombo.Option("reverse", []),
                     io.DynamicCombo.Option("ping-pong", []),
                     io.DynamicCombo.Option("retime", retime_inputs()),
                     io.DynamicCombo.Option("fit", [io.Int.Input(
-                        "frames", default=49, min=1, max=MAX_FRAMES, tooltip="Length of the clip, frames.")]),
+                        "frames", default=49, min=1, max=MAX_FRAMES, tooltip="Number of frames in the clip.")]),
                     io.DynamicCombo.Option("freeze", [io.Int.Input(
                         "frame", default=0, min=0, max=9999,
-                        tooltip="Source frame that is held while the camera moves, counted from 0: bullet time.")]),
-                ], tooltip="chain: one path after the other. blend: between two. reverse: the cameras backwards, the "
-                           "clip forwards. ping-pong: there and back. retime: other speed or length. fit: to a clip "
-                           "of another length. freeze: one held frame."),
+                        tooltip="Source frame to hold while the camera moves (bullet time), counted from 0.")]),
+                ],
+                tooltip="What to do with the path. chain: puts the second path after the first. blend: mixes two "
+                        "paths. reverse: runs the cameras backward while the clip plays forward. ping-pong: moves to "
+                        "the end and back. retime: changes the speed or the length. fit: changes the path to the "
+                        "length of a clip. freeze: holds one frame of the clip while the camera moves."),
             ],
             outputs=path_outputs(),
         )
@@ -265,10 +277,12 @@ class EX4DComposeCameras(io.ComfyNode):
 
 def retime_inputs() -> list[io.Input]:
     return [
-        io.Int.Input("frames", default=0, min=0, max=MAX_FRAMES, tooltip="New length in frames. 0: as long as it is."),
-        io.Combo.Input("speed", options=SPEEDS, default="ease-in-out", tooltip="How the speed changes on the way."),
+        io.Int.Input("frames", default=0, min=0, max=MAX_FRAMES, tooltip="New number of frames. 0: keeps the length."),
+        io.Combo.Input("speed", options=SPEEDS, default="ease-in-out",
+                       tooltip=f"How the speed changes along the path. {SPEED_TIP}"),
         io.Combo.Input("what", options=list(get_args(Retimed)), default="both",
-                       tooltip="Whose time is bent: the cameras', the clip's (source), or both."),
+                       tooltip="What to retime. both: changes the cameras and the clip. cameras: changes only the "
+                               "cameras. source: changes only the clip."),
     ]
 
 
@@ -282,23 +296,26 @@ class EX4DLoadCameras(io.ComfyNode):
             node_id="EX4DLoadCameras",
             display_name="Load Cameras (EX-4D)",
             category="EX-4D/camera",
-            description="Reads a camera path: our JSON, EX-4D's npz, COLMAP, Nuke chan, RealEstate10K / CameraCtrl, "
-                        "ReCamMaster, TrajectoryCrafter. From ComfyUI's input and output folders only.",
+            description="Loads a camera path from ComfyUI's input or output folder: this pack's JSON, EX-4D's npz, "
+                        "COLMAP, Nuke chan, RealEstate10K / CameraCtrl, ReCamMaster or TrajectoryCrafter.",
             search_aliases=["camera file", "COLMAP", "CameraCtrl", "RealEstate10K", "ReCamMaster", "chan"],
             inputs=[
                 io.Combo.Input("file", options=folders.list_files(PATH_SUFFIXES, {"images.txt"}),
-                               tooltip="A file, or a COLMAP folder, in ComfyUI's input folder, or NAME [output] in its "
-                                       "output folder."),
+                               tooltip="Camera file, or COLMAP folder, in ComfyUI's input folder. Names that end in "
+                                       "[output] are in the output folder."),
                 io.Combo.Input("format", options=["auto", *FORMATS], default="auto",
-                               tooltip="auto tells it from suffix and content."),
+                               tooltip="Format of the file. auto: detects it from the file extension and the content."),
                 io.Combo.Input("world", options=["auto", "first", "file"], default="auto", advanced=True,
-                               tooltip="first: the path begins at the source camera. file: its places are kept as "
-                                       "written. auto: as the format means it."),
+                               tooltip="Where the path starts. auto: follows the convention of the format. first: "
+                                       "moves the path so that it starts at the source camera. file: keeps the "
+                                       "positions in the file."),
                 io.Int.Input("frames", default=0, min=0, max=MAX_FRAMES,
-                             tooltip="Length the path must have, frames; 0: any. Keyframes need one."),
+                             tooltip="Number of frames that the path must have. 0: any. Keyframe files need a number "
+                                     "here."),
                 *[view for view in view_inputs() if view.id in ("scene", "radius", "width", "height")],
                 io.String.Input("camera", default="", advanced=True,
-                                tooltip="Which one, where a ReCamMaster file holds several, e.g. cam01."),
+                                tooltip="Name of the camera to load if a ReCamMaster file has several. Example: "
+                                        "cam01."),
             ],
             outputs=path_outputs(),
         )
@@ -329,16 +346,17 @@ class EX4DSaveCameras(io.ComfyNode):
             node_id="EX4DSaveCameras",
             display_name="Save Cameras (EX-4D)",
             category="EX-4D/camera",
-            description="Writes a camera path into ComfyUI's output folder, for other tools too.",
+            description="Saves a camera path to ComfyUI's output folder, also in the formats of other tools.",
             search_aliases=["camera file", "export camera", "COLMAP", "CameraCtrl", "ReCamMaster", "chan"],
             is_output_node=True,
             inputs=[
-                sockets.Cameras.Input("cameras", tooltip="The path."),
+                sockets.Cameras.Input("cameras", tooltip="Camera path to save."),
                 io.String.Input("filename_prefix", default="ex4d/cameras",
-                                tooltip="Name in the output folder, before a number; may name a subfolder."),
+                                tooltip="Prefix of the file name in the output folder. It may include a subfolder."),
                 io.Combo.Input("format", options=list(WRITTEN_SUFFIXES), default="ex4d",
-                               tooltip="ex4d (JSON) and released (EX-4D's npz) hold everything; colmap, chan and "
-                                       "realestate all but held frames; recammaster places and headings, in metres."),
+                               tooltip="Format of the file. ex4d (JSON) and released (EX-4D's npz): save everything. "
+                                       "colmap, chan and realestate: save everything but held frames. recammaster: "
+                                       "saves only positions and directions, in meters."),
             ],
         )
 

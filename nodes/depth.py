@@ -33,8 +33,8 @@ DA3_PATCH = 14  # pixels; DA3 works at multiples of it
 DA3_METRIC_FOCAL = 300.0  # pixels; DA3-Metric: metres = focal * output / 300
 STORED = "as stored"
 GIVEN = "as given"
-FILL_TIP = "On: pixels without depth (NaN, zero, negative) get the farthest depth beside them. Off: they are refused."
-
+FILL_TIP = ("On: fills pixels without depth (NaN, zero, negative) with the farthest depth next to them. Off: stops "
+            "with an error if there are any.")
 
 
 # ---- what the numbers mean, and through which lens they were seen -------------------------------
@@ -46,22 +46,24 @@ def convention_input(*first: io.DynamicCombo.Option) -> io.Input:
         # The front end rounds to the digits of the step.
         return io.Float.Input(name, default=default, min=low, max=1e9, step=0.0001, tooltip=tooltip)
 
-    near = number("near", 1.0, "Depth of the nearest value, scene units.")
-    far = number("far", 100.0, "Depth of the farthest value, scene units.")
+    near = number("near", 1.0, "Depth of the nearest value, in scene units.")
+    far = number("far", 100.0, "Depth of the farthest value, in scene units.")
     return io.DynamicCombo.Input("convention", options=[
         *first,
         io.DynamicCombo.Option("released", []),
         io.DynamicCombo.Option("disparity", [
-            number("scale", 1.0, "Disparity per number: multiplies the numbers into 1 / scene units."),
-            number("shift", 0.0, "Added after scaling, 1 / scene units.", -1e9)]),
+            number("scale", 1.0, "Factor from the numbers to disparity, in 1 / scene units."),
+            number("shift", 0.0, "Offset added after scaling, in 1 / scene units.", -1e9)]),
         io.DynamicCombo.Option("depth", [
-            number("scale", 1.0, "Multiplies the numbers: scene units per number."),
-            io.Boolean.Input("metric", default=False, tooltip="The scaled numbers are metres.")]),
+            number("scale", 1.0, "Factor from the numbers to scene units."),
+            io.Boolean.Input("metric", default=False,
+                             tooltip="On: the scaled numbers are meters. Off: their unit is unknown.")]),
         io.DynamicCombo.Option("normalized-disparity", [near, far]),
         io.DynamicCombo.Option("normalized-depth", [near, far]),
-    ], tooltip="What the numbers mean. released: relative disparity (bright is near) as the released model reads it. "
-               "disparity: 1 / z = scale * v + shift. depth: z = scale * v. normalized-disparity: 1 is near, 0 is far, "
-               "1 / z between. normalized-depth: 0 is near, 1 is far, z between.")
+    ], tooltip=("What the numbers mean. " + ("as stored: reads it from the file. " if first else "") +
+                "released: reads relative disparity, where bright is near, like the released model. disparity: reads "
+                "1 / depth = scale * number + shift. depth: reads depth = scale * number. normalized-disparity: reads "
+                "disparity from 1 at near to 0 at far. normalized-depth: reads depth from 0 at near to 1 at far."))
 
 
 def read_units(convention: dict) -> DepthUnits | None:
@@ -77,11 +79,14 @@ def lens_input(*first: io.DynamicCombo.Option) -> io.Input:
         *first,
         io.DynamicCombo.Option("released", []),
         io.DynamicCombo.Option("focal", [io.Float.Input(
-            "focal", default=500.0, min=1.0, max=1e6, step=0.1, tooltip="Focal length, pixels of the depth.")]),
+            "focal", default=500.0, min=1.0, max=1e6, step=0.1,
+            tooltip="Focal length in pixels of the depth images.")]),
         io.DynamicCombo.Option("field of view", [io.Float.Input(
-            "fov", default=54.2, min=1.0, max=179.0, step=0.01, tooltip="Horizontal field of view, degrees.")]),
-    ], tooltip="Focal length of the source camera. released: 500 pixels at a width of 512, about 54 degrees; or what "
-               "is known of it, in pixels or as horizontal field of view.")
+            "fov", default=54.2, min=1.0, max=179.0, step=0.01, tooltip="Horizontal field of view in degrees.")]),
+    ], tooltip=("Focal length of the source camera. " + (
+        "as given: takes it from the model or the connected depth, or else released. " if first else "") +
+        "released: 500 pixels at a width of 512, about 54 degrees. focal: sets it in pixels. field of view: sets it by "
+        "the horizontal angle in degrees."))
 
 
 def read_lens(lens: dict, size: tuple[int, int]) -> Tensor | None:
@@ -100,24 +105,24 @@ class EX4DDepthFromImages(io.ComfyNode):
             node_id="EX4DDepthFromImages",
             display_name="Depth from Images (EX-4D)",
             category="EX-4D/depth",
-            description="Takes gray depth pictures, of whatever node, for the depth of a clip.",
+            description="Converts gray depth images from any node to the depth of a clip.",
             search_aliases=["depth map", "disparity", "depthcrafter", "video depth anything", "zoedepth"],
             inputs=[
-                io.Image.Input("images", tooltip="Gray depth pictures, one per frame."),
+                io.Image.Input("images", tooltip="Gray depth images, one per frame."),
                 convention_input(),
                 lens_input(),
                 io.Boolean.Input("fill", default=False, advanced=True, tooltip=FILL_TIP),
             ],
-            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip; the source camera is taken to stand "
-                                                           "still.")],
+            outputs=[sockets.Depth.Output("depth",
+                                          tooltip="Depth of the clip. The source camera is assumed to stand still.")],
         )
 
     @classmethod
     def execute(cls, images, convention, lens, fill) -> io.NodeOutput:
         units = read_units(convention)
         sockets.check_images("images", images, 1)
+        values = read_gray(images)
         with sockets.blame("images"):
-            values = read_gray(images)
             depth = depth_from(values, units)
             depth = fill_invalid(depth) if fill else depth
             check_depth(depth)
@@ -128,11 +133,12 @@ class EX4DDepthFromImages(io.ComfyNode):
 
 
 def read_gray(images: Tensor) -> Tensor:
-    """The numbers [T, H, W] of gray pictures, which may leave 0..1. Raises ValueError for coloured ones."""
+    """The numbers [T, H, W] of gray pictures, which may leave 0..1. Raises ValueError for colored ones."""
     colors = images[..., :3].float()
     finite = colors.nan_to_num(0.0, 0.0, 0.0)
     if (finite.amax(-1) - finite.amin(-1)).max() > COLOR_SPREAD * finite.abs().max():
-        raise ValueError("are in colour, and depth cannot be read back from a colour map; connect gray pictures")
+        raise ValueError("images: they are in color, and depth cannot be read back from a color map; connect gray "
+                         "images")
     return colors[..., 0].clone()
 
 
@@ -146,30 +152,35 @@ class EX4DDepthFromGeometry(io.ComfyNode):
             node_id="EX4DDepthFromGeometry",
             display_name="Depth from Geometry (EX-4D)",
             category="EX-4D/depth",
-            description="Takes what Depth Anything 3 or MoGe found for the depth of a clip, with intrinsics and, from "
-                        "multiview, the source camera's motion. Sky and holes stay infinitely far.",
+            description="Converts the output of Depth Anything 3 or MoGe to the depth of a clip, with the focal length "
+                        "and, in multiview mode, the motion of the source camera. Sky and holes become infinitely far.",
             search_aliases=["depth anything 3", "DA3", "MoGe", "multiview"],
             inputs=[
                 io.MultiType.Input("geometry", [sockets.DA3Geometry, sockets.MoGeGeometry],
-                                   tooltip="From Run Depth Anything 3 (multiview is steady over time) or Run MoGe."),
+                                   tooltip="Output of Run Depth Anything 3 (its multiview mode is steady over time) or "
+                                           "Run MoGe Inference."),
                 io.DynamicCombo.Input("scale", options=[
                     io.DynamicCombo.Option(GIVEN, []),
                     io.DynamicCombo.Option("multiply", [io.Float.Input(
                         "factor", default=1.0, min=1e-6, max=1e6, step=0.0001,
-                        tooltip="Scene units per unit of the geometry.")]),
+                        tooltip="Factor from the unit of the geometry to scene units.")]),
                     io.DynamicCombo.Option("DA3-Metric", [io.Int.Input(
                         "resolution", default=504, min=14, max=4096, step=14,
-                        tooltip="Longest side that Run Depth Anything 3 worked at, pixels: its own resolution.")]),
-                ], tooltip="as given: the geometry's own units. multiply: by a factor, camera motion included. "
-                           "DA3-Metric: metres from the DA3-Metric model, whose output is metres * 300 / focal."),
+                        tooltip="Resolution set in Run Depth Anything 3, in pixels of the longest side.")]),
+                ],
+                tooltip="Unit of the depth. as given: keeps the unit of the geometry. multiply: multiplies depth and "
+                        "camera motion by a factor. DA3-Metric: converts the output of the DA3-Metric model to "
+                        "meters."),
                 lens_input(io.DynamicCombo.Option(GIVEN, [])),
                 io.Boolean.Input("source_cameras", default=True,
-                                 tooltip="Takes over the source camera's motion where the geometry has it (DA3 "
-                                         "multiview). Off: it is taken to stand still."),
+                                 tooltip="On: uses the motion of the source camera if the geometry has it (Depth "
+                                         "Anything 3 in multiview mode). Off: assumes that the source camera stands "
+                                         "still."),
                 io.Float.Input("sky_threshold", default=0.5, min=0.0, max=1.0, step=0.01, advanced=True,
-                               tooltip="Probability from which a pixel counts as sky (DA3 Mono and Metric), 0..1."),
+                               tooltip="Probability, 0..1, from which a pixel counts as sky. Only the Mono and Metric "
+                                       "models of Depth Anything 3 find sky."),
             ],
-            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, seen from its own cameras.")],
+            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, with the source cameras.")],
         )
 
     @classmethod
@@ -204,8 +215,8 @@ def da3_intrinsics(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
     """
     worked = (2 * intrinsics[:, [1, 0], 2].median(0).values / DA3_PATCH).round() * DA3_PATCH  # (H, W)
     if not (worked >= DA3_PATCH).all():
-        raise ValueError("geometry: Depth Anything 3 found no lens; run it with the other pose_method, or on fewer "
-                         "frames")
+        raise ValueError("geometry: Depth Anything 3 did not find a focal length; run it with the other pose_method, "
+                         "or on fewer frames")
     return resize_intrinsics(intrinsics, tuple(worked.tolist()), size)
 
 
@@ -213,7 +224,7 @@ def da3_world_from_cam(cam_from_anchor: Tensor) -> Tensor:
     """world_from_cam [T, 4, 4] of DA3's cameras [T, 3 or 4, 4], whose world is that of any view it chose."""
     cam_from_anchor = cam_from_anchor.double()
     if not torch.isfinite(cam_from_anchor).all():
-        raise ValueError("geometry: Depth Anything 3 found no camera motion (NaN); turn source_cameras off")
+        raise ValueError("geometry: the camera motion of Depth Anything 3 is NaN; turn source_cameras off")
     rotation = rotation_of(quaternion_of(cam_from_anchor[:, :3, :3]))  # exactly rigid, whatever precision it ran in
     cam_from_anchor = rigid(rotation, cam_from_anchor[:, :3, 3])
     return (cam_from_anchor[0] @ invert_rigid(cam_from_anchor)).float()
@@ -222,7 +233,8 @@ def da3_world_from_cam(cam_from_anchor: Tensor) -> Tensor:
 def read_moge(geometry: dict) -> VideoDepth:
     """Depth of a MOGE_GEOMETRY packet: inf where masked, intrinsics as shares of width and height."""
     if "intrinsics" not in geometry:
-        raise ValueError("geometry: a MoGe panorama has no pinhole camera; use Run MoGe Inference on ordinary pictures")
+        raise ValueError("geometry: a MoGe panorama does not have a focal length; use Run MoGe Inference on ordinary "
+                         "images")
     depth = surfaces(geometry["depth"])
     return make_video_depth(depth, resize_intrinsics(geometry["intrinsics"].float(), (1, 1), tuple(depth.shape[1:])))
 
@@ -255,18 +267,18 @@ class EX4DDepthToImages(io.ComfyNode):
             node_id="EX4DDepthToImages",
             display_name="Depth to Images (EX-4D)",
             category="EX-4D/depth",
-            description="Pictures of depth as disparity: the nearest point of the clip is bright, sky is dark.",
+            description="Converts depth to images of disparity: the nearest point of the clip is bright, sky is dark.",
             search_aliases=["preview depth", "depth map", "disparity", "turbo", "colormap"],
             inputs=[
                 sockets.Depth.Input("depth", tooltip="Depth of a clip."),
                 io.Combo.Input("colors", options=["turbo", "viridis", "magma", "gray"], default="turbo",
-                               tooltip="Colour map. Gray can be read back by Depth from Images, as "
+                               tooltip="Color map. Depth from Images can read gray images back, as "
                                        "normalized-disparity."),
             ],
             outputs=[
-                io.Image.Output("images", tooltip="One picture per frame."),
-                io.Float.Output("near", tooltip="Depth of the brightest value, scene units."),
-                io.Float.Output("far", tooltip="Depth of the darkest value, scene units; infinite where there is sky."),
+                io.Image.Output("images", tooltip="Depth images, one per frame."),
+                io.Float.Output("near", tooltip="Depth of the brightest value, in scene units."),
+                io.Float.Output("far", tooltip="Depth of the darkest value, in scene units. Infinite if there is sky."),
             ],
         )
 
@@ -284,19 +296,20 @@ class EX4DLoadDepth(io.ComfyNode):
             node_id="EX4DLoadDepth",
             display_name="Load Depth (EX-4D)",
             category="EX-4D/depth",
-            description="Reads the depth of a clip: npz, npy, EXR or 16-bit PNG (a file or a folder of them), gray "
-                        "video. From ComfyUI's input and output folders only.",
+            description="Loads the depth of a clip from ComfyUI's input or output folder: npz, npy, EXR or 16-bit PNG "
+                        "(a file or a folder of them), or gray video.",
             search_aliases=["npz", "EXR", "depth file", "depth video"],
             inputs=[
                 io.Combo.Input("file", options=folders.list_files(FILE_SUFFIXES, FOLDER_SUFFIXES),
-                               tooltip="A file or folder in ComfyUI's input folder, or NAME [output] in its output "
-                                       "folder."),
+                               tooltip="Depth file or folder in ComfyUI's input folder. Names that end in [output] are "
+                                       "in the output folder."),
                 convention_input(io.DynamicCombo.Option(STORED, [])),
-                io.Int.Input("start", default=0, min=0, max=1_000_000, tooltip="First frame to read, counted from 0."),
-                io.Int.Input("frames", default=0, min=0, max=1_000_000, tooltip="The most frames to read; 0: all."),
+                io.Int.Input("start", default=0, min=0, max=1_000_000, tooltip="First frame to load, counted from 0."),
+                io.Int.Input("frames", default=0, min=0, max=1_000_000,
+                             tooltip="Maximum number of frames to load. 0: all."),
                 io.Boolean.Input("fill", default=False, advanced=True, tooltip=FILL_TIP),
             ],
-            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, with the cameras the file holds.")],
+            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, with the cameras stored in the file.")],
         )
 
     @classmethod
@@ -322,16 +335,16 @@ class EX4DSaveDepth(io.ComfyNode):
             node_id="EX4DSaveDepth",
             display_name="Save Depth (EX-4D)",
             category="EX-4D/depth",
-            description="Writes the depth of a clip, with its cameras, into ComfyUI's output folder.",
+            description="Saves the depth of a clip and its cameras to ComfyUI's output folder.",
             search_aliases=["npz", "EXR", "export depth"],
             is_output_node=True,
             inputs=[
                 sockets.Depth.Input("depth", tooltip="Depth of a clip."),
                 io.String.Input("filename_prefix", default="ex4d/depth",
-                                tooltip="Name in the output folder, before a number; may name a subfolder."),
+                                tooltip="Prefix of the file name in the output folder. It may include a subfolder."),
                 io.Combo.Input("format", options=list(get_args(DepthForm)), default="npz",
-                               tooltip="npz and exr (a folder) keep every bit; png (a folder, 16 bit) and video (gray "
-                                       "mkv, 16 bit) keep disparity in 65535 steps."),
+                               tooltip="Format of the file. npz and exr (a folder): save without loss. png (a folder "
+                                       "of 16-bit files) and video (16-bit gray mkv): save disparity in 65535 steps."),
             ],
         )
 

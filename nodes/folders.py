@@ -41,11 +41,11 @@ def list_files(suffixes: set[str], folder_suffixes: set[str]) -> list[str]:
     return sorted(names)
 
 
-def find_file(name: str) -> Path:
-    """Where the file or folder of that name lies. Raises ValueError where it is not in the two folders."""
+def find_file(name: str, input: str = "file") -> Path:
+    """Where the file or folder lies that is named at an input. Raises ValueError where it is not in the two folders."""
     found = check_file(name)
     if found is not True:
-        raise ValueError(f"file: {found}")
+        raise ValueError(f"{input}: {found}")
     return Path(folder_paths.get_annotated_filepath(name))
 
 
@@ -53,8 +53,8 @@ def check_file(name: str | None) -> bool | str:
     """True, or what is wrong with a chosen name, for validate_inputs."""
     if name is None or name and folder_paths.exists_annotated_filepath(name):  # None: linked, known when it runs
         return True
-    return (f"there is no '{name}' in ComfyUI's input folder; put it there, or write 'NAME [output]' for one that lies "
-            "in the output folder")
+    return (f"there is no '{name}' in ComfyUI's input folder; put it there, or write 'NAME [output]' for one in the "
+            "output folder")
 
 
 def fingerprint(name: str | None) -> str | float:
@@ -70,7 +70,7 @@ def new_file(prefix: str, suffix: str) -> tuple[Path, dict[str, str]]:
     """A new name in the output folder, and how the front end is told of it. Raises ValueError where it lies outside."""
     root = folder_paths.get_output_directory()
     if not folder_paths.is_within_directory(root, os.path.join(root, prefix)):
-        raise ValueError(f"filename_prefix: '{prefix}' leads out of ComfyUI's output folder; name a folder inside it, "
+        raise ValueError(f"filename_prefix: '{prefix}' leads out of ComfyUI's output folder; use a folder inside it, "
                          "e.g. ex4d/take")
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root)
     file = f"{name}_{counter:05}_{suffix}"

@@ -30,15 +30,15 @@ def read_frames(name: str, images: Tensor) -> Tensor:
     check_images(name, images, 3)
     frames = images[..., :3].to(comfy.model_management.intermediate_device(), torch.float32)
     if not torch.isfinite(frames).all():
-        raise ValueError(f"{name}: holds NaN or infinity; the node before it failed")
+        raise ValueError(f"{name}: contains NaN or infinity; check the node that it comes from")
     return frames.clamp(0, 1)
 
 
 def check_images(name: str, images: Tensor, channels: int) -> None:
     """Raise ValueError unless images are [T, H, W, C], with so many channels or more, and large enough for a mesh."""
     if images.ndim != 4 or images.shape[-1] < channels or len(images) == 0 or min(images.shape[1:3]) < 2:
-        raise ValueError(f"{name}: got {list(images.shape)}, needs one frame or more [T, H, W, {channels}] of 2x2 "
-                         "pixels or more")
+        raise ValueError(f"{name}: the shape {list(images.shape)} is not one or more frames [T, H, W, {channels}] of "
+                         "at least 2x2 pixels; connect the frames of a clip")
 
 
 @contextmanager
