@@ -122,7 +122,7 @@ def side_by_side() -> Sheet:
     return sheet(
         take.name, *first_stacks, [models, prompt],
         [Group("6  The prior, encoded", EX4D, [[encode, seen, start]]),
-         Group("9  Prior as VACE wants it", GENERATE, [[paint, gray], [control, vace]])],
+         Group("9  Prior for VACE", GENERATE, [[paint, gray], [control, vace]])],
         [Group("7  EX-4D", GENERATE, [[adapter, *ours]])], [Group("8  Uni3C", GENERATE, [[follow, *uni3c]])],
         [Group("10  VACE", GENERATE, [vace_nodes])],
         [Group("11  Prior, EX-4D, VACE, Uni3C", OUTPUT, [joined, film(last, clip, take)])])
@@ -162,7 +162,7 @@ def prior_of(take: Take, loaders: Loaders | None = None) -> tuple[Loaders, Clip,
     scene = Node("EX4DSampleScene", {"scene": "gallery", "frames": take.frames, "width": width, "height": height})
     clip = Clip(scene["images"], scene["depth"], scene["fps"])
     render, (mesh, (prior,)) = prior_groups(clip, take.path)
-    shown = preview(render["color"], "What Wan is to follow")
+    shown = preview(render["color"], "The prior that Wan follows")
     stacks = [[Group("1  A clip with exact depth", INPUT, [[scene]])], mesh,
               [Group(prior.title, prior.color, [*prior.columns, [shown]])]]
     return loaders or load(I2V), clip, render, shown, stacks
