@@ -3,11 +3,11 @@
 PRIOR = """The result is the **prior**, two videos that a video model paints from: the **color**, black where nothing is
 known, and the **mask**, white where the source has seen the surface."""
 
-CAMERA = """- *Camera Trajectory*: choose another `move`. Angles are in degrees, distances in shares of the radius, which is the
-  distance of the nearest point if you leave it at 0. Negative yaw goes to the left."""
+CAMERA = """- *Camera Trajectory*: choose another `move`. Angles are in degrees, distances in shares of the radius,
+  which is the distance of the nearest point if you leave it at 0. Negative yaw goes to the left."""
 
-VIDEO = """- *Your video*: choose or upload a file. It is cut to 49 frames and scaled to 512 x 512, EX-4D's own size. Wan
-  needs 4k+1 frames (49, 81 ...)."""
+VIDEO = """- *Your video*: choose or upload a file. It is cut to 49 frames and scaled to 512 x 512, EX-4D's own size.
+  Wan needs 4k+1 frames (49, 81 ...)."""
 
 SOURCE = """**Your own video**: replace group 1. Copy the groups *Your video* and *Its depth* from workflow 02 or 03, or
 use the blueprint *Video to Prior (EX-4D)* from the node library instead of groups 1 to 3."""
@@ -32,8 +32,8 @@ NOTES = {
 
 Needs no file and no download: press **Run**.
 
-A clip with exact depth is rendered, each frame becomes a watertight mesh, and the meshes are rendered along a new camera
-path. {PRIOR}
+A clip with exact depth is rendered, each frame becomes a watertight mesh, and the meshes are rendered along a new
+camera path. {PRIOR}
 
 **Change**
 - *Sample Scene*: choose another scene or seed, more frames, another size.
@@ -66,8 +66,8 @@ source camera, so that the new path is fixed in the world. {PRIOR}
     "13_video_depth_anything_to_prior": f"""
 ## Your video to prior, with a depth model of your choice
 
-*Estimate Video Depth* uses a model that is steady over time (Video-Depth-Anything, DepthCrafter), or makes any per-frame
-model of transformers steady. Its scale is that of the released model. {PRIOR}
+*Estimate Video Depth* uses a model that is steady over time (Video-Depth-Anything, DepthCrafter), or makes any
+per-frame model of transformers steady. Its scale is that of the released model. {PRIOR}
 
 **Change**
 {VIDEO}
@@ -101,9 +101,9 @@ flickers, use workflow 02. {PRIOR}
 
 Runs as it is, with stand-ins for your clip and its depth. {PRIOR}
 
-**Replace** group 1 by your clip and your depth node: connect its frames to *Build Watertight Mesh* and *How many frames*,
-and its gray images to *Depth from Images*. Load a depth video with *Load Video* and *Get Video Components*. For npz, EXR
-and 16-bit files, use *Load Depth (EX-4D)* instead of *Depth from Images*.
+**Replace** group 1 by your clip and your depth node: connect its frames to *Build Watertight Mesh* and *How many
+frames*, and its gray images to *Depth from Images*. Load a depth video with *Load Video* and *Get Video Components*.
+For npz, EXR and 16-bit files, use *Load Depth (EX-4D)* instead of *Depth from Images*.
 
 **Change**
 - `convention`, what the numbers mean:
@@ -150,8 +150,8 @@ follow the color video of the prior. Uni3C uses no mask: it takes black for *not
     "07_ex4d_as_released": f"""
 ## EX-4D as released
 
-{GENERATED} It uses the settings that the model was released with: 512 x 512, 49 frames, 25 steps, CFG 5, shift 5, *euler*
-with *simple*, and its own prompts.
+{GENERATED} It uses the settings that the model was released with: 512 x 512, 49 frames, 25 steps, CFG 5, shift 5,
+*euler* with *simple*, and its own prompts.
 
 {SOURCE}
 
@@ -165,8 +165,8 @@ with *simple*, and its own prompts.
     "08_ex4d_in_four_steps": f"""
 ## EX-4D in four steps
 
-{GENERATED} With a distilled LoRA before the adapter, 4 steps at CFG 1 replace 25 steps of two passes each: more than ten
-times faster, with less detail. *What to avoid* has no effect at CFG 1.
+{GENERATED} With a distilled LoRA before the adapter, 4 steps at CFG 1 replace 25 steps of two passes each: more than
+ten times faster, with less detail. *What to avoid* has no effect at CFG 1.
 
 {SOURCE}
 
@@ -179,8 +179,8 @@ times faster, with less detail. *What to avoid* has no effect at CFG 1.
     "09_ex4d_long_video": f"""
 ## Longer than 49 frames, and wide
 
-{GENERATED} Wan works in windows of 49 frames, the length that EX-4D was trained on, which overlap by 24. Each window gets
-its part of the prior. Any size in multiples of 16 works the same way, here 832 x 480.
+{GENERATED} Wan works in windows of 49 frames, the length that EX-4D was trained on, which overlap by 24. Each window
+gets its part of the prior. Any size in multiples of 16 works the same way, here 832 x 480.
 
 {SOURCE}
 
@@ -218,9 +218,9 @@ does not fit.
 {SOURCE}
 
 **Change**
-- **Smaller still**: use a GGUF of Wan 2.1 I2V 14B, e.g. `wan2.1-i2v-14b-480p-Q4_K_M.gguf` in `diffusion_models`, with *Unet
-Loader (GGUF)* instead of *Load Diffusion Model*. This node comes with the pack **ComfyUI-GGUF**, which you install
-separately. Fewer pixels and frames help as much: 384 x 384, 33 frames.
+- **Smaller still**: use a GGUF of Wan 2.1 I2V 14B, e.g. `wan2.1-i2v-14b-480p-Q4_K_M.gguf` in `diffusion_models`, with
+*Unet Loader (GGUF)* instead of *Load Diffusion Model*. This node comes with the pack **ComfyUI-GGUF**, which you
+install separately. Fewer pixels and frames help as much: 384 x 384, 33 frames.
 
 {files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors", *REST[2:])}
 """,

@@ -127,14 +127,14 @@ def test_a_good_mask_is_no_matter_for_words(encode, caplog):
 
 
 @pytest.mark.parametrize("settings, sentence", [
-    ({"vae": None}, "vae: none given, the checkpoint holds none; load wan_2.1_vae.safetensors"),
+    ({"vae": None}, "vae: the checkpoint does not contain a VAE; load wan_2.1_vae.safetensors"),
     ({"length": 13}, "color: 9 frames, 13 are to be generated; generate fewer, or choose pad"),
     ({"length": 5}, "color: 9 frames, 5 are to be generated; generate more, or choose trim"),
     ({"length": 10, "other_length": "pad"}, "frames: T=10, Wan needs 4k\\+1; use 9 or 13"),
     ({"width": 50}, "size: got 50x32, Wan needs multiples of 16; use 48x32"),
-    ({"visible": torch.ones(9, 32, 48) * torch.nan}, "visible: holds NaN"),
+    ({"visible": torch.ones(9, 32, 48) * torch.nan}, "visible: contains NaN"),
     ({"visible": torch.ones(1, 32, 48)}, "visible: 1 frames, color has 9"),
-    ({"color": torch.full((9, 32, 48, 3), torch.nan)}, "color: holds NaN"),
+    ({"color": torch.full((9, 32, 48, 3), torch.nan)}, "color: contains NaN"),
 ])
 def test_bad_input_gets_one_sentence(nodes, vae, settings, sentence):
     color, visible = clip()
@@ -151,5 +151,6 @@ def test_another_vae_is_refused_by_name(nodes, vae):
         first_stage_model, latent_channels = AutoencoderKL(), 4
 
     color, visible = clip()
-    with pytest.raises(ValueError, match="vae: this is AutoencoderKL with 4 latent channels; EX-4D needs that of Wan"):
+    sentence = "vae: this is AutoencoderKL with 4 latent channels, but EX-4D needs the Wan 2.1 VAE"
+    with pytest.raises(ValueError, match=sentence):
         nodes.run("EX4DPriorEncode", vae=OtherVAE(), color=color, visible=visible, width=48, height=32, length=9)
