@@ -99,7 +99,7 @@ def simulate_mask(frames: torch.Tensor, depth: VideoDepth | None, recipe: Recipe
         mesh = build_dw_mesh(frames, depth)
         visible &= rendering_mask(mesh, sweep_path(mesh), surface=recipe.surface)
     if tracker is not None:
-        visible &= tracking_mask(tracker(frames, draw_points(size, generator)), size, generator)
+        visible &= tracking_mask(tracker(frames, draw_points(size, generator), None), size, generator)
     return visible
 
 
