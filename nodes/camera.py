@@ -304,7 +304,9 @@ class EX4DLoadCameras(io.ComfyNode):
                                tooltip="Camera file, or COLMAP folder, in ComfyUI's input folder. Names that end in "
                                        "[output] are in the output folder."),
                 io.Combo.Input("format", options=["auto", *FORMATS], default="auto",
-                               tooltip="Format of the file. auto: detects it from the file extension and the content."),
+                               tooltip="Format of the file. auto: detects it from the file extension and the content. "
+                                       "ex4d: reads this pack's JSON. keyframes: reads a JSON list of keyframes. "
+                                       "released: reads EX-4D's npz. The others: read the files of these tools."),
                 io.Combo.Input("world", options=["auto", "first", "file"], default="auto", advanced=True,
                                tooltip="Where the path starts. auto: follows the convention of the format. first: "
                                        "moves the path so that it starts at the source camera. file: keeps the "
