@@ -58,14 +58,14 @@ def view_inputs() -> list[io.Input]:
                                    "they are 0, and is drawn in the plot."),
         io.Float.Input("radius", default=0.0, min=0.0, max=1e6, step=0.001,
                        tooltip="Distance from the camera of source frame 0 to the target, the point that the camera "
-                               "moves around, in scene units. 0: nearest point of the scene + 0.15, as released."),
+                               "moves around, in scene units. 0: nearest point of the scene + 0.15, as in EX-4D."),
         io.Int.Input("width", default=0, min=0, max=8192, step=16, advanced=True,
                      tooltip="Width of the video to render, in pixels. 0: same as the scene."),
         io.Int.Input("height", default=0, min=0, max=8192, step=16, advanced=True,
                      tooltip="Height of the video to render, in pixels. 0: same as the scene."),
         io.Float.Input("focal", default=0.0, min=0.0, max=1e6, step=0.1, advanced=True,
                        tooltip="Focal length of the new camera, in pixels. 0: same as the scene; without a scene, 500 "
-                               "pixels at a width of 512, as released."),
+                               "pixels at a width of 512, as in EX-4D."),
     ]
 
 
@@ -316,8 +316,8 @@ class EX4DLoadCameras(io.ComfyNode):
                                      "here."),
                 *[view for view in view_inputs() if view.id in ("scene", "radius", "width", "height")],
                 io.String.Input("camera", default="", advanced=True,
-                                tooltip="Name of the camera to load if a ReCamMaster file has several. Example: "
-                                        "cam01."),
+                                tooltip="Name of the camera to load from a ReCamMaster file, e.g. cam01. Empty: the "
+                                        "only one in the file."),
             ],
             outputs=path_outputs(),
         )

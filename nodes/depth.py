@@ -86,9 +86,9 @@ def lens_input(*first: io.DynamicCombo.Option) -> io.Input:
         io.DynamicCombo.Option("field of view", [io.Float.Input(
             "fov", default=54.2, min=1.0, max=179.0, step=0.01, tooltip="Horizontal field of view in degrees.")]),
     ], tooltip=("Focal length of the source camera. " + (
-        "as given: takes it from the model or the connected depth, or else released. " if first else "") +
-        "released: 500 pixels at a width of 512, about 54 degrees. focal: sets it in pixels. field of view: sets it by "
-        "the horizontal angle in degrees."))
+        "as given: takes it from the model or the connected input; if there is none, does the same as released. "
+        if first else "") + "released: uses 500 pixels at a width of 512, about 54 degrees. focal: sets it in pixels. "
+        "field of view: sets it by the horizontal angle in degrees."))
 
 
 def read_lens(lens: dict, size: tuple[int, int]) -> Tensor | None:

@@ -125,7 +125,8 @@ class EstimateVideoDepth(io.ComfyNode):
                 io.Combo.Input("alignment", options=[AUTO, *get_args(Alignment)], default=AUTO,
                                advanced=True,
                                tooltip="What to correct in each frame so that the depth is steady over the clip. auto: "
-                                       "nothing for video models, scale and shift for disparity, scale for depth."),
+                                       "corrects nothing for video models, scale and shift for disparity, and scale "
+                                       "for depth. none, scale, scale and shift: correct just that."),
                 io.Int.Input("smoothing", default=0, min=0, max=8, advanced=True,
                              tooltip="Number of frames before and after to average along the motion in the clip. Edges "
                                      "are kept. 0: no smoothing."),

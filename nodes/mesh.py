@@ -30,12 +30,12 @@ class BuildDWMesh(io.ComfyNode):
                 sockets.Depth.Input("depth", tooltip="Depth of the clip. It is resized to the size of the images."),
                 io.Float.Input("min_angle", default=MIN_ANGLE, min=0.0, max=60.0, step=0.1,
                                tooltip="Smallest angle of a visible face, in degrees. Faces with a smaller angle span "
-                                       "a jump in depth and become hidden. Released: 2.5."),
+                                       "a jump in depth and become hidden. EX-4D uses 2.5."),
                 io.Float.Input("border_depth", default=BORDER_DEPTH, min=0.1, max=1e6, step=0.1, advanced=True,
-                               tooltip="Depth of the border that closes the mesh, in scene units. Released: 100."),
+                               tooltip="Depth of the border that closes the mesh, in scene units. EX-4D uses 100."),
                 io.Float.Input("depth_jump", default=0.0, min=0.0, max=1.0, step=0.001, advanced=True,
                                tooltip="Faces that span more than this share of the depth range of frame 0 become "
-                                       "hidden too. 0: off, as released. Paper: 0.013."),
+                                       "hidden too. 0: off, as in EX-4D. The paper uses 0.013."),
                 io.Combo.Input("filter", options=list(get_args(Filter)), default="angle", advanced=True,
                                tooltip="How to find hidden faces. angle: uses min_angle. boundary: uses the slope test "
                                        "of the released code, which has no settings."),
@@ -80,7 +80,7 @@ class EX4DMeshToMesh(io.ComfyNode):
                 io.Boolean.Input("closed_ring", default=False, optional=True, advanced=True,
                                  tooltip="For all faces only. On: closes the border with a ring of faces, so that "
                                          "every edge has exactly two faces, as 3D printing needs. Off: closes it with "
-                                         "two large faces, as released."),
+                                         "two large faces, as in EX-4D."),
             ],
             outputs=[io.Mesh.Output("core_mesh", display_name="mesh",
                                     tooltip="Mesh of the frame, y up, z back, with unlit vertex colors.")],

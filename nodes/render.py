@@ -52,7 +52,7 @@ class RenderDWMesh(io.ComfyNode):
                                        "CPU. torch: runs anywhere, but is slower. nvdiffrast: needs an NVIDIA GPU and "
                                        "the nvdiffrast package. They differ only at edges."),
                 io.Combo.Input("texture", options=list(get_args(Texture)), default="vertex", advanced=True,
-                               tooltip="How to blacken hidden faces. vertex: blackens their vertices, as released. "
+                               tooltip="How to blacken hidden faces. vertex: blackens their vertices, as in EX-4D. "
                                        "face: blackens only the faces, as in the paper."),
             ],
             outputs=[

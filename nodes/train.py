@@ -50,9 +50,9 @@ class EX4DTrainAdapter(io.ComfyNode):
                 io.Int.Input("steps", default=rules.steps, min=1, max=10**7,
                              tooltip="Number of optimizer steps. Raise it to continue a finished run."),
                 io.Float.Input("learning_rate", default=rules.learning_rate, min=1e-7, max=1.0, step=1e-7,
-                               tooltip="Learning rate of the AdamW optimizer. Paper: 0.00003."),
+                               tooltip="Learning rate of the AdamW optimizer. The paper uses 0.00003."),
                 io.Int.Input("rank", default=rules.rank, min=1, max=1024,
-                             tooltip="Rank of the LoRA layers. Released: 16."),
+                             tooltip="Rank of the LoRA layers. EX-4D uses 16."),
                 io.Int.Input("batch", default=rules.batch, min=1, max=64,
                              tooltip="Number of clips per batch. More clips need more memory."),
                 io.Int.Input("accumulation", default=rules.accumulation, min=1, max=1024,
@@ -64,12 +64,13 @@ class EX4DTrainAdapter(io.ComfyNode):
                              tooltip="Random seed of first weights, clip order and noise. The same seed gives the same "
                                      "result."),
                 io.Combo.Input("base_dtype", options=list(BASE_DTYPES), default="bfloat16", advanced=True,
-                               tooltip="Data type of Wan's large matrices. float8 needs half the memory of bfloat16."),
+                               tooltip="Data type of Wan's large matrices. bfloat16: as EX-4D was trained. float8: "
+                                       "needs half the memory. float32: for tests."),
                 io.Combo.Input("objective", options=list(OBJECTIVES), default=rules.objective, advanced=True,
                                tooltip="What to minimize. velocity: uses the objective that Wan is fine-tuned with. "
                                        "noise: uses equation 6 of the paper."),
                 io.Int.Input("hidden_channels", default=rules.hidden_channels, min=1, max=8192, advanced=True,
-                             tooltip="Number of hidden channels in the prior's encoder. Released: 1024."),
+                             tooltip="Number of hidden channels in the prior's encoder. EX-4D uses 1024."),
                 io.Float.Input("ema", default=rules.ema, min=0.0, max=0.9999, step=0.0001, advanced=True,
                                tooltip="Share of the running average of the weights that each step keeps, 0..1. The "
                                        "average is what is saved. 0: no averaging."),

@@ -104,7 +104,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "per-frame model": Estimator(
         True, run_per_frame,
         (Setting("meaning", "--depth-meaning", SAID,
-                 "Whether the model gives depth or disparity. as it says: read it from the model's configuration.",
+                 "Whether the model gives depth or disparity. as it says: reads it from the model's configuration.",
                  choices=(SAID, "depth", "disparity")),),
         folder="depth", read=read_per_frame, reading=("meaning",)),
     "parallax": Estimator(True, run_parallax),
