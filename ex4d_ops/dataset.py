@@ -39,7 +39,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from . import files
-from .files.whole import written_whole
+from .files.whole import sweep, written_whole
 from .prior import Prior
 
 MANIFEST = "manifest.jsonl"
@@ -161,8 +161,8 @@ def read_infos(shard: Path) -> Iterator[dict]:
 def mend(folder: Path) -> State:
     """Make a folder that a run left at any moment as if the run had gone on: list what is whole, drop the rest."""
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    for torn in [*folder.glob(".*.part*"), *(folder / PARTS).glob(".*.part*")]:
-        torn.unlink()
+    sweep(folder)
+    sweep(folder / PARTS)
     state, listed = read_state(folder), read_manifest(folder)
     path = folder / MANIFEST
     if path.exists():

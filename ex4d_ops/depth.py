@@ -116,8 +116,8 @@ class DepthUnits:
 def depth_from(values: Tensor, units: DepthUnits, progress: Progress | None = None) -> Tensor:
     """Depth [T, H, W] in scene units of the numbers of a source. NaN stays NaN, infinitely far becomes inf.
 
-    progress(done, T) is called after every frame; what it raises cancels. Raises ValueError where values of a normalized
-    kind leave [0, 1] or relative disparities are all the same.
+    progress(done, T) is called after every frame; what it raises cancels. Raises ValueError where values of a
+    normalized kind leave [0, 1] or relative disparities are all the same.
     """
     if units.kind == "released":
         return depth_from_disparity_released(values, progress)

@@ -14,7 +14,7 @@ from .. import files, plot, raster
 from ..camera import CameraPath, intrinsics_from_focal, move_to
 from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ..depth import VideoDepth, match_depth
-from ..files.whole import written_whole
+from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, Texture, render_prior
 from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
@@ -24,6 +24,8 @@ from .estimate import add_estimate_options, estimate_depth
 from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
 from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
 
+SHEET, PLOT = "sheet.png", "path.png"
+RUN = "run.json"  # written last, so that where it is everything is
 EPILOG = """\
 examples:
   ex4d prior clip.mp4 --depth depth.npz --preset 90 --out result
@@ -112,19 +114,27 @@ def make_prior(options) -> None:
         depth = read_clip_depth(options, clip)
     cameras = choose_path(options, depth)
     check_mesh_frames(options, len(clip))
-    options.out.mkdir(parents=True, exist_ok=True)
+    begin_folder(options.out)
     with timed(seconds, "mesh"):
         mesh = build_dw_mesh(clip.frames.to(options.device), depth, mesh_rules(options))
     with timed(seconds, "render"), progress_bar("rendering") as progress:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress)
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
-        files.write_picture(options.out / "path.png", plot.plot_path(cameras, depth))
+        files.write_picture(options.out / PLOT, plot.plot_path(cameras, depth))
         for t in options.mesh:
             files.write_mesh(options.out / f"mesh_{t:04d}.{options.mesh_format}", mesh, t, options.closed_ring)
     write_run(options, depth, cameras, prior, seconds)
     print(f"{options.out}: {len(prior)} frames of {describe_size(cameras.size)}, "
           f"{prior.coverage.mean():.0%} seen in the source, {sum(seconds.values()):.1f} s")
+
+
+def begin_folder(out: Path) -> None:
+    """Make the folder of results, without what tells of an earlier run: what follows may be stopped half-way."""
+    out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
+    for name in (RUN, SHEET, PLOT):
+        (out / name).unlink(missing_ok=True)
 
 
 def read_clip(options) -> Clip:
@@ -209,14 +219,14 @@ def render_rules(options) -> RenderRules:
 
 def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
     """Write colour, mask, preview, contact sheet and path into a folder."""
-    source = clip.frames[cameras.source_frame.cpu()]
+    source = [clip.frames[t] for t in cameras.source_frame.tolist()]
     prior = move_to(prior, torch.device("cpu"))
     files.write_video(out / "color.mkv", prior.color, clip.fps)
     files.write_video(out / "visible.mkv", prior.visible, clip.fps)
     files.write_video(out / "preview.mp4", plot.stitch(source, prior), clip.fps)
     files.write_path(out / "cameras.json", cameras)
     files.write_path(out / "cameras.npz", cameras)
-    files.write_picture(out / "sheet.png", plot.contact_sheet(source, prior))
+    files.write_picture(out / SHEET, plot.contact_sheet(source, prior))
 
 
 def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, seconds: dict[str, float]) -> None:
@@ -230,5 +240,5 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "python": platform.python_version(), "torch": torch.__version__, "machine": platform.platform(),
     }
-    with written_whole(options.out / "run.json") as part:
+    with written_whole(options.out / RUN) as part:
         part.write_text(json.dumps({"settings": settings, "figures": figures}, indent=2, default=str) + "\n")

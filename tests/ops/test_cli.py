@@ -1,6 +1,7 @@
 """The command line as a new user meets it: results that can be trusted, one sentence where they can't be had."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,27 @@ def test_ctrl_c_leaves_no_half_written_file(sample, tmp_path, monkeypatch):
                         raising=False)
     assert run_prior(sample, tmp_path / "out") == 130
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("last", ["color.mkv", "visible.mkv", "preview.mp4", "cameras.json", "sheet.png", "path.png"])
+def test_a_second_run_that_is_stopped_leaves_nothing_that_tells_of_the_first(sample, tmp_path, monkeypatch, last):
+    assert run_prior(sample, tmp_path) == 0
+    (tmp_path / ".color.1.part.mkv").write_bytes(b"of a killed run")
+    (tmp_path / ".frames.1.part").mkdir()
+    replace = os.replace
+
+    def stop(part, path):
+        replace(part, path)
+        if Path(path).name == last:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stop)
+    assert run_prior(sample, tmp_path, "--preset", "60") == 130
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "run.json" not in left and not [name for name in left if ".part" in name]
+    assert "sheet.png" not in left or last in ("sheet.png", "path.png")
+    monkeypatch.undo()
+    assert run_prior(sample, tmp_path) == 0 and (tmp_path / "run.json").is_file()
 
 
 def test_inspect_reports_watertightness_and_depth(sample, capsys):
