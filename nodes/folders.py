@@ -72,11 +72,11 @@ def check_file(name: str | None) -> bool | str:
             "output folder")
 
 
-def fingerprint(name: str | None) -> str | float:
+def fingerprint(name: str | None, input: str = "file") -> str | float:
     """What changes when the file, or one in the folder, does; of a linked name, which is not known yet, anything."""
     if name is None:
         return math.nan
-    path = find_file(name)
+    path = find_file(name, input)
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return str([(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files])
 

@@ -93,7 +93,7 @@ class EX4DTrainAdapter(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, clips, **rest) -> str:
-        return folders.fingerprint(clips)
+        return folders.fingerprint(clips, "clips")
 
     @classmethod
     def execute(cls, model, clips, name, base_dtype, gradient_checkpointing, **rules) -> io.NodeOutput:
