@@ -1,4 +1,4 @@
-"""What users read is plain American English: tooltips, descriptions, errors of nodes, help pages, workflows."""
+"""What users read is plain American English: tooltips, descriptions, errors of nodes, pages, workflows."""
 
 import ast
 import json
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 PACK = Path(__file__).parents[2]
-PAGES = [*sorted((PACK / "web" / "docs").glob("*.md")), PACK / "README.md", PACK / "example_workflows" / "README.md"]
+FOLDERS = (PACK / "web" / "docs", PACK, PACK / "docs", PACK / "example_workflows")
+PAGES = [page for folder in FOLDERS for page in sorted(folder.glob("*.md"))]
 WORKFLOWS = [*sorted((PACK / "example_workflows").glob("*.json")), *sorted((PACK / "subgraphs").glob("*.json"))]
 # As patterns, with what to write in their place.
 NOT_PLAIN = {
