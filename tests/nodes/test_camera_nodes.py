@@ -104,7 +104,7 @@ def test_keyframes_are_refused_before_anything_runs_with_their_line(nodes):
     assert validate(KEYFRAMES, 5) is True
     assert validate(KEYFRAMES.replace("30", '"far"'), 5) == "keyframe 1 (line 2): yaw must be a number in -3600..3600"
     assert validate(KEYFRAMES, 3) == "keyframe 1 (line 2): frame must be a number in 0..2"
-    assert "frames: got 0" in validate(KEYFRAMES, 0)
+    assert "frames: 0 is out of range" in validate(KEYFRAMES, 0)
     assert validate(None, 5) is True and validate(KEYFRAMES, None) is True  # linked, not known yet
 
 
