@@ -79,14 +79,14 @@ def as_rgb(path: Path, frame: av.VideoFrame, name: str) -> np.ndarray:
     try:
         return frame.to_ndarray(format=name, interpolation=CAREFUL | (BICUBIC if broken else BILINEAR), **options)
     except (av.FFmpegError, ValueError) as error:
-        raise ValueError(f"{path}: pictures stored as {pixels.name} cannot be read ({error})") from error
+        raise ValueError(f"{path}: its pictures are stored as {pixels.name}, which cannot be read; convert them to "
+                         "yuv420p first") from error
 
 
 def is_full(frame: av.VideoFrame) -> bool:
-    """Whether black and white of a frame are the ends of the scale, as a JPEG's are; gray that says nothing is so."""
-    if frame.color_range:
-        return frame.color_range == JPEG_RANGE
-    return frame.format.name.startswith(("yuvj", "gray", "ya"))
+    """Whether black and white of a frame are the ends of the scale; gray that does not say so is full, yuvj always."""
+    gray = frame.format.name.startswith(("gray", "ya"))
+    return frame.format.name.startswith("yuvj") or frame.color_range == JPEG_RANGE or gray and not frame.color_range
 
 
 def doubt_transfer(path: Path, transfer: int) -> None:

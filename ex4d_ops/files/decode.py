@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def open_video(path: Path, gray: bool, limit: int | None) -> Footage:
     """Start decoding a video file: see open_footage. Its timestamps are read first, its frames as they are taken."""
     with opened(path) as (container, stream):
-        times, rate, fps = read_times(container, stream, limit and 2 * limit + REORDERED)
+        times, rate, fps = read_times(container, stream, limit)
         context, aspect = stream.codec_context, pixel_aspect(path, stream)
         white = gray_white(context) if gray else 1.0
         transfer, primaries = context.color_trc, context.color_primaries
@@ -44,18 +44,18 @@ def open_video(path: Path, gray: bool, limit: int | None) -> Footage:
     return Footage(at_rate(path, shown, fps), fps, white, length)
 
 
-def frame_times(path: Path) -> tuple[list[float], float]:
-    """When every frame of a video file appears, in seconds, none where it doesn't say; and the rate it is read at."""
+def frame_times(path: Path, limit: int | None) -> tuple[list[float], float]:
+    """When the frames of a video file appear: see clip_times."""
     with opened(path) as (container, stream):
-        times, rate, fps = read_times(container, stream, None)
+        times, rate, fps = read_times(container, stream, limit)
     return times if rate else [], fps
 
 
-def read_times(container, stream, most: int | None) -> tuple[list[float], float | None, float]:
-    """When the frames in so many packets appear, sorted, in seconds; their rate, if any; the rate to read them at."""
+def read_times(container, stream, limit: int | None) -> tuple[list[float], float | None, float]:
+    """When frames appear, sorted, in seconds, as many as so many pictures need; their rate, if any; that to read at."""
     stated = float(stream.average_rate or stream.guessed_rate or 0) or None
     packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
-    times = [packet.pts for packet in islice(packets, most)]
+    times = [packet.pts for packet in islice(packets, limit and 2 * limit + REORDERED)]
     times = sorted(float(pts * stream.time_base) for pts in times if pts is not None)
     rate = estimate_rate(times, stated)
     return times, rate, rate or stated or UNTIMED_FPS

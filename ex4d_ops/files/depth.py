@@ -30,7 +30,7 @@ from ..doubts import doubt_units
 from ..parallel import one_by_one
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
-from .video import encode, open_footage, write_pngs
+from .video import clip_times, encode, open_footage, write_pngs
 from .whole import written_whole
 
 DepthForm = Literal["npz", "exr", "png", "video"]
@@ -55,18 +55,31 @@ class Meaning:
     intrinsics: Tensor | None = None
     world_from_cam: Tensor | None = None
 
+    def of_frames(self, frames: Tensor) -> Meaning:
+        """The same for these frames; matrices for all of a clip, or for other frames, stay."""
+        cameras = {name: getattr(self, name) for name in CAMERAS}
+        return Meaning(self.units, **{
+            name: given[frames] if given is not None and given.ndim == 3 and len(given) > frames.max() else given
+            for name, given in cameras.items()})
+
 
 def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0, frames: int | None = None,
-               fill: bool = False, progress: Progress | None = None) -> VideoDepth:
+               fill: bool = False, progress: Progress | None = None, clip: str | Path | None = None) -> VideoDepth:
     """Read the depth of a clip: npz, npy, EXR or 16-bit PNG (a file or a folder of them), or gray video.
 
     units: what the numbers mean, where the file doesn't say or to overrule it. start, frames: as in read_video;
     relative disparity is normalised over what is read, and numbers that look like the other kind are warned of. fill:
     give pixels without depth that of their neighbours (see fill_invalid) instead of refusing them. progress: called
-    after every picture; what it raises stops the reading. Raises ValueError in one sentence.
+    after every picture; what it raises stops the reading. clip: the file whose frames these are, without which the
+    frames of one with a variable rate are not found (see follow_clip). Raises ValueError in one sentence.
     """
     path = Path(path)
-    values, white, said = read_numbers(path, frame_span(path, start, frames), progress)
+    span, shown = frame_span(path, start, frames), None
+    if clip is not None:
+        span, shown = follow_clip(path, Path(clip), span)
+    values, white, said = read_numbers(path, span, progress)
+    if shown is not None:
+        values, said = values[shown], said.of_frames(shown)
     units = units or said.units
     if units is None:
         raise ValueError(f"{path}: does not say what its numbers mean; "
@@ -82,6 +95,47 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         return make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def follow_clip(path: Path, clip: Path, span: slice) -> tuple[slice, Tensor | None]:
+    """What to read of a depth file for those pictures of a clip, and which of it each shows; None: one after the other.
+
+    Where the frame rate varies, read_video shows frames for longer or leaves some out, and depth tools do not. Raises
+    ValueError where the file has neither one picture per frame nor one per picture shown.
+    """
+    times, fps = clip_times(clip, span.stop)
+    if len(times) < 2:
+        return span, None
+    steps = picture_steps(times, fps)
+    pictures = range(steps[-1] + 1)[span]
+    frames = np.searchsorted(steps, np.arange(pictures.start, pictures.stop), side="right") - 1
+    if len(frames) == 0 or np.array_equal(frames, pictures):
+        return span, None
+    steps = picture_steps(*clip_times(clip, None))
+    decoded, shown, held = len(steps), int(steps[-1]) + 1, count_pictures(path)
+    if held == shown != decoded:
+        return span, None
+    if held != decoded or decoded == shown:
+        raise ValueError(f"{path}: holds {held} pictures, {clip.name} has {decoded} frames at a variable rate, shown "
+                         f"as {shown}: which belong together cannot be told; make its rate constant first (ffmpeg -i "
+                         f"{clip.name} -vf fps={fps:.4g} constant.mp4), then find the depth of that")
+    log.warning("%s: variable frame rate, each frame is shown with its own depth, one of the %d in %s",
+                clip, held, path)
+    return slice(int(frames[0]), int(frames[-1]) + 1), torch.from_numpy(frames - frames[0])
+
+
+def picture_steps(times: list[float], fps: float) -> np.ndarray:
+    """The first picture of a constant rate that shows each frame, [N] int."""
+    return np.rint((np.array(times) - times[0]) * fps).astype(int)
+
+
+def count_pictures(path: Path) -> int:
+    """How many pictures a depth file holds."""
+    if path.suffix.lower() in (".npz", ".npy"):
+        return len(read_arrays(path, slice(0, None))[0])
+    if path.suffix.lower() == ".exr" or path.is_dir() and any(path.glob("*.exr")):
+        return len(list_pictures(path, {".exr"})) if path.is_dir() else 1
+    return open_footage(path, slice(0, None), gray=True).length
 
 
 def read_numbers(path: Path, span: slice, progress: Progress | None) -> tuple[Tensor, float, Meaning]:

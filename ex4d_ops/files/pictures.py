@@ -40,10 +40,9 @@ def open_pictures(path: Path, gray: bool) -> Footage:
     convert = codes_of if gray else color_of
     first = read_picture(files[0])
     white = WHITES.get(first.mode, 255.0) if gray else 1.0
-    times = [] if path.is_dir() or first.format not in ANIMATIONS else animation_times(path)
+    times, fps = picture_times(path)
     if len(times) < 2:
         return Footage((convert(file, read_picture(file)) for file in files), UNTIMED_FPS, white, len(files))
-    fps = estimate_rate(times, None) or UNTIMED_FPS
     pictures = ((seconds, convert(path, frame)) for seconds, frame in animation_frames(path))
     return Footage(at_rate(path, pictures, fps), fps, white, round(times[-1] * fps) + 1)
 
@@ -79,6 +78,13 @@ def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
                 seconds += page.info.get("duration", 0) / 1000 or UNSTATED_DURATION
     except DAMAGED as error:
         raise CutShort(f"damaged or cut short ({error})") from error
+
+
+def picture_times(path: Path) -> tuple[list[float], float]:
+    """When the pictures of an animation appear, in seconds, none where it is none; and the rate it is read at."""
+    moves = not path.is_dir() and Image.open(path).format in ANIMATIONS
+    times = animation_times(path) if moves else []
+    return times, estimate_rate(times, None) or UNTIMED_FPS
 
 
 def animation_times(path: Path) -> list[float]:
