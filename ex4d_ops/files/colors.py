@@ -64,15 +64,15 @@ def is_plain_gray(pixel_format: str, color_range: int) -> bool:
 def as_rgb(path: Path, frame: av.VideoFrame, name: str) -> np.ndarray:
     """A frame as an array of an RGB or RGBA format. Raises ValueError where its colors are stored in an unknown way.
 
-    Bilinear scaling of chroma is broken in libswscale 9 where it is upright and of more than 8 bits. PyAV before 17
-    goes by matrix and range of a frame only where those it is turned into are others.
+    Bilinear scaling of chroma to 16 bits is broken in libswscale 9 where it is upright. PyAV before 17 goes by matrix and range of a
+    frame only where those it is turned into are others.
     """
     pixels, matrix = frame.format, MATRICES.get(frame.colorspace, None if frame.colorspace else BT601)
     if matrix is None and not pixels.is_rgb:
         raise ValueError(f"{path}: its colors are stored with matrix {frame.colorspace} of ITU-T H.273, which cannot "
                          "be read; convert it to BT.709 first")
     chroma = [component for component in pixels.components if component.is_chroma]
-    broken = any(component.bits > 8 and component.height < frame.height for component in chroma)
+    broken = name in ("rgb48le", "rgba64le") and any(component.height < frame.height for component in chroma)
     options = {} if pixels.is_rgb else {
         "src_colorspace": matrix, "dst_colorspace": BT601 if matrix == BT709 else BT709,
         "src_color_range": JPEG_RANGE if is_full(frame) else MPEG_RANGE}
