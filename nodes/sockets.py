@@ -31,13 +31,14 @@ def read_frames(name: str, images: Tensor) -> Tensor:
     """
     check_images(name, images, 3)
     if not images.is_floating_point():
-        raise ValueError(f"{name}: holds whole numbers ({images.dtype}), an IMAGE holds 0 to 1; divide it by 255")
+        raise ValueError(f"{name}: holds {images.dtype}, an IMAGE holds float numbers from 0 to 1; convert it (uint8: "
+                         "divide it by 255)")
     frames = images[..., :3].to(comfy.model_management.intermediate_device(), torch.float32)
     if not torch.isfinite(frames).all():
         raise ValueError(f"{name}: holds NaN or infinity; the node before it failed")
     if (most := float(frames.max())) > BRIGHTEST:
-        raise ValueError(f"{name}: holds numbers up to {most:.4g}, an IMAGE holds 0 to 1; divide it by 255, or "
-                         "tone-map it if it is HDR")
+        raise ValueError(f"{name}: holds numbers up to {most:.4g}, an IMAGE holds float numbers from 0 to 1; divide it "
+                         "by 255, or tone-map it if it is HDR")
     return frames.clamp(0, 1)
 
 

@@ -16,6 +16,7 @@ CAREFUL = 0x2000 | 0x40000  # SWS_FULL_CHR_H_INT, _ACCURATE_RND: else yuv420p is
 PLAIN_GRAY = {"gray", *(f"gray{bits}le" for bits in (9, 10, 12, 14, 16))}
 BT601, BT709 = 5, 1  # SWS_CS_
 MATRICES = {1: BT709, 2: BT601, 3: BT601, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9}  # SWS_CS_ by AVCOL_SPC_; 2: not stated
+UNSPECIFIED = 2  # AVCOL_TRC_, AVCOL_PRI_
 PQ, HLG = 16, 18  # AVCOL_TRC_SMPTE2084, _ARIB_STD_B67
 UNLIKE_SRGB = {8: "linear light", 9: "a logarithmic curve", 10: "a logarithmic curve", 17: "a cinema curve"}
 SDR_PRIMARIES = 1  # AVCOL_PRI_BT709
@@ -64,8 +65,8 @@ def is_plain_gray(pixel_format: str, color_range: int) -> bool:
 def as_rgb(path: Path, frame: av.VideoFrame, name: str) -> np.ndarray:
     """A frame as an array of an RGB or RGBA format. Raises ValueError where its colors are stored in an unknown way.
 
-    Bilinear scaling of chroma to 16 bits is broken in libswscale 9 where it is upright. PyAV before 17 goes by matrix and range of a
-    frame only where those it is turned into are others.
+    Bilinear scaling of chroma to 16 bits is broken in libswscale 9 where it is upright. PyAV before 17 goes by matrix
+    and range of a frame only where those it is turned into are others; PyAV 17 refuses frames of some transfer curves.
     """
     pixels, matrix = frame.format, MATRICES.get(frame.colorspace, None if frame.colorspace else BT601)
     if matrix is None and not pixels.is_rgb:
@@ -76,6 +77,9 @@ def as_rgb(path: Path, frame: av.VideoFrame, name: str) -> np.ndarray:
     options = {} if pixels.is_rgb else {
         "src_colorspace": matrix, "dst_colorspace": BT601 if matrix == BT709 else BT709,
         "src_color_range": JPEG_RANGE if is_full(frame) else MPEG_RANGE}
+    for tag in ("color_trc", "color_primaries"):
+        if hasattr(frame, tag):
+            setattr(frame, tag, UNSPECIFIED)
     try:
         return frame.to_ndarray(format=name, interpolation=CAREFUL | (BICUBIC if broken else BILINEAR), **options)
     except (av.FFmpegError, ValueError) as error:

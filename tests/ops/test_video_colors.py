@@ -35,10 +35,10 @@ def picture() -> np.ndarray:
     return np.repeat(np.repeat(COLORS[None], PATCH, axis=1), HEIGHT, axis=0)
 
 
-def ycc(matrix: int, limited: bool, bits: int) -> dict[str, np.ndarray]:
-    """The picture as whole numbers y, u, v and opaque a, as ITU-T H.273 has it."""
+def ycc(rgb: np.ndarray, matrix: int, limited: bool, bits: int) -> dict[str, np.ndarray]:
+    """RGB [H, W, 3] in [0, 1] as whole numbers y, u, v and opaque a, as ITU-T H.273 has it."""
     red, blue = LUMINANCE[matrix]
-    r, g, b = np.moveaxis(picture(), -1, 0)
+    r, g, b = np.moveaxis(rgb, -1, 0)
     y = red * r + (1 - red - blue) * g + blue * b
     u, v = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
     white, step = 2**bits - 1, 2 ** (bits - 8)
@@ -62,46 +62,47 @@ def fill(plane, values: np.ndarray, kind: str) -> None:
     plane.update(rows.tobytes().ljust(plane.buffer_size, b"\0"))
 
 
-def plane_values(name: str, matrix: int, limited: bool) -> list[tuple[np.ndarray, str]] | None:
-    """What the planes of a format hold and how; None for a format not known here."""
+def plane_values(name: str, rgb: np.ndarray, matrix: int, limited: bool) -> list[tuple[np.ndarray, str]] | None:
+    """What the planes of a format hold for RGB [H, W, 3], and how; None for a format not known here."""
     if kind := PLANAR.fullmatch(name):
         bits, (across, down) = int(kind[3] or 8), SUBSAMPLED[kind[2]]
-        values = ycc(matrix, limited and not name.startswith("yuvj"), bits)
+        values = ycc(rgb, matrix, limited and not name.startswith("yuvj"), bits)
         planes = [values["y"], *(values[c][::down, ::across] for c in "uv"), *([values["a"]] if kind[1] else [])]
         return [(plane, as_type(bits, kind[4])) for plane in planes]
     if kind := TWO_PLANES.fullmatch(name):
         bits, shape = int(kind[3] or 8), kind[1] or kind[2]
         across, down = SUBSAMPLED[{"12": "420", "21": "420", "0": "420", "16": "422", "2": "422"}.get(shape, "444")]
-        values = ycc(matrix, limited, bits)
+        values = ycc(rgb, matrix, limited, bits)
         both = np.stack([values[c][::down, ::across] for c in ("vu" if shape in ("21", "42") else "uv")], axis=-1)
         up = 0 if bits == 8 else 16 - bits
         return [(plane << up, as_type(bits, kind[4])) for plane in (values["y"], both.reshape(len(both), -1))]
     if kind := RGB_PLANES.fullmatch(name):
         exact = kind[2] == "f32"
         white = 1 if exact else 2 ** int(kind[2] or 8) - 1
-        values = [picture()[..., c] * white for c in (1, 2, 0)] + [np.full((HEIGHT, WIDTH), white)] * bool(kind[1])
+        values = [rgb[..., c] * white for c in (1, 2, 0)] + [np.full(rgb.shape[:2], white)] * bool(kind[1])
         stored = ("f4" if exact else "u1" if white == 255 else "u2", ">" if kind[3] == "be" else "<")
         return [(plane if exact else np.rint(plane), stored[1] + stored[0]) for plane in values]
     root, end = (name[:-2], name[-2:]) if name.endswith(("le", "be")) else (name, "")
     if root in ORDERS:
         order, bits = ORDERS[root], BITS.get(root, 8)
-        values = ycc(matrix, limited, bits)
+        values = ycc(rgb, matrix, limited, bits)
         if order.count("y") == 1:
             packed = np.stack([values[c] for c in order], axis=-1)
         else:
             halves = iter((values["y"][:, ::2], values["y"][:, 1::2]))
             packed = np.stack([next(halves) if c == "y" else values[c][:, ::2] for c in order], axis=-1)
-        return [(packed.reshape(HEIGHT, -1) << (0 if bits == 8 else 16 - bits), as_type(bits, end))]
+        return [(packed.reshape(len(rgb), -1) << (0 if bits == 8 else 16 - bits), as_type(bits, end))]
     return None
 
 
-KNOWN = sorted(name for name in PIXEL_FORMATS if plane_values(name, 1, True) is not None)
+KNOWN = sorted(name for name in PIXEL_FORMATS if plane_values(name, picture(), 1, True) is not None)
 
 
-def make_frame(name: str, matrix: int, color_range: int) -> av.VideoFrame:
-    """A frame of the picture made without FFmpeg's conversions. Range 0 says nothing, and is limited."""
-    frame = av.VideoFrame(WIDTH, HEIGHT, name)
-    for plane, (values, kind) in zip(frame.planes, plane_values(name, matrix, color_range != FULL)):
+def make_frame(name: str, matrix: int, color_range: int, rgb: np.ndarray | None = None) -> av.VideoFrame:
+    """A frame of the picture, or other RGB, made without FFmpeg's conversions. Range 0 says nothing, and is limited."""
+    rgb = picture() if rgb is None else rgb
+    frame = av.VideoFrame(rgb.shape[1], rgb.shape[0], name)
+    for plane, (values, kind) in zip(frame.planes, plane_values(name, rgb, matrix, color_range != FULL)):
         fill(plane, values, kind)
     frame.colorspace, frame.color_range = matrix, color_range
     return frame
@@ -149,11 +150,8 @@ def write(path: Path, codec: str, pixels: str, options: dict, matrix: int = 1, c
         context = stream.codec_context
         context.colorspace, context.color_range = matrix, color_range
         context.color_trc, context.color_primaries = transfer, primaries
-        frame = av.VideoFrame.from_ndarray(np.rint(values * 65535).astype(np.uint16), "rgb48le").reformat(
-            format=pixels, dst_colorspace=matrix, dst_color_range=color_range, interpolation=4)
         for _ in range(frames):
-            frame.pts = None
-            file.mux(stream.encode(frame))
+            file.mux(stream.encode(make_frame(pixels, matrix, color_range, values)))
         file.mux(stream.encode(None))
     return path
 
