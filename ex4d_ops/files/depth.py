@@ -30,7 +30,8 @@ from ..doubts import doubt_units
 from ..parallel import one_by_one
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
-from .video import clip_times, encode, open_footage, write_pngs
+from .timing import follow_clip
+from .video import encode, open_footage, write_pngs
 from .whole import written_whole
 
 DepthForm = Literal["npz", "exr", "png", "video"]
@@ -76,7 +77,7 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
     path = Path(path)
     span, shown = frame_span(path, start, frames), None
     if clip is not None:
-        span, shown = follow_clip(path, Path(clip), span)
+        span, shown = follow_clip(path, count_pictures, Path(clip), span)
     values, white, said = read_numbers(path, span, progress)
     if shown is not None:
         values, said = values[shown], said.of_frames(shown)
@@ -95,38 +96,6 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         return make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def follow_clip(path: Path, clip: Path, span: slice) -> tuple[slice, Tensor | None]:
-    """What to read of a depth file for those pictures of a clip, and which of it each shows; None: one after the other.
-
-    Where the frame rate varies, read_video shows frames for longer or leaves some out, and depth tools do not. Raises
-    ValueError where the file has neither one picture per frame nor one per picture shown.
-    """
-    times, fps = clip_times(clip, span.stop)
-    if len(times) < 2:
-        return span, None
-    steps = picture_steps(times, fps)
-    pictures = range(steps[-1] + 1)[span]
-    frames = np.searchsorted(steps, np.arange(pictures.start, pictures.stop), side="right") - 1
-    if len(frames) == 0 or np.array_equal(frames, pictures):
-        return span, None
-    steps = picture_steps(*clip_times(clip, None))
-    decoded, shown, held = len(steps), int(steps[-1]) + 1, count_pictures(path)
-    if held == shown != decoded:
-        return span, None
-    if held != decoded or decoded == shown:
-        raise ValueError(f"{path}: holds {held} pictures, {clip.name} has {decoded} frames at a variable rate, shown "
-                         f"as {shown}: which belong together cannot be told; make its rate constant first (ffmpeg -i "
-                         f"{clip.name} -vf fps={fps:.4g} constant.mp4), then find the depth of that")
-    log.warning("%s: variable frame rate, each frame is shown with its own depth, one of the %d in %s",
-                clip, held, path)
-    return slice(int(frames[0]), int(frames[-1]) + 1), torch.from_numpy(frames - frames[0])
-
-
-def picture_steps(times: list[float], fps: float) -> np.ndarray:
-    """The first picture of a constant rate that shows each frame, [N] int."""
-    return np.rint((np.array(times) - times[0]) * fps).astype(int)
 
 
 def count_pictures(path: Path) -> int:

@@ -64,20 +64,6 @@ def open_footage(path: Path, span: slice, gray: bool = False) -> Footage:
     return replace(footage, pictures=islice(footage.pictures, span.start, span.stop), length=length)
 
 
-def clip_times(path: Path, limit: int | None) -> tuple[list[float], float]:
-    """When the frames of a clip's file appear, in seconds, none where it doesn't say; and the rate it is read at.
-
-    limit: how many pictures are read of it, as the rate depends on that; None: all.
-    """
-    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
-        from .pictures import picture_times
-
-        return picture_times(path)
-    from .decode import frame_times
-
-    return frame_times(path, limit)
-
-
 def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, codec: Codec | None = None) -> None:
     """Write frames as they come: float [H, W, 3] or [H, W] in [0, 1], bool [H, W] (True is white), or whole numbers.
 
