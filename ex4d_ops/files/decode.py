@@ -71,7 +71,8 @@ def opened(path: Path) -> Iterator[tuple]:
                 raise ValueError(f"{path}: holds no video")
             context, most = streams[0].codec_context, most_pixels(path)
             if context.width * context.height > most:
-                raise ValueError(f"{path}: is {context.width}x{context.height}, at most {most} pixels are read")
+                raise ValueError(f"{path}: is {context.width}x{context.height}, at most {most} pixels are read of a "
+                                 "file of its size")
             context.options = {"max_pixels": str(most)}  # given to av.open, PyAV before 17 crashes over FLV
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
@@ -121,7 +122,9 @@ def choose_decoder(stream) -> av.CodecContext:
     """The stream's own decoder, or one that keeps the alpha of a webm."""
     tags = {name.lower(): value for name, value in stream.metadata.items()}
     if tags.get("alpha_mode") == "1" and stream.codec_context.name in ALPHA_DECODERS:
-        return av.CodecContext.create(ALPHA_DECODERS[stream.codec_context.name], "r")
+        decoder = av.CodecContext.create(ALPHA_DECODERS[stream.codec_context.name], "r")
+        decoder.options = stream.codec_context.options
+        return decoder
     return stream.codec_context
 
 
@@ -171,6 +174,8 @@ def deinterlaced(path: Path, timed: Iterable[tuple[float, av.VideoFrame]]) -> It
             yield from pull_frames(graph, times)
     except CutShort as reason:
         damage = reason
+    except av.FFmpegError as error:
+        raise CutShort(f"cannot be deinterlaced ({error.strerror})") from error
     if graph is not None:
         graph.push(None)
         yield from pull_frames(graph, times)

@@ -64,7 +64,7 @@ def check_pixels(path: Path, image: Image.Image) -> None:
     """Raise ValueError, before anything is decoded, where an image claims more pixels than its file may have."""
     most = most_pixels(path)
     if image.width * image.height > most:
-        raise ValueError(f"it is {image.width}x{image.height}, at most {most} pixels are read")
+        raise ValueError(f"it is {image.width}x{image.height}, at most {most} pixels are read of a file of its size")
 
 
 def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
@@ -82,7 +82,10 @@ def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
 
 def picture_times(path: Path) -> tuple[list[float], float]:
     """When the pictures of an animation appear, in seconds, none where it is none; and the rate it is read at."""
-    moves = not path.is_dir() and Image.open(path).format in ANIMATIONS
+    if path.is_dir():
+        return [], UNTIMED_FPS
+    with Image.open(path) as image:
+        moves = image.format in ANIMATIONS
     times = animation_times(path) if moves else []
     return times, estimate_rate(times, None) or UNTIMED_FPS
 

@@ -160,6 +160,13 @@ def test_one_picture_is_held_while_the_camera_moves(sample, tmp_path, camera):
     assert len(files.read_video(tmp_path / "out" / "color.mkv")) == wanted
 
 
+def test_meshes_are_written_in_the_format_and_topology_asked_for(sample, tmp_path):
+    assert run_prior(sample, tmp_path, "--mesh", "2", "--mesh-format", "ply", "--closed-ring") == 0
+    assert trimesh.load(tmp_path / "mesh_0002.ply", process=False).is_watertight
+    assert run_prior(sample, tmp_path, "--mesh", "2", "--mesh-format", "ply") == 0
+    assert not trimesh.load(tmp_path / "mesh_0002.ply", process=False).is_watertight
+
+
 def test_an_output_that_cannot_be_written_gets_one_sentence(sample, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert run_prior(sample, tmp_path / "file" / "out") == 2

@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 
 from ex4d_ops.depth import DepthUnits
 from ex4d_ops.files import read_depth, read_video
-from ex4d_ops.files.colors import HDR_PEAK, HDR_WHITE, HLG, KNEE, PQ, bend, color_of, hlg_scene, pq_light, sdr_from_hdr
+from ex4d_ops.files.colors import (
+    HDR_PEAK,
+    HDR_WHITE,
+    HLG,
+    KNEE,
+    PQ,
+    bend,
+    codes_of,
+    color_of,
+    hlg_scene,
+    pq_light,
+    sdr_from_hdr,
+)
+from ex4d_ops.files.decode import opened
 
 COLORS = np.array([(200, 150, 120), (90, 140, 60), (60, 120, 200), (240, 200, 20)]) / 255
 LUMINANCE = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087),
@@ -132,6 +145,23 @@ def test_every_pixel_format_gives_back_the_color_put_in_by_every_matrix_and_rang
             assert np.abs(middles(shown) - COLORS).max() < 2.6 / 255, (matrix, color_range)
 
 
+@pytest.mark.parametrize("name", [name for name in KNOWN if name.startswith(("yuv4", "yuvj", "nv1", "p0", "gbrp"))])
+def test_every_pixel_format_gives_back_the_numbers_of_depth(name):
+    ramp = np.repeat(np.linspace(0, 1, WIDTH)[None, :, None].repeat(HEIGHT, axis=0), 3, axis=2)
+    for color_range in (LIMITED, FULL):
+        codes = codes_of(Path("depth"), make_frame(name, 1, color_range, ramp))
+        assert codes.dtype == np.float32 and np.abs(codes / 65535 - ramp[..., 0]).max() < 1.5 / 255
+
+
+def test_a_decoder_holds_the_limit_of_pixels_to_what_it_decodes(tmp_path, monkeypatch):
+    path = write(tmp_path / "clip.mkv", "ffv1", "yuv444p", {})
+    with opened(path) as (container, stream):
+        assert int(stream.codec_context.options["max_pixels"]) == 2**25
+        stream.codec_context.options = {"max_pixels": str(WIDTH * HEIGHT - 1)}
+        with pytest.raises(av.FFmpegError):
+            next(container.decode(stream))
+
+
 @pytest.mark.parametrize("matrix", [8, 10, 11, 12, 13, 14, 15])
 def test_matrices_that_ffmpeg_does_not_know_are_refused(matrix):
     frame = make_frame("yuv420p", 1, LIMITED)
@@ -224,6 +254,17 @@ def test_brighter_light_stays_brighter_and_ends_at_white(light, more):
     low, high = bend(np.array([light])).item(), bend(np.array([light + more])).item()
     assert 0 <= low < high and low <= light and (light > KNEE or low == light)
     assert bend(np.array([HDR_PEAK / HDR_WHITE])).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("transfer", [HLG, PQ])
+@settings(deadline=None)
+@given(st.floats(0.05, 0.58))
+def test_every_gray_darker_than_the_knee_is_as_bright_as_in_sdr(transfer, gray):
+    light = ((gray + 0.055) / 1.055) ** 2.4  # of SDR's white
+    signals = np.linspace(0, 1, 65536)
+    shown = pq_light(signals) if transfer == PQ else HDR_PEAK / HDR_WHITE * hlg_scene(signals) ** 1.2
+    signal = int(np.searchsorted(shown, light))
+    assert sdr_from_hdr(np.full((1, 1, 3), signal, np.uint16), transfer, 9) == pytest.approx(gray, abs=1e-3)
 
 
 @pytest.mark.parametrize("transfer", [HLG, PQ])
