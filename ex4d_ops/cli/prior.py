@@ -95,7 +95,8 @@ def add_camera_options(parser) -> None:
                        help="json, npz, TrajectoryCrafter / RealEstate10K txt, ReCamMaster json, COLMAP folder, .chan")
     camera.add_argument("--radius", type=float, metavar="R",
                         help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
-    camera.add_argument("--freeze", type=int, metavar="N", help="hold source frame N while the camera moves")
+    camera.add_argument("--freeze", type=int, metavar="N",
+                        help="hold source frame N while the camera moves; a single picture is held in any case")
 
 
 def describe_moves() -> str:
@@ -157,12 +158,13 @@ def read_clip(options) -> Clip:
 
 
 def trim_clip(options, clip: Clip) -> Clip:
-    """The clip at a length that Wan takes: the one asked for, or the most there is."""
+    """The clip at a length that Wan takes: the one asked for, or the most there is; or the only frame, to be held."""
+    if len(clip) == 1:
+        say(f"{options.input}: one frame, held while the camera moves")
+        return clip
     if options.frames and len(clip) < options.frames:
         raise ValueError(f"{options.input}: {len(clip)} frames from frame {options.start} on, --frames asks for "
                          f"{options.frames}; use fewer, or hold one with --freeze N")
-    if len(clip) == 1:
-        raise ValueError(f"{options.input}: one frame; add --freeze 0 --frames {RELEASED_FRAMES} to fly around it")
     length, _ = nearest_wan_lengths(len(clip))
     if length < len(clip):
         say(f"{options.input}: {len(clip)} frames, Wan needs 4k+1; uses the first {length}")
@@ -179,7 +181,8 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
     if options.depth_model is not None:
         return move_to(estimate_depth(options, clip, lens), options.device)
     start = options.start + (options.freeze or 0)
-    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth)
+    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth,
+                             clip=options.input)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
     depth = match_depth(clip.frames, depth, resize=True)
@@ -189,8 +192,8 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
 
 
 def choose_path(options, depth: VideoDepth) -> CameraPath:
-    """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so."""
-    held = options.freeze is not None
+    """The path asked for by --preset, --move or --path, holding the source frame where it is the only one."""
+    held = len(depth) == 1
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
     if options.radius is not None and not options.radius > 0:
         raise ValueError(f"--radius: got {options.radius:g}, must be above 0")
