@@ -83,12 +83,7 @@ def pack_latents(latents: dict[str, Tensor]) -> dict[str, bytes]:
 
 def pack_pixels(frames: Tensor, visible: Tensor, fps: float) -> dict[str, bytes]:
     """The members that hold a clip [T, H, W, 3] in [0, 1] and its mask [T, H, W]."""
-    packed = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, pictures in ((VIDEO, frames), (VISIBLE, visible)):
-            files.write_video(Path(folder) / name, pictures, fps)
-            packed[name] = (Path(folder) / name).read_bytes()
-    return packed
+    return {VIDEO: files.pack_video(frames, fps), VISIBLE: files.pack_video(visible, fps)}
 
 
 def unpack(members: dict[str, bytes]) -> dict[str, Tensor]:

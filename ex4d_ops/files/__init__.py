@@ -10,7 +10,7 @@ it is complete.
 from importlib import import_module
 
 HOMES = {
-    "read_video": "video", "write_video": "video",
+    "read_video": "video", "write_video": "video", "pack_video": "video",
     "read_depth": "depth", "write_depth": "depth", "DepthUnits": "depth", "DEPTH_KINDS": "depth",
     "write_mesh": "meshes",
     "write_picture": "pictures",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
@@ -105,14 +106,22 @@ def write_pngs(folder: Path, pictures: Iterator[np.ndarray]) -> None:
         Image.fromarray(picture).save(folder / f"{index:06d}.png")
 
 
-def encode(path: Path, pictures: Iterator[np.ndarray], fps: float, codec: Codec) -> None:
-    """Encode pictures into a file whose suffix names the container."""
+def pack_video(frames: Iterable[Tensor], fps: float) -> bytes:
+    """What write_video puts into a lossless .mkv of these frames; no file is written."""
+    packed = BytesIO()
+    encode(packed, map(quantized, frames), fps, "ffv1")
+    return packed.getvalue()
+
+
+def encode(target: Path | BytesIO, pictures: Iterator[np.ndarray], fps: float, codec: Codec) -> None:
+    """Encode pictures into a file whose suffix names the container, or as Matroska into memory."""
     import av
 
     first = next(pictures)
     make_frame, options = {"ffv1": (lossless_frame, {"level": "3", "slicecrc": "1"}),
                            "h264": (preview_frame, {"crf": PREVIEW_QUALITY})}[codec]
-    with av.open(str(path), "w") as container:
+    place = (target, "w", "matroska") if isinstance(target, BytesIO) else (str(target), "w")
+    with av.open(*place) as container:
         stream = container.add_stream({"ffv1": "ffv1", "h264": "libx264"}[codec], as_fraction(fps), options)
         frame = make_frame(first)
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
