@@ -14,6 +14,8 @@ from torch import Tensor
 from .camera import CameraPath, default_intrinsics, intrinsics_from_focal, invert_rigid, look_at, rigid
 from .rotation import quaternion_of, rotation_of
 
+LARGEST_FOCAL = 1e6  # pixels; as in nodes and keyframes
+LARGEST_PLACE = 1e12  # units of the viewer
 FLIP_YZ = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)  # between OpenCV and OpenGL axes
 
 
@@ -57,25 +59,31 @@ def viewer_intrinsics(info: dict, size: tuple[int, int]) -> Tensor:
     fov, zoom = info.get("fov"), info.get("zoom", 1.0)
     if fov is None:
         return default_intrinsics(size)
-    if not (isinstance(fov, (int, float)) and 0 < fov < 180 and isinstance(zoom, (int, float)) and zoom > 0):
-        raise ValueError(f"camera_info: fov={fov!r} and zoom={zoom!r} must be numbers, fov between 0 and 180 degrees")
-    return intrinsics_from_focal(zoom * size[0] / 2 / math.tan(math.radians(fov) / 2), size)
+    if not (isinstance(fov, (int, float)) and 0 < fov < 180 and isinstance(zoom, (int, float)) and 0 < zoom < math.inf):
+        raise ValueError(f"camera_info: fov={fov!r:.20} and zoom={zoom!r:.20} must be numbers, fov between 0 and 180 "
+                         "degrees, zoom above 0")
+    focal = zoom * size[0] / 2 / math.tan(math.radians(fov) / 2)
+    if not 1 <= focal <= LARGEST_FOCAL:
+        raise ValueError(f"camera_info: fov={fov:g} and zoom={zoom:g} make a focal length of {focal:g} pixels; keep it "
+                         f"within 1..{LARGEST_FOCAL:g}")
+    return intrinsics_from_focal(focal, size)
 
 
 def read_vector(info: dict, field: str, axes: str) -> Tensor:
     """A named vector {"x": ..., ...} as doubles, or ValueError."""
     vector = info.get(field)
     values = [vector.get(axis) for axis in axes] if isinstance(vector, dict) else []
-    if not values or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in values):
-        raise ValueError(f"camera_info: {field} must have the numbers {', '.join(axes)}")
+    if not values or not all(isinstance(value, (int, float)) and abs(value) <= LARGEST_PLACE for value in values):
+        raise ValueError(f"camera_info: {field} must have the numbers {', '.join(axes)}, within +-{LARGEST_PLACE:g}")
     return torch.tensor(values, dtype=torch.float64)
 
 
 def read_rotation(info: dict) -> Tensor:
     """The rotation [3, 3] of a quaternion {"w": ..., "x": ...}, or ValueError."""
     quaternion = read_vector(info, "quaternion", "wxyz")
-    if quaternion.norm() < 1e-6:
-        raise ValueError("camera_info: quaternion has length 0; no rotation is (w=1, x=0, y=0, z=0)")
+    if not 1e-6 <= quaternion.norm() < math.inf:
+        raise ValueError(f"camera_info: quaternion has length {float(quaternion.norm()):g}; no rotation is (w=1, x=0, "
+                         "y=0, z=0)")
     return rotation_of(quaternion)
 
 
