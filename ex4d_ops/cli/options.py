@@ -31,7 +31,7 @@ def depth_units(options) -> DepthUnits | None:
 
 
 def add_path_options(parser, named: dict[str, str] | None = None) -> None:
-    """How a file of cameras is read: --path-NAME for each of SETTINGS and the scale; named: shorter ones beside them."""
+    """How a file of cameras is read: --path-NAME for each of SETTINGS and the scale; named: shorter ones beside it."""
     for name, setting in SETTINGS.items():
         flags = [(named or {}).get(name), f"--path-{name.replace('_', '-')}"]
         shown = {"choices": setting.choices, "default": setting.choices[0]} if setting.choices else {}
