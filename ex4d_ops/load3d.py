@@ -81,9 +81,8 @@ def read_vector(info: dict, field: str, axes: str) -> Tensor:
 def read_rotation(info: dict) -> Tensor:
     """The rotation [3, 3] of a quaternion {"w": ..., "x": ...}, or ValueError."""
     quaternion = read_vector(info, "quaternion", "wxyz")
-    if not 1e-6 <= quaternion.norm() < math.inf:
-        raise ValueError(f"camera_info: quaternion has length {float(quaternion.norm()):g}; no rotation is (w=1, x=0, "
-                         "y=0, z=0)")
+    if quaternion.norm() < 1e-6:
+        raise ValueError("camera_info: quaternion has length 0; no rotation is (w=1, x=0, y=0, z=0)")
     return rotation_of(quaternion)
 
 

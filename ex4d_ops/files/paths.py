@@ -13,7 +13,7 @@ viewcrafter        .txt                     its first camera    no       the sam
 opencv             .npz of DA3, VGGT        its first camera    no       cameras and lenses
 vista4d            .npz, also MegaSaM       the file's          no       cameras and lenses
 nerfstudio         transforms.json          its first camera    no       cameras and lenses
-gaussian-splatting cameras.json             its first camera    no       cameras and focal lengths
+3dgs               cameras.json             its first camera    no       cameras and focal lengths
 neoverse           .json, .npz              the source's        no       cameras and zoom
 crossviewwarp      .json, a list            the source's        no       angles and distance of an orbit
 gltf               .glb, .gltf              the file's          no       an animated camera and its view
@@ -74,7 +74,7 @@ FORMATS = {
     "opencv": Format("first", npz.read_opencv),
     "vista4d": Format("file", npz.read_vista4d),
     "nerfstudio": Format("first", transforms.read_nerfstudio),
-    "gaussian-splatting": Format("first", transforms.read_gaussians),
+    "3dgs": Format("first", transforms.read_gaussians),
     "neoverse": Format("file", neoverse.read_neoverse),
     "crossviewwarp": Format("file", orbits.read_crossviewwarp),
     "gltf": Format("file", gltf.read_gltf),

@@ -53,7 +53,7 @@ def guess_list(content: list) -> str:
         raise ValueError("is a list of numbers or matrices, which doesn't say whether they lead into or out of the "
                          "world and with which axes; save the path as .npz, COLMAP, .chan or keyframes")
     if {"position", "rotation"} <= set(first):
-        return "gaussian-splatting"
+        return "3dgs"
     if {"f", "az"} <= set(first):
         return "crossviewwarp"
     if first and not set(FIELDS) & set(first):
