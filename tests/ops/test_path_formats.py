@@ -440,7 +440,7 @@ def test_blender_s_angle_is_that_of_the_picture_s_width(tmp_path, width, height)
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(k1=0.1), "distortion"), (dict(p2=-1e-3), "distortion"),
+    (dict(k1=0.1), "distortion"), (dict(p2=-1e-3), "distortion"), (dict(distortion_params=[0, 0.1]), "distortion"),
     (dict(camera_model="OPENCV_FISHEYE"), "not a pinhole"),
     (dict(camera_model="EQUIRECTANGULAR"), "not a pinhole"), (dict(camera_model=[1]), "not a pinhole"),
     (dict(is_fisheye=True), "not a pinhole"), (dict(fl_x="far"), "fl_x must be a number"), (dict(w=0), "whole pixels"),

@@ -77,6 +77,15 @@ def test_noise_does_not_turn_a_path_that_is_laid_on_a_straight_way():
     assert (laid.eye - shot.eye).norm(dim=-1).max() < 0.02
 
 
+def test_headings_that_contradict_each_other_never_mirror_a_path():
+    """Half turns about x, y and z: on average a mirror."""
+    turns = torch.diag_embed(torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1]]))
+    target, own = torch.eye(4).repeat(3, 1, 1), torch.eye(4).repeat(3, 1, 1)
+    own[:, :3, :3], own[:, 0, 3], target[:, 0, 3] = turns, torch.arange(3.0), -torch.arange(3.0)
+    path = CameraPath(invert_rigid(own), default_intrinsics(SIZE).repeat(3, 1, 1), SIZE)
+    check_rigid("laid", lay_on(path, target).cam_from_world)
+
+
 @pytest.mark.parametrize("moves, source, message", [
     (MOVES, None, "not known how the clip's own camera moved"), (MOVES, "still", "not known how"),
     ("static", MOVES, "stands still"), (MOVES, "pan", "stands still"),

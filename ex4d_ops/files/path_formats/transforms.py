@@ -57,7 +57,8 @@ def nerfstudio_lens(frame: dict, request: Request) -> tuple[Tensor, Size]:
     model = frame.get("camera_model")
     if not isinstance(model, (str, type(None))) or model not in PINHOLE_MODELS or frame.get("is_fisheye"):
         raise ValueError(f"camera_model {quote(model)} is not a pinhole; undistort the pictures first")
-    if any(number_in(frame, name, 0.0) for name in DISTORTIONS):
+    listed = number_array("distortion_params", frame.get("distortion_params", [0]), (None,))
+    if listed.any() or any(number_in(frame, name, 0.0) for name in DISTORTIONS):
         raise ValueError(f"has lens distortion ({', '.join(DISTORTIONS)}); undistort the pictures first")
     size = whole_size([frame["h"], frame["w"]]) if "h" in frame and "w" in frame else request.needed_size()
     if "fl_x" in frame:
