@@ -14,7 +14,7 @@ from torch import Tensor
 from .camera import CameraPath, default_intrinsics, intrinsics_from_focal, invert_rigid, look_at, rigid
 from .rotation import quaternion_of, rotation_of
 
-LARGEST_FOCAL = 1e6  # pixels; as in nodes and keyframes
+FOCALS = (1e-6, 1e6)  # pixels, the shortest and the longest
 LARGEST_PLACE = 1e12  # units of the viewer
 FLIP_YZ = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)  # between OpenCV and OpenGL axes
 
@@ -63,9 +63,9 @@ def viewer_intrinsics(info: dict, size: tuple[int, int]) -> Tensor:
         raise ValueError(f"camera_info: fov={fov!r:.20} and zoom={zoom!r:.20} must be numbers, fov between 0 and 180 "
                          "degrees, zoom above 0")
     focal = zoom * size[0] / 2 / math.tan(math.radians(fov) / 2)
-    if not 1 <= focal <= LARGEST_FOCAL:
+    if not FOCALS[0] <= focal <= FOCALS[1]:
         raise ValueError(f"camera_info: fov={fov:g} and zoom={zoom:g} make a focal length of {focal:g} pixels; keep it "
-                         f"within 1..{LARGEST_FOCAL:g}")
+                         f"within {FOCALS[0]:g}..{FOCALS[1]:g}")
     return intrinsics_from_focal(focal, size)
 
 

@@ -11,7 +11,8 @@ from ..ex4d_ops.camera import CameraPath, cover_intrinsics, default_intrinsics, 
 from ..ex4d_ops.depth import VideoDepth
 from ..ex4d_ops.editing import blend, chain, fit, freeze, ping_pong, retime, reverse
 from ..ex4d_ops.files import read_path, write_path
-from ..ex4d_ops.files.paths import MODEL_FILES, READ_SUFFIXES, SCALE_HELP, SETTINGS, WRITTEN
+from ..ex4d_ops.files.path_formats.colmap import MODEL_FILES
+from ..ex4d_ops.files.paths import READ_SUFFIXES, SCALE_HELP, SETTINGS, WRITTEN
 from ..ex4d_ops.keyframes import keyframe_path, parse_keyframes
 from ..ex4d_ops.mesh import DWMesh
 from ..ex4d_ops.plot import plot_path

@@ -24,6 +24,8 @@ def add_convert_path_command(commands) -> None:
 
 
 def convert_path(options) -> None:
+    if options.frames is not None and options.frames < 1:
+        raise ValueError(f"--frames: got {options.frames}, must be 1 or more")
     cameras = files.read_path(options.source, options.size, options.frames, radius=options.radius,
                               **path_settings(options))
     files.write_path(options.target, cameras, options.target_format)

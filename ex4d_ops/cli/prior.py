@@ -15,6 +15,7 @@ from ..camera import CameraPath, intrinsics_from_focal, move_to
 from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ..depth import VideoDepth, match_depth
 from ..editing import freeze
+from ..files.paths import READ_SUFFIXES
 from ..files.whole import written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, render_prior
@@ -93,8 +94,7 @@ def add_camera_options(parser) -> None:
     which.add_argument("--preset", choices=["30", "60", "90", "180"], help="a path of the released model")
     which.add_argument("--move", metavar="MOVE", help="moves joined by +, see below")
     which.add_argument("--path", type=Path, metavar="FILE",
-                       help="a file of cameras or a COLMAP folder: "
-                       f"{', '.join(sorted(files.paths.READ_SUFFIXES))}, see --path-format")
+                       help=f"a file of cameras, {', '.join(sorted(READ_SUFFIXES))}, or a COLMAP folder, read as below")
     camera.add_argument("--radius", type=float, metavar="R",
                         help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
     camera.add_argument("--freeze", type=int, metavar="N", help="hold source frame N while the camera moves")

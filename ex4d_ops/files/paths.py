@@ -81,7 +81,6 @@ FORMATS = {
 }
 WRITTEN = {name: kind.suffix for name, kind in FORMATS.items() if kind.write}
 READ_SUFFIXES = set(BY_SUFFIX) - {""}
-MODEL_FILES = {"images.txt", "images.bin"}  # what makes a folder a COLMAP model
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ def read_ex4d(path: Path, request: Request) -> CameraPath:
     """Our own JSON: the fields of CameraPath."""
     content = read_json(path)
     if not isinstance(content, dict) or "cam_from_world" not in content:
-        raise ValueError("has no cam_from_world; a camera path in JSON is ours, ReCamMaster's, nerfstudio's, NeoVerse's "
-                         "or a list of keyframes")
+        raise ValueError("has no cam_from_world; a camera path in JSON is ours, ReCamMaster's, nerfstudio's, "
+                         "NeoVerse's or a list of keyframes")
     if content.get("version") != 1:
         raise ValueError(f"is version {quote(content.get('version'))}; this reads version 1")
     for field in ("intrinsics", "size", "source_frame"):
