@@ -14,6 +14,7 @@ from .. import files, plot, raster
 from ..camera import CameraPath, intrinsics_from_focal, move_to
 from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ..depth import VideoDepth, match_depth
+from ..files.paths import READ_SUFFIXES
 from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, Texture, render_prior
@@ -21,7 +22,14 @@ from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_p
 from ..trajectory.editing import freeze
 from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, estimate_depth
-from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
+from .options import (
+    add_depth_options,
+    add_mesh_options,
+    add_path_options,
+    depth_units,
+    mesh_rules,
+    path_settings,
+)
 from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
 
 SHEET, PLOT = "sheet.png", "path.png"
@@ -32,6 +40,7 @@ examples:
   ex4d prior clip.mp4 --depth depth/ --depth-kind disparity --move orbit:yaw=60,pitch=10 --out result
   ex4d prior clip.mp4 --depth depth.npz --move "orbit:yaw=-60..60+dolly:distance=-0.3" --out result
   ex4d prior clip.mp4 --depth depth.npz --path cameras.json --out result
+  ex4d prior clip.mp4 --depth depth.npz --path shot.chan --path-world first --path-length fit --out result
   ex4d prior clip.mp4 --depth-model video-depth-anything-small --preset 60 --out result
   ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
 
@@ -92,11 +101,12 @@ def add_camera_options(parser) -> None:
     which.add_argument("--preset", choices=["30", "60", "90", "180"], help="a path of the released model")
     which.add_argument("--move", metavar="MOVE", help="moves joined by +, see below")
     which.add_argument("--path", type=Path, metavar="FILE",
-                       help="json, npz, TrajectoryCrafter / RealEstate10K txt, ReCamMaster json, COLMAP folder, .chan")
+                       help=f"a file of cameras, {', '.join(sorted(READ_SUFFIXES))}, or a COLMAP folder, read as below")
     camera.add_argument("--radius", type=float, metavar="R",
                         help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
     camera.add_argument("--freeze", type=int, metavar="N",
                         help="hold source frame N while the camera moves; a single picture is held in any case")
+    add_path_options(parser.add_argument_group("how --path is read"))
 
 
 def describe_moves() -> str:
@@ -120,6 +130,9 @@ def make_prior(options) -> None:
         mesh = build_dw_mesh(clip.frames.to(options.device), depth, mesh_rules(options))
     with timed(seconds, "render"), progress_bar("rendering") as progress:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress)
+    if not prior.visible.any():
+        say("nothing of the clip is seen along this path; where it was made for another world or in other units, add "
+            "--path-world first or --path-scale")
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
         files.write_picture(options.out / PLOT, plot.plot_path(cameras, depth))
@@ -200,7 +213,8 @@ def choose_path(options, depth: VideoDepth) -> CameraPath:
     radius = automatic_radius(depth) if options.radius is None else options.radius
     intrinsics = depth.intrinsics[0] if held else depth.intrinsics
     if options.path:
-        cameras = files.read_path(options.path, depth.size, frames, radius=radius, intrinsics=depth.intrinsics[0].cpu())
+        cameras = files.read_path(options.path, depth.size, frames, radius=radius, intrinsics=depth.intrinsics[0].cpu(),
+                                  source=depth.world_from_cam.cpu(), **path_settings(options))
         cameras = move_to(cameras, options.device)
     elif options.preset:
         cameras = released_path(options.preset, frames, radius, intrinsics, depth.size)
