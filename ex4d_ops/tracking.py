@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .camera import check_tensor
 from .clip import resize_frame
+from .files.damage import reading
 from .files.tensors import read_tensors
 
 LK_WINDOW = 15  # pixels
@@ -212,10 +213,11 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
 
         model = TAPNext(image_size=TAPNEXT_SIZE)
     if weights.suffix == ".npz":
-        try:
-            restore_model_from_jax_checkpoint(model, str(weights))
-        except KeyError as error:
-            raise ValueError(f"{weights}: is not TAPNext's, it lacks {error}; use bootstapnext_ckpt.npz") from error
+        with reading(weights, "npz", "use bootstapnext_ckpt.npz"):
+            try:
+                restore_model_from_jax_checkpoint(model, str(weights))
+            except KeyError as error:
+                raise ValueError(f"it is not TAPNext's, it lacks {error}") from error
     else:
         state = read_tensors(weights)
         state = state.get("state_dict", state)  # wrapped or not, as TAPNext++ takes its own
