@@ -17,6 +17,7 @@ from .damage import reading
 
 HEAD = 2**14  # bytes; numpy reads no header longer than 10,000
 MAX_EXPANSION = 500  # times its compressed size; nothing that holds a scene comes near
+STEP = 2**20  # bytes unpacked at once on the way to what is asked for
 SMALL = 2**28  # bytes that any file may hold, whatever it expands to
 
 
@@ -118,10 +119,13 @@ def opened(path: Path, member: str | None) -> Iterator[BinaryIO]:
         yield file
 
 
-def skip(array: StoredArray, file: BinaryIO, numbers: int = 0) -> None:
+def skip(array: StoredArray, file: BinaryIO, count: int = 0) -> None:
     """Move to the bytes of an array, or so many bytes into them."""
-    with reading(array.path, array.path.suffix[1:]):
-        file.seek(array.offset + numbers)
+    left = array.offset + count
+    if array.member is None:
+        file.seek(left)
+    while left > 0 and array.member is not None:  # zipfile's own seek holds far more than a step
+        left -= len(take(array, file, min(left, STEP)))
 
 
 def take(array: StoredArray, file: BinaryIO, size: int) -> bytes:
