@@ -163,11 +163,20 @@ def read_manifest(folder: Path) -> list[dict]:
 def read_infos(shard: Path) -> Iterator[dict]:
     """What the clips of a shard say of themselves. Raises ValueError where it is damaged, or holds none."""
     with reading(shard, "a shard of clips", AGAIN), tarfile.open(shard, "r:") as tar:
-        contents = [tar.extractfile(entry).read() for entry in tar if entry.name.endswith(f".{INFO}")]
+        contents = [tar.extractfile(entry).read() for entry in list_entries(tar) if entry.name.endswith(f".{INFO}")]
         if not contents:
             raise ValueError("it holds no clip")
     for content in contents:
         yield read_info(shard, content)
+
+
+def list_entries(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """The members of a shard. Raises ValueError where it doesn't end as one does, which tarfile takes for its end."""
+    entries = tar.getmembers()
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise ValueError("it is damaged or cut short")
+    return entries
 
 
 def read_info(path: Path, content: bytes) -> dict:
@@ -254,8 +263,9 @@ class PreparedClips(Dataset):
         with reading(shard, f"a shard that holds clip {quoted(info['key'])}", AGAIN):
             if places is None:
                 with tarfile.open(shard, "r:") as tar:
-                    places = self.members[shard.name] = {entry.name: (entry.offset_data, entry.size) for entry in tar
-                                                         if entry.isreg() and not entry.issparse()}
+                    places = self.members[shard.name] = {
+                        entry.name: (entry.offset_data, entry.size) for entry in list_entries(tar)
+                        if entry.isreg() and not entry.issparse()}
             with open(shard, "rb") as content:
                 return unpack({name.removeprefix(prefix): read_at(content, *place) for name, place in places.items()
                                if name.startswith(prefix)})
