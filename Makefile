@@ -2,7 +2,7 @@
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
 # make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
 # make comfyui ComfyUI with this pack linked into it, cloned where there is none
-# make bench   the tables and figures of the README
+# make bench   the tables and figures of docs/benchmarks.md
 #
 # COMFYUI_PATH=/path/to/ComfyUI   where ComfyUI stands or is to stand (default: ~/comfy/ComfyUI, as comfy-cli)
 # PYTHON=python3.12               the interpreter .venv is made with, 3.10 or newer
@@ -66,7 +66,7 @@ link: $(READY)
 # An adapter trained from nothing in about a minute, on a tiny Wan and procedural clips.
 demo-train: $(READY)
 	@test -n "$(FOUND)" || { echo "Training takes Wan from ComfyUI, which is not at $(COMFYUI_PATH); run make comfyui, or set COMFYUI_PATH"; exit 1; }
-	$(BIN)/python -m example_configs.demo_train demo/train
+	$(BIN)/python -m headless.demo_train demo/train
 
 bench: .venv/ready-bench
 	@echo "== Speed, beside everything else that could do the work (some 5 minutes)"

@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from PIL import Image
+
+from ex4d_ops import files
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -54,4 +55,4 @@ def publish(name: str, markdown: str, figures: dict) -> None:
 def publish_picture(name: str, picture: torch.Tensor) -> None:
     """Keep an image [H, W, 3] in [0, 1] as results/NAME.png."""
     RESULTS.mkdir(exist_ok=True)
-    Image.fromarray((picture * 255).round().byte().numpy()).save(RESULTS / f"{name}.png", optimize=True)
+    files.write_picture(RESULTS / f"{name}.png", picture)

@@ -19,14 +19,14 @@ import torch
 from one_clip import MB, resident
 from torch import Tensor
 
-from ex4d_ops.edges import land_flying_pixels
 from ex4d_ops.estimators.clip_depth import ClipRules, estimate_clip_depth
 from ex4d_ops.estimators.estimate import Estimate, place_on
+from ex4d_ops.estimators.flying_pixels import land_flying_pixels
 from ex4d_ops.estimators.parallax import estimate_parallax
+from ex4d_ops.estimators.source_camera import track_source_camera
+from ex4d_ops.estimators.steadiness import SteadyRules, align, find_cuts, steady, warped_errors
 from ex4d_ops.estimators.video_depth_anything import VideoDepthAnything
 from ex4d_ops.scene import SCENES, sample_clip
-from ex4d_ops.source_camera import track_source_camera
-from ex4d_ops.steadiness import SteadyRules, align, find_cuts, steady, warped_errors
 
 SIZE = (256, 256)
 NOISE = 0.1

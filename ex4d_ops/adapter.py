@@ -8,17 +8,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .clip import WAN_GRID, check_wan_length, resize_frame, wan_size
+from .clip import LATENT_CHANNELS, WAN_GRID, check_wan_length, crop_to, resize_frame, wan_size
 from .prior import Prior
-
-LATENT_CHANNELS = 16  # of one video; Wan 2.1 VAE
-LENGTH_RULES = ("refuse", "trim", "pad")
-MASK_PIXELS = {"released": (-1.0, 1.0), "paper": (0.0, 1.0)}  # of hidden and seen; a VAE reads p as 2p - 1
-SEEN = 0.5  # mask value above which a pixel counts as seen; released code
-BLACK = 8 / 255  # what video compression makes of black
 
 LengthRule = Literal["refuse", "trim", "pad"]
 MaskRange = Literal["released", "paper"]
+# Pictures of what is hidden and seen, which a VAE reads as 2p - 1.
+MASK_PIXELS: dict[MaskRange, tuple[float, float]] = {"released": (-1.0, 1.0), "paper": (0.0, 1.0)}
+SEEN = 0.5  # mask value above which a pixel counts as seen; released code
+BLACK = 8 / 255  # what video compression makes of black
 
 
 class PriorEncoder(nn.Module):
@@ -94,15 +92,6 @@ def choose_frames(frames: int, length: int, rule: LengthRule) -> list[int]:
         raise ValueError(f"color: {frames} frames, {length} are to be generated; generate more, or choose trim to "
                          "drop the last ones")
     return [min(t, frames - 1) for t in range(length)]
-
-
-def crop_to(frame: Tensor, size: tuple[int, int]) -> Tensor:
-    """The largest part of a frame [h, w, C] around its centre that has the proportions of size (H, W)."""
-    height, width = frame.shape[:2]
-    new_height = min(height, round(width * size[0] / size[1]))
-    new_width = min(width, round(height * size[1] / size[0]))
-    top, left = (height - new_height) // 2, (width - new_width) // 2
-    return frame[top:top + new_height, left:left + new_width]
 
 
 def doubt_mask(color: Tensor, visible: Tensor) -> str | None:

@@ -6,6 +6,7 @@ OpenCV axes: x right, y down, z forward. The world is the camera of source frame
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -91,6 +92,16 @@ def intrinsics_from_focal(focal: float, size: tuple[int, int]) -> Tensor:
     return torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
 
 
+def focal_from_view(view: float, side: float) -> float:
+    """Focal length in pixels of a field of view, radians, that a side of so many pixels spans."""
+    return side / 2 / math.tan(view / 2)
+
+
+def view_from_focal(focal: float, side: float) -> float:
+    """The field of view, radians, that a side of so many pixels spans at a focal length in pixels."""
+    return 2 * math.atan(side / 2 / focal)
+
+
 def default_intrinsics(size: tuple[int, int]) -> Tensor:
     """The released focal length, 500 px at a width of 512, scaled to this width. [3, 3]"""
     return intrinsics_from_focal(RELEASED_FOCAL * size[1] / RELEASED_WIDTH, size)
@@ -125,8 +136,13 @@ def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Te
 def lift(depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Lift depth [H, W] to points [H, W, 3] of its camera. depth is z, not ray length. Paper eq. 1."""
     pixels = pixel_centers(depth.shape, depth.device, depth.dtype)
+    return ray_of(pixels, intrinsics) * depth[..., None]
+
+
+def ray_of(pixels: Tensor, intrinsics: Tensor) -> Tensor:
+    """Directions [..., 3] in which image coordinates [..., 2] are seen, their z being 1. intrinsics: [3, 3]."""
     focal, center = intrinsics[[0, 1], [0, 1]], intrinsics[:2, 2]
-    return torch.cat([(pixels - center) / focal, torch.ones_like(depth)[..., None]], -1) * depth[..., None]
+    return torch.cat([(pixels - center) / focal, torch.ones_like(pixels[..., :1])], -1)
 
 
 def project(points: Tensor, intrinsics: Tensor) -> Tensor:
@@ -151,6 +167,17 @@ def rigid(rotation: Tensor, translation: Tensor) -> Tensor:
     """Rigid transforms [..., 4, 4] of rotations [..., 3, 3] and translations [..., 3]."""
     last_row = rotation.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*rotation.shape[:-2], 1, 4)
     return torch.cat([torch.cat([rotation, translation[..., None]], -1), last_row], -2)
+
+
+def flip_yz(points: Tensor) -> Tensor:
+    """Points [..., 3] from OpenCV's axes to OpenGL's (y up, z back), or from those to OpenCV's."""
+    return points * points.new_tensor([1.0, -1.0, -1.0])
+
+
+def flip_yz_of_rigid(transforms: Tensor) -> Tensor:
+    """Rigid transforms [..., 4, 4] between OpenCV's axes as the same ones between OpenGL's, or back."""
+    flip = transforms.new_tensor([1.0, -1.0, -1.0, 1.0])
+    return flip[:, None] * transforms * flip
 
 
 def look_at(eye: Tensor, target: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .adapter import LATENT_CHANNELS
+from .clip import LATENT_CHANNELS
 from .files.tensors import read_tensors
 from .files.whole import written_whole
 

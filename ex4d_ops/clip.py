@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,13 @@ from torch import Tensor
 
 WAN_STRIDE = 4  # source frames per latent frame, after the first; Wan 2.1 VAE
 WAN_GRID = 16  # pixels per token and side: VAE 8, patch 2
+LATENT_CHANNELS = 16  # of one video; Wan 2.1 VAE
+
+Progress = Callable[[int, int], None]  # called with what is done and how much there is; what it raises cancels
+
+
+def no_progress(done: int, total: int) -> None:
+    """The Progress of who does not ask for any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,3 +62,16 @@ def resize_frame(frame: Tensor, size: tuple[int, int]) -> Tensor:
     planes = frame.movedim(-1, 0)[None]
     resized = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
     return resized[0].movedim(0, -1)
+
+
+def center_crop(size: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the largest part around the centre of a picture of size (H, W) that is shaped like shape."""
+    height, width = size
+    inner = min(height, round(width * shape[0] / shape[1])), min(width, round(height * shape[1] / shape[0]))
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    return slice(top, top + inner[0]), slice(left, left + inner[1])
+
+
+def crop_to(frame: Tensor, size: tuple[int, int]) -> Tensor:
+    """The largest part of a frame [h, w, C] around its centre that has the proportions of size (H, W)."""
+    return frame[center_crop(tuple(frame.shape[:2]), size)]

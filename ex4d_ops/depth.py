@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from .camera import check_rigid, check_tensor, default_intrinsics, resize_intrinsics
+from .clip import Progress, center_crop
+from .parallel import one_by_one
 
 RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
 RELEASED_GAIN = 3900.0  # disparity 1 lies at 10000 / 3900 = 2.564 scene units; released code
@@ -137,24 +139,26 @@ UNIT_SETTINGS: dict[DepthKind, tuple[UnitSetting, ...]] = {
     "normalized-disparity": (NEAR, FAR), "normalized-depth": (NEAR, FAR)}
 
 
-def depth_from(values: Tensor, units: DepthUnits, out: Tensor | None = None) -> Tensor:
+def depth_from(values: Tensor, units: DepthUnits, progress: Progress | None = None,
+               out: Tensor | None = None) -> Tensor:
     """Depth [T, H, W] in scene units of the numbers of a source. NaN stays NaN, infinitely far becomes inf.
 
-    out: where it is written to, which may be values itself. Raises ValueError where values of a normalized kind leave
-    [0, 1] or relative disparities are all the same.
+    progress(done, T) is called after every frame; what it raises cancels. out: where depth is written to, which may be
+    values itself. Raises ValueError where values of a normalized kind leave [0, 1] or relative disparities are all the
+    same.
     """
     if units.kind == "released":
-        return depth_from_disparity_released(values, out)
+        return depth_from_disparity_released(values, progress, out)
     if units.kind.startswith("normalized"):
         check_normalized(values)
     depth = torch.empty_like(values) if out is None else out
-    for t, plane in enumerate(values):  # frame by frame: working memory is one frame's
-        depth[t] = plane_depth(plane, units)
+    for t, frame in one_by_one(enumerate(values), len(values), progress):
+        depth[t] = depth_of_frame(frame, units)
     return depth
 
 
-def plane_depth(values: Tensor, units: DepthUnits) -> Tensor:
-    """Depth of numbers of any kind but "released", which takes the whole clip."""
+def depth_of_frame(values: Tensor, units: DepthUnits) -> Tensor:
+    """The same of one frame [H, W], for every kind but "released", which needs the whole clip."""
     if units.kind == "depth":
         return values * units.scale
     if units.kind == "disparity":
@@ -169,7 +173,8 @@ def depth_from_disparity(disparity: Tensor, scale: float = 1.0, shift: float = 0
     return 1 / (disparity * scale + shift)
 
 
-def depth_from_disparity_released(disparity: Tensor, out: Tensor | None = None) -> Tensor:
+def depth_from_disparity_released(disparity: Tensor, progress: Progress | None = None,
+                                  out: Tensor | None = None) -> Tensor:
     """Depth of relative disparity by the released rule: normalised over the whole clip, then 10000 / (3900 d).
 
     The nearest point lies at 2.564 scene units, the farthest at 10000. out: as in depth_from. Raises ValueError where
@@ -179,7 +184,7 @@ def depth_from_disparity_released(disparity: Tensor, out: Tensor | None = None) 
     if low == high:
         raise ValueError("depth: relative disparity is the same everywhere, so it holds no depth; check its source")
     depth = torch.empty_like(disparity) if out is None else out
-    for t, plane in enumerate(disparity):
+    for t, plane in one_by_one(enumerate(disparity), len(disparity), progress):
         normalized = ((plane - low) / (high - low)).masked_fill(~torch.isfinite(plane), torch.nan)
         depth[t] = (RELEASED_FAR / (RELEASED_GAIN * normalized).clamp(min=1e-5)).clamp(1e-4, RELEASED_FAR)
     return depth
@@ -224,7 +229,7 @@ def invalid_pixels(depth: Tensor) -> Tensor:
     return ~(depth > 0)
 
 
-def fill_invalid(depth: Tensor, out: Tensor | None = None) -> Tensor:
+def fill_invalid(depth: Tensor, progress: Progress | None = None, out: Tensor | None = None) -> Tensor:
     """Depth [T, H, W] with NaN, zero and negative pixels given the farther of the closest known left and right of them.
 
     In rows without any, of those above and below. Nothing is averaged, so no surface appears between two others; the
@@ -232,7 +237,7 @@ def fill_invalid(depth: Tensor, out: Tensor | None = None) -> Tensor:
     itself. Raises ValueError where a frame is all invalid.
     """
     filled = torch.empty_like(depth) if out is None else out
-    for t, frame in enumerate(depth):
+    for t, frame in one_by_one(enumerate(depth), len(depth), progress):
         known = frame.masked_fill(invalid_pixels(frame), 0.0)
         filled[t] = fill_rows(fill_rows(known).mT).mT
         if not filled[t].all():
@@ -280,6 +285,15 @@ def resize_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
         resized[t] = resize_depth_map(depth.depth[t], size)
     intrinsics = resize_intrinsics(depth.intrinsics, depth.size, size)
     return VideoDepth(resized, intrinsics, depth.world_from_cam, depth.metric)
+
+
+def fit_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
+    """Depth cropped around its centre to the proportions of size (H, W), as clip.crop_to crops frames, and resized."""
+    rows, columns = center_crop(depth.size, size)
+    intrinsics = depth.intrinsics.clone()
+    intrinsics[:, :2, 2] -= intrinsics.new_tensor([columns.start, rows.start])
+    cropped = depth.depth[:, rows, columns].contiguous()
+    return resize_depth(replace(depth, depth=cropped, intrinsics=intrinsics), size)
 
 
 def resize_depth_map(depth: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 
 from .camera import check_tensor, lift, transform
+from .clip import Progress
 from .depth import VideoDepth
-from .parallel import Progress, each_frame
+from .parallel import each_frame
 
 MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
-PAPER_DEPTH_JUMP = 0.013  # of the depth range of frame 0; paper 4.1
 BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
 BORDER_DEPTH = 100.0  # scene units; paper 4.1, D_max
 FARTHEST_INSIDE = 0.9999  # of border_depth; in the very plane of the back faces, sky would flicker with them
 PIXELS_AT_ONCE = 1 << 16  # of a frame on a CPU: what is computed from them stays in its cache
+
+Filter = Literal["angle", "boundary"]  # the two released tests for hidden faces
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class MeshRules:
 
     min_angle: float = MIN_ANGLE
     depth_jump: float | None = None
-    filter: Literal["angle", "boundary"] = "angle"
+    filter: Filter = "angle"
     border_depth: float = BORDER_DEPTH
     clamp: bool = True
 

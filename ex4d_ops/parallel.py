@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import torch
 
-Progress = Callable[[int, int], None]
+from .clip import Progress, no_progress
+
 Frame = TypeVar("Frame")
 
 
@@ -18,7 +19,7 @@ def each_frame(work: Callable[[int], None], count: int, device: torch.device, pr
     progress(done, count) is called after every frame, in order. What it or work raises drops the frames that have
     not begun and reaches the caller.
     """
-    finish = progress or (lambda done, count: None)
+    finish = progress or no_progress
     workers = torch.get_num_threads()
     if device.type != "cpu" or workers == 1:
         for t in range(count):

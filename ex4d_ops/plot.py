@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .camera import CameraPath, invert_rigid, lift, transform
-from .clip import resize_frame
+from .clip import Progress, resize_frame
 from .depth import VideoDepth
 from .mesh import DWMesh
+from .parallel import one_by_one
 from .prior import Prior
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FRUSTA = 9  # drawn along a path
 SHEET_MOMENTS = 6
@@ -27,6 +32,11 @@ def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
 
     scene: draws the nearer part of what source frame 0 saw. Lengths are scene units.
     """
+    return draw_figure(path_figure(cameras, scene))
+
+
+def path_figure(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> Figure:
+    """The same as a matplotlib figure with an axes per view."""
     from matplotlib.figure import Figure
 
     points = torch.zeros(0, 3) if scene is None else scene_points(scene)
@@ -46,10 +56,10 @@ def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> 
     figure.axes[0].legend(loc="best", fontsize=8)
     first, last = int(cameras.source_frame[0]), int(cameras.source_frame[-1])
     figure.suptitle(f"{len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, source frames {first} to {last}")
-    return draw_figure(figure)
+    return figure
 
 
-def draw_figure(figure) -> Tensor:
+def draw_figure(figure: Figure) -> Tensor:
     """A matplotlib figure as an image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -140,7 +150,7 @@ def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) ->
     return draw_figure(figure)
 
 
-def draw_depth(depth: Tensor, colormap: str | None = "turbo") -> Tensor:
+def draw_depth(depth: Tensor, colormap: str | None = "turbo", progress: Progress | None = None) -> Tensor:
     """Depth [T, H, W] as pictures [T, H, W, 3] of its disparity: the nearest point of the clip bright, the sky dark.
 
     colormap: a name of matplotlib's, or None for gray.
@@ -151,7 +161,8 @@ def draw_depth(depth: Tensor, colormap: str | None = "turbo") -> Tensor:
         palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].to(depth)
     high, low = (1 / bound for bound in depth.aminmax())
     pictures = depth.new_empty(*depth.shape, 3)
-    for t, plane in enumerate(depth):  # frame by frame: working memory is one frame's
+    # Frame by frame: working memory is one frame's.
+    for t, plane in one_by_one(enumerate(depth), len(depth), progress):
         shade = (1 / plane - low) / (high - low).clamp(min=1e-12)
         pictures[t] = shade[..., None] if colormap is None else palette[(shade * 255).round().long()]
     return pictures

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from . import raster
 from .camera import CameraPath, check_tensor, project, resize_intrinsics, transform
-from .clip import resize_frame
+from .clip import Progress, resize_frame
 from .mesh import DWMesh
-from .parallel import Progress, each_frame
+from .parallel import each_frame
 
 VISIBLE_ALPHA = 125 / 255  # released code
 RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
+
+Texture = Literal["vertex", "face"]  # what of a hidden face is black; released, paper
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ class RenderRules:
     at all. seed: of the random squares.
     """
 
-    texture: Literal["vertex", "face"] = "vertex"
+    texture: Texture = "vertex"
     anchor_first: bool = True
     erosion: Literal["released"] | int = "released"
     seed: int = 0

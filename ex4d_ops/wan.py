@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .adapter import LATENT_CHANNELS
+from .clip import LATENT_CHANNELS
 from .dataset import Encoders
 from .files.damage import reading
 

@@ -115,11 +115,6 @@ class FrontEnd:
             picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
         keep(picture, path)
 
-    def photograph_node(self, kind: str, path: Path, values: dict[str, object] | None = None) -> None:
-        """A picture of one node alone, as it comes or with other values of its widgets."""
-        self.open_prompt({"1": {"class_type": kind, "inputs": values or {}}}, kind)
-        self.photograph(path)
-
 
 @contextmanager
 def open_front_end(url: str) -> Iterator[FrontEnd]:

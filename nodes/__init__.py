@@ -1,4 +1,9 @@
-"""The extension and its nodes."""
+"""ComfyUI's nodes: thin, for what they do is in ex4d_ops. Read sockets.py, the types that flow, then one node's file.
+
+depth.py, depth_models.py, mesh.py, camera.py, viewer.py, render.py, adapter.py, simulate.py, train.py and sample.py
+hold the nodes in the order of a graph; injection.py puts the prior into ComfyUI's Wan, depth_memory.py depth models
+into its memory; folders.py knows ComfyUI's folders, progress.py what a node shows while it runs.
+"""
 
 from comfy_api.latest import ComfyExtension, io
 
@@ -18,8 +23,9 @@ from .depth import (
     EX4DSaveDepth,
 )
 from .depth_models import EstimateVideoDepth
+from .folders import register_model_folders
 from .mesh import BuildDWMesh, EX4DMeshToMesh
-from .models import register_folders
+from .progress import show_warnings
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
@@ -60,5 +66,6 @@ class EX4DExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> EX4DExtension:
-    register_folders()
+    register_model_folders()
+    show_warnings()
     return EX4DExtension()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from functools import lru_cache
+from typing import get_args
 
 import comfy.latent_formats
 import comfy.ldm.wan.vae
@@ -15,14 +16,13 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ex4d_ops.adapter import LATENT_CHANNELS, LENGTH_RULES, MASK_PIXELS, doubt_mask, encode_prior, fit_prior
+from ..ex4d_ops.adapter import LATENT_CHANNELS, MASK_PIXELS, LengthRule, doubt_mask, encode_prior, fit_prior
 from ..ex4d_ops.checkpoint import Adapter, load_adapter
 from . import sockets
 from .injection import PriorOfModel, apply_lora, apply_prior, check_model, make_encoder, remove_adapter
 from .progress import warn
 
-FOLDERS = ("ex4d", "loras")  # under models/
-folder_paths.add_model_folder_path("ex4d", os.path.join(folder_paths.models_dir, "ex4d"))
+ADAPTER_FOLDERS = ("ex4d", "loras")  # under models/
 
 
 class EX4DPriorEncode(io.ComfyNode):
@@ -45,7 +45,7 @@ class EX4DPriorEncode(io.ComfyNode):
                              tooltip="Height to generate, pixels: that of the latent."),
                 io.Int.Input("length", default=49, min=1, max=8193, step=4,
                              tooltip="Frames to generate, 4k+1: that of the latent. EX-4D was trained on 49."),
-                io.Combo.Input("other_length", options=list(LENGTH_RULES), default="refuse",
+                io.Combo.Input("other_length", options=list(get_args(LengthRule)), default="refuse",
                                tooltip="What happens where color is not of that length. refuse: an error. trim: a "
                                        "longer one loses its last frames. pad: a shorter one holds its last frame."),
                 io.DynamicCombo.Input("tiling", options=[
@@ -163,14 +163,14 @@ class ApplyEX4DLoRA(io.ComfyNode):
 
 def list_adapters() -> list[str]:
     """Names of the files that may hold an adapter, those of models/ex4d first."""
-    names = [name for folder in FOLDERS for name in folder_paths.filter_files_extensions(
+    names = [name for folder in ADAPTER_FOLDERS for name in folder_paths.filter_files_extensions(
         folder_paths.get_filename_list(folder), folder_paths.supported_pt_extensions)]
     return list(dict.fromkeys(names))
 
 
 def find_adapter(name: str) -> str:
     """Where the file of that name lies. Raises ValueError where there is none."""
-    found = [path for folder in FOLDERS if (path := folder_paths.get_full_path(folder, name))]
+    found = [path for folder in ADAPTER_FOLDERS if (path := folder_paths.get_full_path(folder, name))]
     if not found:
         raise ValueError(f"adapter: there is no '{name}' in models/ex4d or models/loras; put ex4d.ckpt in one of them")
     return found[0]

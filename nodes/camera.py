@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..ex4d_ops.camera import CameraPath, cover_intrinsics, default_intrinsics, intrinsics_from_focal
 from ..ex4d_ops.depth import VideoDepth
-from ..ex4d_ops.editing import blend, chain, fit, freeze, ping_pong, retime, reverse
 from ..ex4d_ops.files import read_path, write_path
 from ..ex4d_ops.files.paths import FORMATS
-from ..ex4d_ops.keyframes import keyframe_path, parse_keyframes
 from ..ex4d_ops.mesh import DWMesh
 from ..ex4d_ops.plot import plot_path
 from ..ex4d_ops.trajectory import (
@@ -26,6 +25,8 @@ from ..ex4d_ops.trajectory import (
     move_path,
     parse_moves,
 )
+from ..ex4d_ops.trajectory.editing import Retimed, blend, chain, fit, freeze, ping_pong, retime, reverse
+from ..ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
 from . import folders, sockets
 
 MAX_FRAMES = 10000
@@ -266,7 +267,7 @@ def retime_inputs() -> list[io.Input]:
     return [
         io.Int.Input("frames", default=0, min=0, max=MAX_FRAMES, tooltip="New length in frames. 0: as long as it is."),
         io.Combo.Input("speed", options=SPEEDS, default="ease-in-out", tooltip="How the speed changes on the way."),
-        io.Combo.Input("what", options=["both", "cameras", "source"], default="both",
+        io.Combo.Input("what", options=list(get_args(Retimed)), default="both",
                        tooltip="Whose time is bent: the cameras', the clip's (source), or both."),
     ]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import math
+from typing import get_args
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..ex4d_ops import files
-from ..ex4d_ops.camera import anchor, intrinsics_from_focal, resize_intrinsics
+from ..ex4d_ops.camera import anchor, focal_from_view, intrinsics_from_focal, resize_intrinsics
+from ..ex4d_ops.clip import Progress
 from ..ex4d_ops.depth import (
     UNIT_SETTINGS,
     DepthUnits,
@@ -21,10 +22,12 @@ from ..ex4d_ops.depth import (
     fill_invalid,
     make_video_depth,
 )
-from ..ex4d_ops.plausibility import doubt_units
+from ..ex4d_ops.doubts import doubt_units
+from ..ex4d_ops.files.depth import DepthForm
+from ..ex4d_ops.parallel import one_by_one
 from ..ex4d_ops.plot import draw_depth
 from . import folders, sockets
-from .progress import show_progress
+from .progress import show_progress, warn
 
 # What read_depth takes: alone, and by the folder.
 FILE_SUFFIXES = {".npz", ".npy", ".exr", ".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jpg", ".jpeg",
@@ -40,7 +43,6 @@ CHANNEL_TIP = ("Channel of an EXR, or array of an npz, that holds the depth, e.g
                "found by its name.")
 FILL_TIP = "On: pixels without depth (NaN, zero, negative) get the farthest depth beside them. Off: they are refused."
 
-log = logging.getLogger(__name__)
 
 
 # ---- what the numbers mean, and through which lens they were seen -------------------------------
@@ -88,7 +90,7 @@ def read_lens(lens: dict, size: tuple[int, int]) -> Tensor | None:
     if lens["lens"] == "focal":
         return intrinsics_from_focal(lens["focal"], size)
     if lens["lens"] == "field of view":
-        return intrinsics_from_focal(size[1] / 2 / math.tan(math.radians(lens["fov"]) / 2), size)
+        return intrinsics_from_focal(focal_from_view(math.radians(lens["fov"]), size[1]), size)
     return None
 
 
@@ -116,23 +118,29 @@ class EX4DDepthFromImages(io.ComfyNode):
         units = read_units(convention)
         sockets.check_images("images", images, 1)
         with sockets.blame("images"):
-            values = read_gray(images)
-            depth = depth_from(values, units)
-            depth = fill_invalid(depth) if fill else depth
+            values = read_gray(images, show_progress())
+            depth = depth_from(values, units, show_progress())
+            depth = fill_invalid(depth, show_progress()) if fill else depth
             check_depth(depth)
         if doubt := doubt_units(values, units):
-            log.warning("images: %s", doubt)
+            warn(f"images: {doubt}")
         made = make_video_depth(depth, read_lens(lens, depth.shape[1:]), None, units.metric)
         return io.NodeOutput(sockets.keep(made))
 
 
-def read_gray(images: Tensor) -> Tensor:
+def read_gray(images: Tensor, progress: Progress | None = None) -> Tensor:
     """The numbers [T, H, W] of gray pictures, which may leave 0..1. Raises ValueError for coloured ones."""
-    colors = images[..., :3].float()
-    finite = colors.nan_to_num(0.0, 0.0, 0.0)
-    if (finite.amax(-1) - finite.amin(-1)).max() > COLOR_SPREAD * finite.abs().max():
+    values = torch.empty(images.shape[:3], device=images.device)
+    spread = largest = 0.0
+    for number, image in zip(values, one_by_one(images, len(images), progress)):
+        colors = image[..., :3].float()
+        finite = colors.nan_to_num(0.0, 0.0, 0.0)
+        spread = max(spread, float((finite.amax(-1) - finite.amin(-1)).max()))
+        largest = max(largest, float(finite.abs().max()))
+        number[:] = colors[..., 0]
+    if spread > COLOR_SPREAD * largest:
         raise ValueError("are in colour, and depth cannot be read back from a colour map; connect gray pictures")
-    return colors[..., 0].clone()
+    return values
 
 
 # ---- Depth Anything 3 and MoGe ------------------------------------------------------------------
@@ -293,7 +301,7 @@ class EX4DDepthToImages(io.ComfyNode):
 
     @classmethod
     def execute(cls, depth, colors) -> io.NodeOutput:
-        pictures = draw_depth(depth.depth, None if colors == "gray" else colors)
+        pictures = draw_depth(depth.depth, None if colors == "gray" else colors, show_progress())
         near, far = depth.depth.aminmax()
         return io.NodeOutput(sockets.as_images(pictures), float(near), float(far))
 
@@ -351,7 +359,7 @@ class EX4DSaveDepth(io.ComfyNode):
                 sockets.Depth.Input("depth", tooltip="Depth of a clip."),
                 io.String.Input("filename_prefix", default="ex4d/depth",
                                 tooltip="Name in the output folder, before a number; may name a subfolder."),
-                io.Combo.Input("format", options=["npz", "exr", "png", "video"], default="npz",
+                io.Combo.Input("format", options=list(get_args(DepthForm)), default="npz",
                                tooltip="npz and exr (a folder) keep every bit; png (a folder, 16 bit) and video (gray "
                                        "mkv, 16 bit) keep disparity in 65535 steps."),
             ],

@@ -2,63 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import get_args
 
 from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ex4d_ops.depth import VideoDepth, match_depth
 from ..ex4d_ops.estimators.clip_depth import ClipDepth, ClipRules, estimate_clip_depth, steady_given_depth
-from ..ex4d_ops.estimators.weights import CATALOGUE, find_weights
+from ..ex4d_ops.estimators.registry import ESTIMATORS, PRECISIONS, Setting, catalogued, find_model
+from ..ex4d_ops.estimators.steadiness import Alignment, Cuts
 from ..ex4d_ops.plot import draw_depth
-from . import models, sockets
+from . import depth_memory, sockets
 from .depth import GIVEN, lens_input, read_da3, read_lens, read_moge
+from .folders import model_folders
 from .progress import show_progress
 
-VIDEO_DEPTH_ANYTHING, DEPTHCRAFTER, PER_FRAME = "Video-Depth-Anything", "DepthCrafter", "per-frame model"
-PARALLAX, SOCKET = "parallax", "depth input"
+SOCKET = "depth input"
 DEFAULT_FILE = "video_depth_anything_vits.pth"
 DEFAULT_FOLDER = "Depth-Anything-V2-Small-hf"
 AUTO = "auto"
-SAID = "as it says"
 SKY_THRESHOLD = 0.5  # of Depth Anything 3's sky probability, as in Depth from Geometry
-FILES = {file: name for name, weights in CATALOGUE.items() if weights.folder == "video_depth_anything"
-         for file in weights.repositories[0].files}
-FOLDERS = {weights.repositories[0].folder: name for name, weights in CATALOGUE.items() if weights.folder == "depth"}
 
 
 def model_input() -> io.Input:
     """The choice of a model and of its settings."""
-    return io.DynamicCombo.Input("model", options=[
-        io.DynamicCombo.Option(VIDEO_DEPTH_ANYTHING, [
+    weights = {
+        "Video-Depth-Anything": [
             io.Combo.Input("file", options=list_weights(), default=DEFAULT_FILE,
                            tooltip="Weights in models/video_depth_anything. vits is Apache-2.0, vitb and vitl are for "
                                    "non-commercial use; those named metric_ give metres."),
-            io.Int.Input("resolution", default=518, min=112, max=2044, step=14,
-                         tooltip="Shorter side at which the model sees the clip, pixels. It was trained at 518."),
-        ]),
-        io.DynamicCombo.Option(DEPTHCRAFTER, [
-            io.Int.Input("steps", default=5, min=1, max=100, tooltip="Denoising steps per frame. Released: 5."),
-            io.Float.Input("guidance", default=1.0, min=1.0, max=20.0, step=0.1,
-                           tooltip="Guidance factor; 1 is none, and twice as fast. Released: 1."),
-            io.Int.Input("window", default=110, min=2, max=1000,
-                         tooltip="Frames seen at once; memory grows with it. Released: 110."),
-            io.Int.Input("overlap", default=25, min=0, max=999, tooltip="Frames that windows share. Released: 25."),
-            io.Int.Input("resolution", default=1024, min=64, max=4096, step=64,
-                         tooltip="Longer side at which the model sees the clip at most, pixels."),
-            io.Int.Input("seed", default=42, min=0, max=2**32 - 1,
-                         control_after_generate=io.ControlAfterGenerate.fixed,
-                         tooltip="A number that draws the noise it starts from."),
-        ]),
-        io.DynamicCombo.Option(PER_FRAME, [
+        ],
+        "per-frame model": [
             io.Combo.Input("folder", options=list_folders(), default=DEFAULT_FOLDER,
                            tooltip="Folder of a depth-estimation model of transformers in models/depth."),
-            io.Combo.Input("meaning", options=[SAID, "depth", "disparity"], default=SAID,
-                           tooltip="What the model's numbers are, where its configuration does not say."),
-        ]),
-        io.DynamicCombo.Option(PARALLAX, []),
+        ],
+    }
+    options = [io.DynamicCombo.Option(title, weights.get(title, []) + list(map(setting_input, estimator.settings)))
+               for title, estimator in ESTIMATORS.items()]
+    return io.DynamicCombo.Input("model", options=[
+        *options,
         io.DynamicCombo.Option(SOCKET, [
             io.MultiType.Input("depth", [sockets.Depth, sockets.DA3Geometry, sockets.MoGeGeometry],
                                tooltip="Depth that other nodes found of this clip, to be made steady; pictures come "
@@ -70,17 +53,34 @@ def model_input() -> io.Input:
                "input: what other nodes found, made steady.")
 
 
+def setting_input(setting: Setting) -> io.Input:
+    """The input of one of an estimator's settings."""
+    if setting.choices:
+        return io.Combo.Input(setting.name, options=list(setting.choices), default=setting.default,
+                              tooltip=setting.help)
+    number = io.Float if isinstance(setting.default, float) else io.Int
+    stepped = {"step": setting.step} if setting.step != 1 else {}
+    drawn = {"control_after_generate": io.ControlAfterGenerate.fixed} if setting.name == "seed" else {}
+    return number.Input(setting.name, default=setting.default, min=setting.low, max=setting.high, **stepped, **drawn,
+                        tooltip=setting.help)
+
+
 def list_weights() -> list[str]:
     """The public weights files, and what else lies in the folders for them."""
-    found = {file.name for folder in models.model_folders("video_depth_anything") if folder.is_dir()
+    found = {file.name for folder in model_folders("video_depth_anything") if folder.is_dir()
              for file in folder.iterdir() if file.suffix in (".pth", ".safetensors")}
-    return [*FILES, *sorted(found - set(FILES))]
+    return with_public("video_depth_anything", found)
 
 
 def list_folders() -> list[str]:
     """The public per-frame models, and what else lies in the folders for them."""
-    found = {config.parent.name for folder in models.model_folders("depth") for config in folder.glob("*/config.json")}
-    return [*FOLDERS, *sorted(found - set(FOLDERS))]
+    found = {config.parent.name for folder in model_folders("depth") for config in folder.glob("*/config.json")}
+    return with_public("depth", found)
+
+
+def with_public(folder: str, found: set[str]) -> list[str]:
+    public = catalogued(folder)
+    return [*public, *sorted(found - set(public))]
 
 
 class EstimateVideoDepth(io.ComfyNode):
@@ -114,11 +114,11 @@ class EstimateVideoDepth(io.ComfyNode):
                                tooltip="at rest: the source camera is taken to stand still, or to move as a depth "
                                        "input says. estimate: its motion is found from the frames and their depth, or "
                                        "refused where nothing tells it."),
-                io.Combo.Input("cuts", options=["refuse", "split", "ignore"], default="refuse",
+                io.Combo.Input("cuts", options=list(get_args(Cuts)), default="refuse",
                                tooltip="What to do where the clip cuts to another shot. refuse: stop and say where. "
                                        "split: each shot gets a depth and a scale of its own. ignore: do not look for "
                                        "cuts."),
-                io.Combo.Input("alignment", options=[AUTO, "none", "scale", "scale and shift"], default=AUTO,
+                io.Combo.Input("alignment", options=[AUTO, *get_args(Alignment)], default=AUTO,
                                advanced=True, tooltip="What is solved per frame over the whole clip so that depth "
                                                       "holds still. auto: nothing for video models; for others scale "
                                                       "and shift of disparity, scale of depth."),
@@ -128,7 +128,7 @@ class EstimateVideoDepth(io.ComfyNode):
                 io.Int.Input("edge_width", default=0, min=0, max=8, advanced=True,
                              tooltip="Pixels to either side over which the model smears edges; those between two "
                                      "surfaces move to one of them. 0: edges stay as they are."),
-                io.Combo.Input("precision", options=[AUTO, *models.PRECISIONS], default=AUTO, advanced=True,
+                io.Combo.Input("precision", options=[AUTO, *PRECISIONS], default=AUTO, advanced=True,
                                tooltip="Numbers that the model computes with. auto: half where the device is made for "
                                        "it."),
             ],
@@ -161,43 +161,15 @@ def find_depth(frames: Tensor, model: dict, rules: ClipRules, intrinsics: Tensor
         if intrinsics is not None:
             given = replace(given, intrinsics=intrinsics.expand_as(given.intrinsics))
         return steady_given_depth(frames, given, rules, progress)
-    estimate = choose_estimator(frames, model, models.choose_precision(precision), intrinsics)
-    each_alone = model["model"] in (PER_FRAME, PARALLAX)
-    return estimate_clip_depth(frames, estimate, each_alone, rules, intrinsics, progress)
-
-
-def choose_estimator(frames: Tensor, model: dict, dtype, intrinsics: Tensor | None) -> Callable:
-    """The estimate(shot, progress) of the model chosen, read from disk and placed by ComfyUI's memory management."""
-    # Imported here: what they need is heavy, and not everybody has it.
-    from ..ex4d_ops.estimators import depthcrafter, parallax, per_frame, video_depth_anything
-
-    if model["model"] == PARALLAX:
-        return lambda shot, progress: parallax.estimate_parallax(frames[shot], intrinsics, progress)
-    if model["model"] == VIDEO_DEPTH_ANYTHING:
-        path = find_model("video_depth_anything", model["file"], FILES.get(model["file"]))
-        loaded, place = models.load(video_depth_anything.load_video_depth_anything, path, dtype)
-        return lambda shot, progress: loaded.estimate(frames[shot], place, model["resolution"], progress)
-    if model["model"] == DEPTHCRAFTER:
-        settings = {name: value for name, value in model.items() if name != "model"}
-        rules = depthcrafter.DepthCrafterRules(**settings)
-        path = find_model("depthcrafter", "", "depthcrafter")
-        loaded, place = models.load(depthcrafter.load_depthcrafter, path, dtype)
-        return lambda shot, progress: loaded.estimate(frames[shot], place, rules, progress)
-    path = find_model("depth", model["folder"], FOLDERS.get(model["folder"]))
-    meaning = None if model["meaning"] == SAID else model["meaning"]
-    loaded, place = models.load(per_frame.load_per_frame, path, dtype, meaning)
-    return lambda shot, progress: loaded.estimate(frames[shot], place, progress)
-
-
-def find_model(kind: str, name: str, catalogued: str | None) -> Path:
-    """Where a model lies. Raises ValueError saying where to get it where it is missing."""
-    folders = models.model_folders(kind)
-    if catalogued is not None:
-        return find_weights(catalogued, folders) / name
-    found = next((folder / name for folder in folders if (folder / name).exists()), None)
-    if found is None:
-        raise ValueError(f"model: there is no {name} in {folders[0]}; put it there or choose another")
-    return found
+    estimator = ESTIMATORS[model["model"]]
+    settings = {setting.name: model[setting.name] for setting in estimator.settings}
+    loaded, place = None, None
+    if estimator.read is not None:
+        path = find_model(estimator, model.get("file") or model.get("folder") or "", model_folders(estimator.folder))
+        loaded, place = depth_memory.load(estimator.read, path, depth_memory.choose_precision(precision),
+                                          *(settings[name] for name in estimator.reading))
+    estimate = estimator.over_shots(loaded, frames, place, settings, intrinsics)
+    return estimate_clip_depth(frames, estimate, estimator.each_alone, rules, intrinsics, progress)
 
 
 def read_given(depth: VideoDepth | dict) -> VideoDepth:

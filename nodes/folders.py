@@ -1,4 +1,4 @@
-"""Files of ComfyUI's input and output folders, and nowhere else: choosing, checking, naming them."""
+"""ComfyUI's folders: files of input and output, and nowhere else, chosen, checked and named; where models lie."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ import os
 from pathlib import Path
 
 import folder_paths
+
+from ..ex4d_ops.estimators import registry
+
+MODEL_FOLDERS = ("ex4d", *registry.FOLDERS)  # below ComfyUI's models folder
+
+
+def register_model_folders() -> None:
+    """Tell ComfyUI of the folders for our models, so that extra_model_paths.yaml can name more of each."""
+    for name in MODEL_FOLDERS:
+        folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+
+
+def model_folders(name: str) -> list[Path]:
+    """Where models of this kind may lie, the first where downloads go."""
+    return [Path(folder) for folder in folder_paths.get_folder_paths(name)]
 
 
 def list_files(suffixes: set[str], folder_suffixes: set[str]) -> list[str]:

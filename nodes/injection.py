@@ -98,7 +98,7 @@ def apply_prior(model: ModelPatcher, prior: PriorOfModel) -> None:
 
 
 @dataclass(frozen=True)
-class Run:
+class Sampling:
     """What the steps of one sampling share. sigmas: between which the prior acts, the higher first; tokens: what is
     added to each latent frame [1, C, h, w], once it was encoded; on the CPU.
     """
@@ -126,7 +126,7 @@ class PriorOfModel:
         guider = executor.class_obj
         schedule = guider.model_patcher.get_model_object("model_sampling")
         sigmas = schedule.percent_to_sigma(self.start), schedule.percent_to_sigma(self.end)
-        guider.model_options["transformer_options"][KEY] = Run((float(sigmas[0]), float(sigmas[1])))
+        guider.model_options["transformer_options"][KEY] = Sampling((float(sigmas[0]), float(sigmas[1])))
         return executor(noise, *args, **kwargs)
 
     def wrap_forward(self, executor, x: Tensor, *args, **kwargs):
@@ -140,8 +140,8 @@ class PriorOfModel:
 
     @torch.compiler.disable  # here and below: what is done depends on values and grows a store
     def hook_into(self, embedding: torch.nn.Module, x: Tensor, options: dict) -> RemovableHandle:
-        run = options.get(KEY) or Run()
-        frames = self.find_frames(options.get("context_window"), x) if run.is_active(options.get("sigmas")) else []
+        sampling = options.get(KEY) or Sampling()
+        frames = self.find_frames(options.get("context_window"), x) if sampling.is_active(options.get("sigmas")) else []
         waiting = True
 
         @torch.compiler.disable
@@ -149,7 +149,7 @@ class PriorOfModel:
             nonlocal waiting
             if waiting:  # references and context are embedded by the same layer, after the video
                 for place, frame in enumerate(frames):
-                    added = self.tokens_of(frame, run, x.dtype).to(tokens.device)
+                    added = self.tokens_of(frame, sampling, x.dtype).to(tokens.device)
                     tokens[:, :, place].add_(added, alpha=self.strength)
             waiting = False
 
@@ -164,13 +164,13 @@ class PriorOfModel:
         anchor = getattr(window, "causal_anchor_index", None)
         return [*([anchor] if anchor is not None and anchor >= 0 else []), *window.index_list]
 
-    def tokens_of(self, frame: int, run: Run, dtype: torch.dtype) -> Tensor:
+    def tokens_of(self, frame: int, sampling: Sampling, dtype: torch.dtype) -> Tensor:
         """What is added to the tokens of a latent frame, [1, C, h/2, w/2]."""
-        if frame not in run.tokens:
+        if frame not in sampling.tokens:
             device = self.encoder.load_device
             latents = self.latents[:, :, frame:frame + 1].to(device, torch.float32)
-            run.tokens[frame] = self.encoder.model(latents)[:, :, 0].to("cpu", dtype)
-        return run.tokens[frame]
+            sampling.tokens[frame] = self.encoder.model(latents)[:, :, 0].to("cpu", dtype)
+        return sampling.tokens[frame]
 
     def check_size(self, size: tuple[int, int, int]) -> None:
         """Raise ValueError unless a latent of this size (t, h, w) is the prior's."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import torch
 from comfy_api.latest import Types, io
 
 from ..ex4d_ops.depth import match_depth
 from ..ex4d_ops.files.meshes import gltf_from_world, linear_from_srgb
-from ..ex4d_ops.mesh import BORDER_DEPTH, MIN_ANGLE, DWMesh, MeshRules, build_dw_mesh, occluded_share
+from ..ex4d_ops.mesh import BORDER_DEPTH, MIN_ANGLE, DWMesh, Filter, MeshRules, build_dw_mesh, occluded_share
 from . import sockets
 from .progress import show_progress
 
@@ -35,7 +36,7 @@ class BuildDWMesh(io.ComfyNode):
                 io.Float.Input("depth_jump", default=0.0, min=0.0, max=1.0, step=0.001, advanced=True,
                                tooltip="Share of the depth range of frame 0; faces that span more are hidden too. 0: "
                                        "no such test, as released. Paper: 0.013."),
-                io.Combo.Input("filter", options=["angle", "boundary"], default="angle", advanced=True,
+                io.Combo.Input("filter", options=list(get_args(Filter)), default="angle", advanced=True,
                                tooltip="How hidden faces are found: by min_angle, or by the released slope test in its "
                                        "place, which takes no setting."),
                 io.Boolean.Input("clamp", default=True, advanced=True,
@@ -74,20 +75,27 @@ class EX4DMeshToMesh(io.ComfyNode):
                 io.Combo.Input("faces", options=["visible", "all"], default="visible",
                                tooltip="visible: what the source camera saw. all: the whole watertight mesh, hidden "
                                        "parts black; it is as large as its border is far."),
+                io.Boolean.Input("closed_ring", default=False, optional=True, advanced=True,
+                                 tooltip="With all faces: close the border with a ring of faces, so that every edge "
+                                         "has exactly two faces, as 3D printing needs. Off: the two large faces of the "
+                                         "released model."),
             ],
             outputs=[io.Mesh.Output("core_mesh", display_name="mesh", tooltip="y up, z back, vertex colours, unlit.")],
         )
 
     @classmethod
-    def execute(cls, mesh, frame, faces) -> io.NodeOutput:
+    def execute(cls, mesh, frame, faces, closed_ring=False) -> io.NodeOutput:
         if frame >= len(mesh):
             raise ValueError(f"frame: there is no frame {frame}; the mesh has 0..{len(mesh) - 1}")
-        return io.NodeOutput(core_mesh(mesh, frame, faces == "visible"))
+        return io.NodeOutput(core_mesh(mesh, frame, faces == "visible", closed_ring))
 
 
-def core_mesh(mesh: DWMesh, frame: int, visible: bool) -> Types.MESH:
-    """ComfyUI's mesh of one frame: glTF axes, linear colours. visible: without the hidden faces and their vertices."""
-    faces = mesh.visible_faces(frame) if visible else mesh.faces()
+def core_mesh(mesh: DWMesh, frame: int, visible: bool, closed_ring: bool = False) -> Types.MESH:
+    """ComfyUI's mesh of one frame: glTF axes, linear colors. visible: without the hidden faces and their vertices.
+
+    closed_ring: see DWMesh.faces.
+    """
+    faces = mesh.visible_faces(frame) if visible else mesh.faces(closed_ring)
     if not len(faces):
         raise ValueError(f"faces: all of frame {frame} is hidden; take all, or lower min_angle where the mesh is built")
     used, faces = faces.long().unique(return_inverse=True)  # viewers fit their view to unused vertices too

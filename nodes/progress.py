@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import comfy.model_management
 import comfy.utils
 from comfy_execution.utils import get_executing_context
 
-log = logging.getLogger(__name__)
+from .. import ex4d_ops
+from ..ex4d_ops.clip import Progress
+
+library_log = logging.getLogger(ex4d_ops.__name__)  # to which all loggers of the library hand on what they are told
 
 
-def show_progress() -> Callable[[int, int], None]:
+def show_progress() -> Progress:
     """A `progress(done, total)` that fills the node's bar, and raises where the user has pressed cancel."""
     bar = comfy.utils.ProgressBar(1)
 
@@ -23,10 +25,21 @@ def show_progress() -> Callable[[int, int], None]:
     return report
 
 
-def warn(sentence: str) -> None:
-    """Say in the log, and on the node that runs, what may be wrong."""
-    log.warning(sentence)
-    if context := get_executing_context():  # none where a node is called without a server
-        from server import PromptServer
+class OnTheNode(logging.Handler):
+    """Shows what the library warns of on the node that runs; ComfyUI's own log has it anyway."""
 
-        PromptServer.instance.send_progress_text(sentence, context.node_id)
+    def emit(self, record: logging.LogRecord) -> None:
+        if context := get_executing_context():  # none where a node is called without a server
+            from server import PromptServer
+
+            PromptServer.instance.send_progress_text(record.getMessage(), context.node_id)
+
+
+def show_warnings() -> None:
+    """Let every warning of the library and of our nodes be seen on the node that runs, from now on."""
+    library_log.addHandler(OnTheNode(logging.WARNING))
+
+
+def warn(sentence: str) -> None:
+    """Say on the node that runs, and in the log, what may be wrong."""
+    library_log.warning(sentence)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import comfy.model_management
 from comfy_api.latest import io
 
 from ..ex4d_ops.camera import move_to
-from ..ex4d_ops.prior import RenderRules, render_prior
+from ..ex4d_ops.prior import RenderRules, Texture, render_prior
 from ..ex4d_ops.raster import ENGINES
 from . import sockets
 from .progress import show_progress
@@ -43,7 +45,7 @@ class RenderDWMesh(io.ComfyNode):
                 io.Combo.Input("engine", options=["auto", *ENGINES], default="auto", advanced=True,
                                tooltip="What draws; auto takes the fastest that runs here. warp: GPU and CPU. torch: "
                                        "anywhere, slower. nvdiffrast: where installed. All agree away from edges."),
-                io.Combo.Input("texture", options=["vertex", "face"], default="vertex", advanced=True,
+                io.Combo.Input("texture", options=list(get_args(Texture)), default="vertex", advanced=True,
                                tooltip="Blackens the vertices of hidden faces (released) or the faces alone (paper)."),
             ],
             outputs=[

@@ -11,10 +11,10 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 from comfy_api.latest import io, ui
-from PIL import Image
 
 from ..ex4d_ops.checkpoint import load_adapter, save_adapter
 from ..ex4d_ops.dataset import MANIFEST, open_dataset
+from ..ex4d_ops.files.pictures import as_image
 from ..ex4d_ops.training import TrainingRules, adapter_file, plot_losses, train
 from ..ex4d_ops.training.objective import OBJECTIVES
 from ..ex4d_ops.wan import BASE_DTYPES, build_wan, differentiable
@@ -121,7 +121,7 @@ def show_losses() -> Callable[[list[float], int], None]:
         preview = None
         if (now := time.monotonic()) - shown > PREVIEW_SECONDS:
             picture = plot_losses(losses)
-            preview, shown = ("JPEG", Image.fromarray((picture * 255).byte().numpy()), picture.shape[1]), now
+            preview, shown = ("JPEG", as_image(picture), picture.shape[1]), now
         bar.update_absolute(len(losses), steps, preview)
 
     return report

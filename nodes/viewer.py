@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..ex4d_ops.editing import arrive
-from ..ex4d_ops.load3d import camera_from_load3d, load3d_from_camera
+from ..ex4d_ops.trajectory.editing import arrive
+from ..ex4d_ops.trajectory.viewer import camera_from_load3d, load3d_from_camera
 from . import sockets
 from .camera import SPEEDS, pack_path, path_outputs
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ex4d_ops.camera import CameraPath, default_intrinsics
 from ex4d_ops.depth import VideoDepth
-from ex4d_ops.editing import arrive, blend, chain, freeze, ping_pong, retime, reverse
 from ex4d_ops.files import read_path, write_path
-from ex4d_ops.keyframes import keyframe_path, parse_keyframes
-from ex4d_ops.load3d import camera_from_load3d, load3d_from_camera
 from ex4d_ops.mesh import DWMesh
 from ex4d_ops.trajectory import EASES, automatic_radius
+from ex4d_ops.trajectory.editing import arrive, blend, chain, freeze, ping_pong, retime, reverse
+from ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
+from ex4d_ops.trajectory.viewer import camera_from_load3d, load3d_from_camera
 
 from . import material
 from .sheet import ABOVE, BEHIND, FONT, RIGHT, VIEW_NAMES, make_figure, picture_grid, show_path, show_picture

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from ex4d_ops.depth import make_video_depth
 from ex4d_ops.estimators.clip_depth import ClipRules, estimate_clip_depth
 from ex4d_ops.estimators.estimate import Estimate
+from ex4d_ops.estimators.steadiness import SteadyRules, steady
 from ex4d_ops.mesh import build_dw_mesh
 from ex4d_ops.plot import draw_depth
-from ex4d_ops.steadiness import SteadyRules, steady
 
 from . import material
 from .sheet import make_figure, show_path, show_picture

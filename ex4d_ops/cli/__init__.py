@@ -1,15 +1,22 @@
-"""The command line: what a new user types first."""
+"""The command line: what a new user types first, a file per command.
+
+Read this file, then prior.py. options.py holds the options that several commands take, terminal.py what they say.
+"""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
-from .clips import add_inspect_command, add_sample_command
+from .. import __name__ as library
 from .convert import add_convert_checkpoint_command, add_convert_path_command
 from .estimate import add_download_command
+from .inspect import add_inspect_command
 from .prepare import add_prepare_command
 from .prior import add_prior_command
+from .sample import add_sample_command
+from .terminal import OnTheTerminal
 from .train import add_train_command
 
 DESCRIPTION = """\
@@ -23,6 +30,8 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory") 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns 0, or 2 after one sentence on what was wrong, or 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
+    library_log, terminal = logging.getLogger(library), OnTheTerminal(logging.WARNING)
+    library_log.addHandler(terminal)
     try:
         options.command(options)
     except (ValueError, OSError) as error:
@@ -34,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ex4d: stopped; unfinished files were dropped", file=sys.stderr)
         return 130
+    finally:
+        library_log.removeHandler(terminal)
     return 0
 
 

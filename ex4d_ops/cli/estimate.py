@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
-import torch
 from torch import Tensor
 
 from ..clip import Clip
 from ..depth import VideoDepth
-from ..estimators.clip_depth import ClipRules, estimate_clip_depth
-from ..estimators.depthcrafter import UNET_FOLDER
+from ..estimators.clip_depth import ClipRules, Scale, estimate_clip_depth
 from ..estimators.estimate import place_on
-from ..estimators.weights import CATALOGUE, download_weights, find_weights
-from .terminal import add_command, progress_bar, say
+from ..estimators.registry import ESTIMATORS, PRECISIONS, Estimator, Setting, find_model, recognize
+from ..estimators.steadiness import Alignment, Cuts
+from ..estimators.weights import CATALOGUE, download_weights
+from .terminal import add_command, hyphened, progress_bar, say, spaced
 
 PARALLAX = "parallax"
-PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 NAMES = f"{PARALLAX}, {', '.join(CATALOGUE)}, a Video-Depth-Anything weights file, or a transformers model's folder"
 
 
@@ -48,28 +47,40 @@ def download(options) -> None:
         print(f"{options.name}: is there already, in {options.models / CATALOGUE[options.name].folder}")
 
 
+def model_options() -> dict[str, list[tuple[str, Setting]]]:
+    """The settings of all estimators by their option: several of them can have the same one."""
+    options: dict[str, list[tuple[str, Setting]]] = {}
+    for title, estimator in ESTIMATORS.items():
+        for setting in estimator.settings:
+            options.setdefault(setting.option, []).append((title, setting))
+    return options
+
+
 def add_estimate_options(parser) -> None:
     """Options of the depth that --depth-model finds."""
     depth = parser.add_argument_group("depth from a model (--depth-model)")
-    depth.add_argument("--depth-scale-rule", choices=["released", "as-given", "near-and-far"], default="released",
-                       help="released: disparity over the clip, nearest at 2.564 (default); as-given: the model's own "
-                       "units; near-and-far: disparity between --near and --far")
-    depth.add_argument("--alignment", choices=["auto", "none", "scale", "scale-and-shift"], default="auto",
-                       help="solved per frame over the clip (default: auto, what suits the model)")
-    depth.add_argument("--smoothing", type=int, default=0, metavar="N", help="frames averaged along the flow, each way")
-    depth.add_argument("--edge-width", type=int, default=0, metavar="PX", help="land pixels that fly between surfaces")
-    depth.add_argument("--cuts", choices=["refuse", "split", "ignore"], default="refuse",
-                       help="what to do where the clip cuts (default: refuse)")
+    depth.add_argument("--depth-scale-rule", choices=hyphened(get_args(Scale)), default="released",
+                       help="released: normalize disparity over the clip, nearest point at 2.564 (default); as-given: "
+                       "keep the model's own units; near-and-far: map disparity to between --near and --far")
+    depth.add_argument("--alignment", choices=["auto", *hyphened(get_args(Alignment))], default="auto",
+                       help="what to solve per frame so that depth holds still (default: auto, what suits the model)")
+    depth.add_argument("--smoothing", type=int, default=0, metavar="N",
+                       help="number of frames before and after to average along the motion (default: 0)")
+    depth.add_argument("--edge-width", type=int, default=0, metavar="PX",
+                       help="width of blurred depth edges to sharpen, in pixels (default: 0, leave them)")
+    depth.add_argument("--cuts", choices=get_args(Cuts), default="refuse",
+                       help="what to do where the clip cuts to another shot: refuse stops with an error (default), "
+                       "split gives each shot its own depth, ignore does not look for cuts")
     depth.add_argument("--source-camera", choices=["at-rest", "estimate"], default="at-rest",
-                       help="estimate: find the source camera's motion (default: at-rest)")
-    depth.add_argument("--depth-resolution", type=int, metavar="PX", help="side at which the model sees the clip")
-    depth.add_argument("--steps", type=int, default=5, help="of DepthCrafter (default: 5)")
-    depth.add_argument("--window", type=int, default=110, help="frames DepthCrafter sees at once (default: 110)")
-    depth.add_argument("--overlap", type=int, default=25, help="frames that its windows share (default: 25)")
-    depth.add_argument("--guidance", type=float, default=1.0, help="of DepthCrafter (default: 1, none)")
-    depth.add_argument("--depth-meaning", choices=["depth", "disparity"],
-                       help="what a transformers model's numbers are, where it does not say")
-    depth.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="default: float32")
+                       help="at-rest: the source camera does not move (default); estimate: find how it moved")
+    for option, settings in model_options().items():
+        first = settings[0][1]
+        depth.add_argument(option, type=type(first.default), metavar=None if first.choices else "N",
+                           choices=hyphened(first.choices) or None,
+                           help=" ".join(f"{title}: {setting.help} (default: {setting.default})"
+                                         for title, setting in settings))
+    depth.add_argument("--precision", choices=list(PRECISIONS), default="float32",
+                       help="number format the model computes in (default: float32)")
     add_models_option(depth)
 
 
@@ -78,7 +89,7 @@ def clip_rules(options) -> ClipRules:
     for name in ("smoothing", "edge_width"):
         if not 0 <= getattr(options, name) <= 8:
             raise ValueError(f"--{name.replace('_', '-')}: got {getattr(options, name)}, must be 0..8")
-    scale, alignment = (text.replace("-", " ") for text in (options.depth_scale_rule, options.alignment))
+    scale, alignment = map(spaced, (options.depth_scale_rule, options.alignment))
     near = 1.0 if options.near is None else options.near
     far = 100.0 if options.far is None else options.far
     return ClipRules(scale, near, far, None if alignment == "auto" else alignment, options.smoothing,
@@ -88,46 +99,44 @@ def clip_rules(options) -> ClipRules:
 def estimate_depth(options, clip: Clip, intrinsics: Tensor | None) -> VideoDepth:
     """Depth of a clip by --depth-model; what there is to say of it goes to the terminal."""
     rules = clip_rules(options)
-    estimate, each_alone = choose_estimator(options, clip.frames, intrinsics)
+    estimator, path = choose_estimator(options.depth_model, options.models)
+    settings = model_settings(options, estimator)
+    model = None if estimator.read is None else estimator.read(
+        path, PRECISIONS[options.precision], *(settings[name] for name in estimator.reading))
+    estimate = estimator.over_shots(model, clip.frames, place_on(options.device), settings, intrinsics)
     with progress_bar("depth") as progress:
-        made = estimate_clip_depth(clip.frames, estimate, each_alone, rules, intrinsics, progress)
+        made = estimate_clip_depth(clip.frames, estimate, estimator.each_alone, rules, intrinsics, progress)
     for note in made.notes:
         say(note)
     return made.depth
 
 
-def choose_estimator(options, frames: Tensor, intrinsics: Tensor | None) -> tuple[Callable, bool]:
-    """The estimate(shot, progress) of the model asked for, and whether it looks at each frame alone."""
-    from ..estimators import depthcrafter, parallax, per_frame, video_depth_anything
-
-    name, place, dtype = options.depth_model, place_on(options.device), PRECISIONS[options.precision]
+def choose_estimator(name: str, models: Path) -> tuple[Estimator, Path]:
+    """The estimator of the model asked for, and where its weights lie."""
     if name == PARALLAX:
-        return lambda shot, progress: parallax.estimate_parallax(frames[shot], intrinsics, progress), True
-    path, kind = find_model(name, options.models)
-    if kind == "depthcrafter":
-        rules = depthcrafter.DepthCrafterRules(options.steps, options.guidance, options.window, options.overlap,
-                                               options.depth_resolution or 1024)
-        model = depthcrafter.load_depthcrafter(path, dtype)
-        return lambda shot, progress: model.estimate(frames[shot], place, rules, progress), False
-    if kind == "depth":
-        model = per_frame.load_per_frame(path, dtype, options.depth_meaning)
-        return lambda shot, progress: model.estimate(frames[shot], place, progress), True
-    model = video_depth_anything.load_video_depth_anything(path, dtype)
-    resolution = options.depth_resolution or video_depth_anything.RESOLUTION
-    return lambda shot, progress: model.estimate(frames[shot], place, resolution, progress), False
-
-
-def find_model(name: str, models: Path) -> tuple[Path, str]:
-    """Where a model lies, and of which kind it is: the folder of models that its like belong to."""
+        return ESTIMATORS[PARALLAX], models
     if name in CATALOGUE:
         weights = CATALOGUE[name]
-        folder = find_weights(name, [models / weights.folder])
-        if weights.folder == "video_depth_anything":
-            return folder / next(iter(weights.repositories[0].files)), weights.folder
-        return folder / weights.repositories[0].folder if weights.folder == "depth" else folder, weights.folder
-    path = Path(name)
-    if path.is_dir():
-        return path, "depthcrafter" if (path / UNET_FOLDER).is_dir() else "depth"
-    if path.is_file():
-        return path, "video_depth_anything"
-    raise ValueError(f"--depth-model: there is no {name!r}; use {NAMES}")
+        estimator = next(estimator for estimator in ESTIMATORS.values() if estimator.folder == weights.folder)
+        return estimator, find_model(estimator, weights.place, [models / weights.folder])
+    if not Path(name).exists():
+        raise ValueError(f"--depth-model: there is no '{name}'; use {NAMES}")
+    return ESTIMATORS[recognize(Path(name))], Path(name)
+
+
+def model_settings(options, estimator: Estimator) -> dict:
+    """The settings of an estimator, as far as options give them. Raises ValueError where one is out of range."""
+    own = {setting.option: setting for setting in estimator.settings}
+    settings = {setting.name: setting.default for setting in own.values()}
+    for option in model_options():
+        given = getattr(options, option.removeprefix("--").replace("-", "_"))
+        if given is None:
+            continue
+        if option not in own:
+            raise ValueError(f"{option}: {options.depth_model} has no such setting; leave it out")
+        setting = own[option]
+        least = min(setting.low, setting.step)  # a resolution of one step is the least that a network can see
+        if not setting.choices and not least <= given <= setting.high:
+            raise ValueError(f"{option}: got {given:g}, must be {least:g}..{setting.high:g}")
+        settings[setting.name] = spaced(given) if setting.choices else given
+    return settings

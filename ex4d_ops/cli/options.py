@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from ..depth import DEPTH_KINDS, UNIT_SETTINGS, DepthUnits, UnitSetting
-from ..mesh import BORDER_DEPTH, MIN_ANGLE, MeshRules
+from ..mesh import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules
 
 FLAGS = {"scale": "--depth-scale", "shift": "--depth-shift", "metric": "--depth-metric", "near": "--near",
          "far": "--far"}  # of the settings of depth kinds
@@ -54,7 +56,7 @@ def add_mesh_options(parser) -> None:
                       help=f"faces with a smaller angle are hidden (default: {MIN_ANGLE})")
     mesh.add_argument("--depth-jump", type=float, metavar="SHARE",
                       help="faces spanning more of the depth range are hidden too (paper: 0.013; default: off)")
-    mesh.add_argument("--filter", choices=["angle", "boundary"], default="angle", help="released test for hidden faces")
+    mesh.add_argument("--filter", choices=get_args(Filter), default="angle", help="released test for hidden faces")
     mesh.add_argument("--border-depth", type=float, default=BORDER_DEPTH, metavar="D",
                       help=f"depth of the closing border, scene units (default: {BORDER_DEPTH:g})")
     mesh.add_argument("--no-clamp", action="store_true", help="let far content poke through the border (released code)")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from ..clip import WAN_GRID, check_wan_length, wan_size
 from ..preparation import Recipe, list_sources, prepare
+from ..preparation.one_clip import Masks
+from ..preparation.workers import Engine
+from ..simulate import Surface
 from ..tracking import TRACKERS
 from ..wan import load_encoders
 from .options import add_depth_options, depth_units
@@ -41,9 +45,9 @@ def add_prepare_command(commands) -> None:
     clip.add_argument("--caption", default="", help="for videos that have none")
     clip.add_argument("--no-crop", action="store_true", help="whole frames, not a window gliding over them")
     masks = parser.add_argument_group("masks")
-    masks.add_argument("--masks", choices=["both", "rendering", "tracking", "random"], default="both",
+    masks.add_argument("--masks", choices=get_args(Masks), default="both",
                        help="what hides parts of the clips (default: both, rendering and tracking)")
-    masks.add_argument("--surface", choices=["watertight", "visible"], default="watertight",
+    masks.add_argument("--surface", choices=get_args(Surface), default="watertight",
                        help="mesh of the rendering masks; visible: the ablation without a watertight mesh")
     masks.add_argument("--tracker", choices=list(TRACKERS), default="lk",
                        help="lk needs nothing (default); cotracker is CC BY-NC 4.0, not for commercial use")
@@ -57,7 +61,7 @@ def add_prepare_command(commands) -> None:
     encoders.add_argument("--text-encoder", type=Path, metavar="FILE", help="umt5_xxl of Wan")
     encoders.add_argument("--clip-vision", type=Path, metavar="FILE", help="clip_vision_h.safetensors")
     work = parser.add_argument_group("work")
-    work.add_argument("--engine", choices=["processes", "ray"], default="processes",
+    work.add_argument("--engine", choices=get_args(Engine), default="processes",
                       help="ray: on a cluster, whose machines all see the folders (RAY_ADDRESS; default: processes)")
     work.add_argument("--workers", type=int, metavar="N",
                       help="clips prepared at once (default: one per core; with encoders, which each loads, one)")
@@ -92,7 +96,7 @@ def read_recipe(options) -> Recipe:
         raise ValueError(f"--tracker: {options.tracker} needs --tracker-weights FILE; lk needs none")
     return Recipe(options.frames, options.size, options.masks, options.surface, not options.no_crop, options.depth,
                   depth_units(options), options.tracker, options.tracker_weights, options.tracker_code,
-                  options.caption, options.seed)
+                  options.caption, options.seed, options.fill_depth, options.depth_channel)
 
 
 def choose_encoders(options):

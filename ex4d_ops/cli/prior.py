@@ -6,19 +6,19 @@ import json
 import platform
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import torch
-from PIL import Image
 
 from .. import files, plot, raster
 from ..camera import CameraPath, intrinsics_from_focal, move_to
 from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ..depth import VideoDepth, match_depth
-from ..editing import freeze
 from ..files.whole import written_whole
 from ..mesh import build_dw_mesh
-from ..prior import Prior, RenderRules, render_prior
+from ..prior import Prior, RenderRules, Texture, render_prior
 from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
+from ..trajectory.editing import freeze
 from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, estimate_depth
 from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
@@ -68,7 +68,7 @@ def add_prior_command(commands) -> None:
     render.add_argument("--engine", choices=["auto", *raster.ENGINES], default="auto", help="default: the fastest")
     render.add_argument("--device", type=parse_device, default=torch.device("cpu"),
                         help="cpu, cuda, cuda:1 ... (default: cpu)")
-    render.add_argument("--texture", choices=["vertex", "face"], default="vertex",
+    render.add_argument("--texture", choices=get_args(Texture), default="vertex",
                         help="blacken the vertices of hidden faces (released) or the faces (paper)")
     render.add_argument("--erosion", type=parse_erosion, default="released", metavar="PX",
                         help="erode the mask by so many pixels; released = 2..8, random per frame (default)")
@@ -76,7 +76,12 @@ def add_prior_command(commands) -> None:
     render.add_argument("--no-anchor", action="store_true",
                         help="render frame 0 too, else the source frame where the path begins there")
     render.add_argument("--mesh", type=int, nargs="+", default=[], metavar="N",
-                        help="also save the meshes of these frames (GLB)")
+                        help="also save the meshes of these source frames")
+    render.add_argument("--mesh-format", choices=["glb", "ply"], default="glb",
+                        help="file format of --mesh (default: glb)")
+    render.add_argument("--closed-ring", action="store_true",
+                        help="close the border of --mesh with a ring of faces, so that every edge has exactly two "
+                        "faces (default: the released model's two large faces)")
 
 
 def add_camera_options(parser) -> None:
@@ -114,9 +119,9 @@ def make_prior(options) -> None:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress)
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
-        write_picture(options.out / "path.png", plot.plot_path(cameras, depth))
+        files.write_picture(options.out / "path.png", plot.plot_path(cameras, depth))
         for t in options.mesh:
-            files.write_mesh(options.out / f"mesh_{t:04d}.glb", mesh, t)
+            files.write_mesh(options.out / f"mesh_{t:04d}.{options.mesh_format}", mesh, t, options.closed_ring)
     write_run(options, depth, cameras, prior, seconds)
     print(f"{options.out}: {len(prior)} frames of {describe_size(cameras.size)}, "
           f"{prior.coverage.mean():.0%} seen in the source, {sum(seconds.values()):.1f} s")
@@ -212,7 +217,7 @@ def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> Non
     files.write_video(out / "preview.mp4", plot.stitch(source, prior), clip.fps)
     files.write_path(out / "cameras.json", cameras)
     files.write_path(out / "cameras.npz", cameras)
-    write_picture(out / "sheet.png", plot.contact_sheet(source, prior))
+    files.write_picture(out / "sheet.png", plot.contact_sheet(source, prior))
 
 
 def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, seconds: dict[str, float]) -> None:
@@ -228,9 +233,3 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
     }
     with written_whole(options.out / "run.json") as part:
         part.write_text(json.dumps({"settings": settings, "figures": figures}, indent=2, default=str) + "\n")
-
-
-def write_picture(path: Path, picture: torch.Tensor) -> None:
-    """Write an image [H, W, 3] in [0, 1] as PNG."""
-    with written_whole(path) as part:
-        Image.fromarray((picture * 255).round().byte().numpy()).save(part)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 
 import torch
@@ -52,12 +53,29 @@ def parse_device(text: str) -> torch.device:
     return device
 
 
+def hyphened(choices: Iterable[str]) -> list[str]:
+    """The library's choices as they are typed: "as given" is as-given."""
+    return [choice.replace(" ", "-") for choice in choices]
+
+
+def spaced(choice: str) -> str:
+    """What the library calls a choice that was typed."""
+    return choice.replace("-", " ")
+
+
 def describe_size(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
 
 
 def say(line: str) -> None:
     print(f"ex4d: {line}", file=sys.stderr)
+
+
+class OnTheTerminal(logging.Handler):
+    """Says what the library warns of on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"warning: {record.getMessage()}")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,23 +11,25 @@ import torch
 from torch import Tensor
 
 from ..camera import intrinsics_from_focal
+from ..clip import Progress, no_progress
 from ..depth import (
     DepthUnits,
     VideoDepth,
     check_depth,
-    depth_from,
     depth_from_disparity_released,
+    depth_of_frame,
     finite_range,
     make_video_depth,
 )
-from ..edges import land_flying_pixels
-from ..parallel import Progress
-from ..plausibility import doubt_kind
-from ..source_camera import track_source_camera
-from ..steadiness import Alignment, Cuts, SteadyRules, split_shots, steady, warped_errors
+from ..doubts import doubt_kind
 from .estimate import Estimate
+from .flying_pixels import land_flying_pixels
+from .source_camera import track_source_camera
+from .steadiness import Alignment, Cuts, SteadyRules, split_shots, steady, warped_errors
 
 FARTHEST = 1e-4  # of the median disparity; an alignment that shifts a pixel behind infinity leaves it there
+
+log = logging.getLogger(__name__)
 
 Scale = Literal["released", "as given", "near and far"]
 
@@ -72,7 +75,7 @@ def estimate_clip_depth(frames: Tensor, estimate: Callable[[slice, Progress], Es
     alone. intrinsics: [3, 3] or [T, 3, 3], else what the estimator found, else the released ones. progress(done, total)
     may raise to cancel.
     """
-    report = progress or (lambda done, total: None)
+    report = progress or no_progress
     count = len(frames)
     shots = split_shots(frames, rules.cuts, lambda done, _: report(done, 3 * count))
     planes = torch.empty(frames.shape[:3])  # disparity at first, depth at last: a long clip's numbers are kept once
@@ -84,7 +87,8 @@ def estimate_clip_depth(frames: Tensor, estimate: Callable[[slice, Progress], Es
         check_scale(found, rules)
         lens = lens_of(found, frames) if lens is None else lens
         aligning, metric = alignment_for(found, each_alone, rules), found.metric and rules.scale == "as given"
-        notes += doubts(found)
+        if doubt := doubt_kind(found.values, found.kind):
+            log.warning("depth model: %s", doubt)
         write_disparity(found, planes[shot])
         del found
         notes += settle(frames[shot], planes[shot], aligning, rules, lens,
@@ -135,12 +139,6 @@ def check_scale(estimate: Estimate, rules: ClipRules) -> None:
                          "released, or near and far")
 
 
-def doubts(estimate: Estimate) -> list[str]:
-    """What is odd about an estimate's numbers."""
-    doubt = doubt_kind(estimate.values, estimate.kind)
-    return [f"warning: {doubt}"] if doubt else []
-
-
 def write_disparity(estimate: Estimate, disparity: Tensor) -> None:
     """Fill disparity [T, H, W], with NaN where there is no surface: sky that the estimator told, and no number."""
     for t, values in enumerate(estimate.values):
@@ -178,7 +176,8 @@ def scale_depth(disparity: Tensor, rules: ClipRules) -> Tensor:
         low, high = finite_range(disparity)
         depth = torch.empty_like(disparity)
         for t, plane in enumerate(disparity):
-            depth[t] = depth_from(((plane - low) / (high - low).clamp(min=1e-12)).clamp(0, 1), units)
+            shares = ((plane - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+            depth[t] = depth_of_frame(shares, units)
     else:
         depth = disparity.clamp(min=FARTHEST * disparity.nanmedian()).reciprocal_()
     return depth.masked_fill_(disparity.isnan(), torch.inf)

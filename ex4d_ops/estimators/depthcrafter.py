@@ -5,14 +5,14 @@ The networks are Stable Video Diffusion's with each frame shown its own picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ..clip import resize_frame
+from ..clip import Progress, resize_frame
 from ..files.tensors import first_line
 from .checkpoints import load_part
 from .estimate import Estimate, Place, Work
@@ -57,7 +57,7 @@ class DepthCrafter:
 
     @torch.no_grad()
     def estimate(self, frames: Tensor, place: Place, rules: DepthCrafterRules = DepthCrafterRules(),
-                 progress: Callable[[int, int], None] | None = None) -> Estimate:
+                 progress: Progress | None = None) -> Estimate:
         """Relative disparity 0..1 of frames [T, H, W, 3] in [0, 1]; the same seed gives the same on one device.
 
         progress(done, T) is called after every few frames; what it raises cancels.

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..clip import Progress, no_progress
+
 # Makes a part of a model ready to run and says where; parts that are not in use may go from there.
 Place = Callable[[torch.nn.Module], torch.device]
 
@@ -44,8 +46,8 @@ def place_on(device: torch.device) -> Place:
 class Work:
     """Progress in frames of a clip over stages of different weight. report(done, frames) may raise to cancel."""
 
-    def __init__(self, report: Callable[[int, int], None] | None, frames: int, total: float) -> None:
-        self.report = report or (lambda done, count: None)
+    def __init__(self, report: Progress | None, frames: int, total: float) -> None:
+        self.report = report or no_progress
         self.frames, self.total, self.done = frames, total, 0.0
 
     def add(self, amount: float) -> None:

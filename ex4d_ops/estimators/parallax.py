@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from ..camera import default_intrinsics, pixel_centers, resize_intrinsics
-from ..flow import Flow, find_flow, shrink
-from ..source_camera import SEED
+from ..camera import default_intrinsics, pixel_centers, ray_of, resize_intrinsics
+from ..clip import Progress
+from ..optical_flow import Flow, find_flow, shrink
 from .estimate import Estimate, Work
 
 SIDE = 384  # pixels of the longer side at which it is worked
@@ -24,6 +24,7 @@ STEPS = (16, 8, 4, 2, 1)  # frames to a partner; the farthest in which enough is
 ENOUGH = 0.005  # of the width: median way that pixels must move beyond the camera's turn
 LEAST_TRUSTED = 0.5  # share of pixels that must be found in the partner
 PRECISE, EPIPOLAR = 0.25, 1.0  # pixels off its epipolar line: of a pixel that fixes the geometry, of one that fits it
+SEED = 1  # of OpenCV's random samples
 SAMPLES = 2000  # pixels that the two views' geometry is found from
 RADII = (48, 16, 5)  # pixels around which unknown disparity is filled in, coarse to fine
 GUIDANCE = 1e-3  # variance of brightness below which a window counts as one surface
@@ -32,7 +33,7 @@ KNOWN = 0.02  # weight per pixel of a window from which its own filling is used
 
 @torch.no_grad()
 def estimate_parallax(frames: Tensor, intrinsics: Tensor | None = None,
-                      progress: Callable[[int, int], None] | None = None) -> Estimate:
+                      progress: Progress | None = None) -> Estimate:
     """Relative disparity of frames [T, H, W, 3] in [0, 1], each in a scale of its own.
 
     intrinsics: [3, 3], by default the released ones. Raises ValueError where the camera stands still or only turns.
@@ -76,7 +77,7 @@ def triangulate(flow: Flow, lens: Tensor) -> tuple[Tensor, Tensor] | None:
     import cv2
 
     size = flow.trusted.shape
-    source, target = (to_rays(places, lens) for places in (pixel_centers(size), flow.target))
+    source, target = (ray_of(places.double(), lens) for places in (pixel_centers(size), flow.target))
     trusted = flow.trusted.flatten().nonzero()[:, 0]
     picked = trusted[torch.linspace(0, len(trusted) - 1, SAMPLES).long()]
     first, second = (rays.reshape(-1, 3)[picked, :2].numpy() for rays in (source, target))
@@ -98,12 +99,6 @@ def triangulate(flow: Flow, lens: Tensor) -> tuple[Tensor, Tensor] | None:
     weight = known * step.square().sum(-1)
     disparity = torch.where(known, disparity, 0.0)
     return (disparity / disparity[known].median()).float(), (weight / weight[known].mean()).float()
-
-
-def to_rays(places: Tensor, lens: Tensor) -> Tensor:
-    """Image coordinates [..., 2] as points [..., 3] of the image plane z = 1."""
-    rays = (places.double() - lens[:2, 2]) / lens[[0, 1], [0, 1]]
-    return torch.cat([rays, torch.ones_like(rays[..., :1])], -1)
 
 
 def fill_along_edges(values: Tensor, weight: Tensor, guide: Tensor) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..clip import Progress
 from .checkpoints import load_part
 from .estimate import Estimate, Place, Work
 from .packages import need
@@ -25,7 +25,7 @@ class PerFrame:
         self.model, self.processor, self.kind, self.metric = model, processor, kind, metric
 
     @torch.no_grad()
-    def estimate(self, frames: Tensor, place: Place, progress: Callable[[int, int], None] | None = None) -> Estimate:
+    def estimate(self, frames: Tensor, place: Place, progress: Progress | None = None) -> Estimate:
         """Relative disparity or depth of frames [T, H, W, 3] in [0, 1], each in a scale of its own.
 
         progress(done, T) is called after every few frames; what it raises cancels.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..clip import Progress
 from .checkpoints import load_strictly, read_checkpoint
 from .dinov2 import PATCH, DinoV2
 from .estimate import Estimate, Place, Work
@@ -42,7 +42,7 @@ class VideoDepthAnything(nn.Module):
 
     @torch.no_grad()
     def estimate(self, frames: Tensor, place: Place, resolution: int = RESOLUTION,
-                 progress: Callable[[int, int], None] | None = None) -> Estimate:
+                 progress: Progress | None = None) -> Estimate:
         """Relative disparity, or depth, of frames [T, H, W, 3] in [0, 1]; resolution: pixels of the shorter side.
 
         The backbone sees every frame once. progress(done, T) is called after every few frames; what it raises cancels.

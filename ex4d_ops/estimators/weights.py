@@ -33,6 +33,14 @@ class Weights:
     repositories: tuple[Repository, ...]
 
     @property
+    def place(self) -> str:
+        """What loads it, below its folder: a file of its own, a folder of its own, or "" for the folder itself."""
+        first, *others = self.repositories
+        if others:
+            return ""
+        return first.folder or next(iter(first.files))
+
+    @property
     def megabytes(self) -> float:
         return sum(sum(repository.files.values()) for repository in self.repositories)
 

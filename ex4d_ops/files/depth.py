@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
+from ..clip import Progress
 from ..depth import (
     DEPTH_KINDS,
     DepthUnits,
@@ -23,8 +24,8 @@ from ..depth import (
     fill_invalid,
     make_video_depth,
 )
-from ..parallel import Progress, one_by_one
-from ..plausibility import doubt_units
+from ..doubts import doubt_units
+from ..parallel import one_by_one
 from .damage import quoted, reading
 from .depth_arrays import Meaning, as_matrices, cut, read_arrays
 from .exr import find_channels, read_exr

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..camera import flip_yz
 from ..mesh import DWMesh
 from .whole import written_whole
 
@@ -64,7 +65,7 @@ def as_glb(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:
 
 def gltf_from_world(points: Tensor) -> Tensor:
     """Points [..., 3] in glTF axes: y up, z back."""
-    return points * points.new_tensor([1.0, -1.0, -1.0])
+    return flip_yz(points)
 
 
 def linear_from_srgb(colors: Tensor) -> Tensor:

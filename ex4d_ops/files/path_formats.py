@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from ..camera import CameraPath, default_intrinsics, invert_rigid, rigid
-from ..keyframes import keyframe_path, parse_keyframes
 from ..rotation import quaternion_of, rotate_about, rotation_of
+from ..trajectory.keyframes import keyframe_path, parse_keyframes
 from .parsing import number_array, number_row, read_json, read_lines, read_text
 
 Size = tuple[int, int]

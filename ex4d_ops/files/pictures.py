@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence
+from torch import Tensor
 
 from .damage import first_line, reading
 from .deep_pictures import DeepPicture, check_colors, read_deep, read_portable
@@ -22,6 +23,7 @@ from .footage import (
     gray_of,
     over_black,
 )
+from .whole import written_whole
 
 ANIMATIONS = {"GIF", "PNG", "WEBP"}  # a JPEG's further pictures are its thumbnails, a TIFF's its pages
 UNSTATED_DURATION = 0.1  # seconds; what browsers show a GIF frame of duration 0 for
@@ -134,3 +136,14 @@ def natural_order(file: Path) -> list:
     """A sort key under which numbers within a name count as numbers."""
     parts = re.split(r"(\d+)", file.name.lower())
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def write_picture(path: Path, picture: Tensor) -> None:
+    """Write a picture [H, W, 3] in [0, 1] as PNG. Raises OSError where the place cannot be written."""
+    with written_whole(path) as part:
+        as_image(picture).save(part, format="PNG")
+
+
+def as_image(picture: Tensor) -> Image.Image:
+    """Pillow's image of a picture [H, W, 3] in [0, 1]."""
+    return Image.fromarray((picture * 255).round().byte().cpu().numpy())

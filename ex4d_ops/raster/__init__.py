@@ -5,6 +5,8 @@
     nvdiffrast   used when installed, on CUDA; antialiased as released
 
 A grid of depth [H, W] is the mesh that mesh.grid_faces describes; faces are numbered in that order.
+
+Read grid.py, the geometry that all engines share, then torch_raster.py and warp_raster.py, the same rules as kernels.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Rays are traced in closed form in double precision; a ray's z is 1 in its camera, so its length is depth. The colour of
 a surface point never depends on the camera (light, shadow and haze belong to the point), as the mesh assumes.
+
+Read scene.py, how a scene is filmed, then stages.py, the four scenes; solids.py and paints.py hold their parts.
 """
 
 from .scene import FPS, Scene

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..camera import CameraPath, default_intrinsics, invert_rigid, pixel_centers
-from ..parallel import Progress, each_frame
+from ..clip import Progress
+from ..parallel import each_frame
 from .paints import mix
 from .solids import Paint, Solid, hit, spans, surface
 

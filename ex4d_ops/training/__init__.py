@@ -1,4 +1,8 @@
-"""Training EX-4D's adapter: Wan handed in, prepared clips in, an adapter in the released layout out."""
+"""Training EX-4D's adapter: Wan handed in, prepared clips in, an adapter in the released layout out.
+
+Read rules.py, what can be chosen; loop.py, the run; model.py, Wan with what is trained; objective.py, the loss.
+clips.py stacks clips, validation.py looks at others, record.py keeps a run on disk, config.py reads it from YAML.
+"""
 
 from .loop import train
 from .model import AdaptedWan

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-LATENTS = ("video_latent", "prior_latent", "image_latent", "context", "clip_fea")
+from ..dataset import LATENT_NAMES
 
-Clip = dict[str, Tensor]
+ClipLatents = dict[str, Tensor]  # by LATENT_NAMES
 
 
-def stack_clips(clips: Sequence[Clip], device: torch.device) -> Clip:
+def stack_clips(clips: Sequence[ClipLatents], device: torch.device) -> ClipLatents:
     """Clips of one size as a batch."""
-    return {name: torch.stack([clip[name] for clip in clips]).to(device) for name in LATENTS}
+    return {name: torch.stack([clip[name] for clip in clips]).to(device) for name in LATENT_NAMES}
 
 
-def check_clips(clips: Sequence[Clip], batch: int) -> None:
+def check_clips(clips: Sequence[ClipLatents], batch: int) -> None:
     """Raise ValueError where the clips have no latents, or batches of them can't be made; the first of them tell."""
     first, *others = (clips[index] for index in range(min(batch, len(clips))))
-    missing = [name for name in LATENTS if name not in first]
+    missing = [name for name in LATENT_NAMES if name not in first]
     if missing:
         raise ValueError(f"the clips lack {', '.join(missing)}; prepare them with VAE, CLIP vision and text encoder")
     shape = tuple(first["video_latent"].shape)

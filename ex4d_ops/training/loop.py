@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .clips import Clip, check_clips, stack_clips
+from .clips import ClipLatents, check_clips, stack_clips
 from .model import AdaptedWan
 from .objective import clip_of_sample, draw_noise, flow_loss, level_weights, mix, noise_levels
 from .record import RunState, load_run, save_run
@@ -46,7 +46,7 @@ class Run:
         return self.accelerator.is_main_process
 
 
-def train(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRules = TrainingRules(),
+def train(wan: nn.Module, clips: Sequence[ClipLatents], folder: Path, rules: TrainingRules = TrainingRules(),
           validation: Validation | None = None, watch: Watch | None = None, cpu: bool = False) -> RunState:
     """Train an adapter for a Wan on prepared clips; what it leaves lies in folder, see record.py.
 
@@ -79,7 +79,7 @@ def train(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRu
     return run.state
 
 
-def begin(wan: nn.Module, clips: Sequence[Clip], folder: Path, rules: TrainingRules, cpu: bool) -> Run:
+def begin(wan: nn.Module, clips: Sequence[ClipLatents], folder: Path, rules: TrainingRules, cpu: bool) -> Run:
     """A run as the folder left it, or a new one."""
     try:
         import peft  # noqa: F401  (needed later; who starts a run wants to know now)
@@ -121,7 +121,7 @@ def check_sharing(accelerator: Accelerator) -> None:
                          "fsdp_version 2")
 
 
-def take_step(run: Run, clips: Sequence[Clip]) -> float:
+def take_step(run: Run, clips: Sequence[ClipLatents]) -> float:
     """Move the weights once; returns the loss, averaged over everything that went into the step."""
     rules, accelerator = run.rules, run.accelerator
     total = torch.zeros((), device=accelerator.device)
@@ -145,7 +145,7 @@ def take_step(run: Run, clips: Sequence[Clip]) -> float:
     return loss
 
 
-def batch_loss(run: Run, clips: Sequence[Clip], turn: int) -> Tensor:
+def batch_loss(run: Run, clips: Sequence[ClipLatents], turn: int) -> Tensor:
     """Loss of this process's batch in one turn of a step.
 
     Samples are numbered through the run over turns and processes, and their number alone draws clip, level and noise.

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .. import files
 from ..files.whole import written_whole
 from ..plot import draw_figure
 
@@ -44,8 +45,7 @@ def save_run(folder: Path, state: RunState) -> None:
     """Write the adapter, then the state, then the curve, so that a state's adapter is always there."""
     write_tensors(adapter_file(folder, state.step), state.average or state.weights)
     write_tensors(folder / STATE, vars(state))
-    with written_whole(folder / CURVE) as whole:
-        save_picture(whole, plot_losses(state.losses))
+    files.write_picture(folder / CURVE, plot_losses(state.losses))
 
 
 def write_tensors(path: Path, values: dict) -> None:
@@ -93,10 +93,3 @@ def plot_losses(losses: Sequence[float]) -> Tensor:
     axes.set(xlabel="step", ylabel="loss", yscale="log", title=f"step {len(values)}, loss {means[-1]:.4g}")
     axes.legend(loc="upper right")
     return draw_figure(figure)
-
-
-def save_picture(path: Path, picture: Tensor) -> None:
-    """Write an image [H, W, 3] in [0, 1] as PNG."""
-    from PIL import Image
-
-    Image.fromarray((picture * 255).round().byte().numpy()).save(path, format="PNG")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import files
-from .clips import Clip, stack_clips
+from .clips import ClipLatents, stack_clips
 from .objective import flow_loss, generator_for, mix, noise_levels
 
 LOSS_LEVELS = 8  # noise levels at which the loss is taken
@@ -22,12 +22,13 @@ FPS = 15.0
 class Validation:
     """clips: prepared ones; decode: a latent video [16, t, h, w] to frames [T, H, W, 3] in [0, 1], for the samples."""
 
-    clips: Sequence[Clip]
+    clips: Sequence[ClipLatents]
     decode: Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def validation_loss(model: nn.Module, clips: Sequence[Clip], shift: float, seed: int, device: torch.device) -> float:
+def validation_loss(model: nn.Module, clips: Sequence[ClipLatents], shift: float, seed: int,
+                    device: torch.device) -> float:
     """Mean squared error of the velocity over all clips, always at the same noise and levels."""
     losses = []
     for number, clip in enumerate(clips):
@@ -41,7 +42,7 @@ def validation_loss(model: nn.Module, clips: Sequence[Clip], shift: float, seed:
 
 
 @torch.no_grad()
-def sample_video(model: nn.Module, batch: Clip, noise: Tensor, steps: int, shift: float) -> Tensor:
+def sample_video(model: nn.Module, batch: ClipLatents, noise: Tensor, steps: int, shift: float) -> Tensor:
     """Latent videos [B, 16, t, h, w] from noise by Euler steps, for the prompt of the clips alone (no guidance)."""
     video = noise
     levels = torch.cat([noise_levels(shift, steps), torch.zeros(1)]).to(noise.device)

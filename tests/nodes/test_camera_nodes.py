@@ -6,13 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ex4d_ops import editing
 from ex4d_ops.camera import default_intrinsics, intrinsics_from_focal, resize_intrinsics
 from ex4d_ops.files import read_path, write_path
-from ex4d_ops.keyframes import keyframe_path, parse_keyframes
-from ex4d_ops.load3d import camera_from_load3d, load3d_from_camera
 from ex4d_ops.plot import plot_path
-from ex4d_ops.trajectory import MOVES, automatic_radius, make_move, move_path, parse_moves
+from ex4d_ops.trajectory import MOVES, automatic_radius, editing, make_move, move_path, parse_moves
+from ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
+from ex4d_ops.trajectory.viewer import camera_from_load3d, load3d_from_camera
 
 KEYFRAMES = '[{"frame": 0},\n {"frame": 4, "yaw": 30, "zoom": 1.5}]'
 SUFFIXES = {"ex4d": ".json", "released": ".npz", "colmap": "", "chan": ".chan", "realestate": ".txt",

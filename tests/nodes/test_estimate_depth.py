@@ -70,7 +70,7 @@ def test_the_model_is_read_once_and_moved_by_comfyui(nodes, tiny, clip, monkeypa
     load_models = comfy.model_management.load_models_gpu
     monkeypatch.setattr(comfy.model_management, "load_models_gpu",
                         lambda patchers, *room, **how: (moved.extend(patchers), load_models(patchers, *room, **how)))
-    models = sys.modules["comfyui_ex4d.nodes.models"]
+    models = sys.modules["comfyui_ex4d.nodes.depth_memory"]
     models.read_once.cache_clear()
     loaded = models.Loaded
     monkeypatch.setattr(models, "Loaded", lambda model: (read.append(model), loaded(model))[1])

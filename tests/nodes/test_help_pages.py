@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ex4d_ops.keyframes import FIELDS
+from ex4d_ops.trajectory.keyframes import FIELDS
 
 PAGES = sorted((Path(__file__).parents[2] / "web" / "docs").glob("*.md"))
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]*)\)")

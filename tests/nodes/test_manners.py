@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 UNITS = re.compile(r"degree|pixel|px\b|frame|metre|scene unit|radius|share|factor|turns|width of|0\.\.1|probability"
-                   r"|per number|a number that|0: the first path", re.IGNORECASE)
+                   r"|a number that|\bnumber of|\bseed\b|\bscale\b|0: the first path", re.IGNORECASE)
 
 
 def every_input(inputs: list, choices, path: str = "") -> Iterator[tuple[str, object]]:

@@ -98,3 +98,11 @@ def test_exported_points_stand_where_the_path_s_cameras_see_them(nodes, take):
     world = mesh.vertices[0] * torch.tensor([1.0, -1.0, -1.0])
     depth = transform(take.path.cam_from_world[0], world)[:, 2].reshape(take.mesh.size)
     assert torch.allclose(depth, take.mesh.depth[0], rtol=1e-5)
+
+
+def test_a_closed_ring_gives_every_edge_two_faces(nodes, take):
+    for closed_ring in (True, False):
+        (mesh,) = nodes.run("EX4DMeshToMesh", mesh=take.mesh, frame=0, faces="all", closed_ring=closed_ring)
+        edges = torch.cat([mesh.faces[0][:, pair] for pair in ([0, 1], [1, 2], [2, 0])]).sort(1).values
+        counts = edges.unique(dim=0, return_counts=True)[1]
+        assert bool((counts == 2).all()) == closed_ring

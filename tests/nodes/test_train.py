@@ -7,7 +7,7 @@ import torch
 
 from ex4d_ops.checkpoint import load_adapter
 from ex4d_ops.dataset import gather, mend, pack_latents, write_part
-from example_configs.tiny import draw_tiny_wan
+from headless.tiny_wan import draw_tiny_wan
 
 from ..ops.test_training import make_clip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from ex4d_ops import cli, files
 from ex4d_ops.cli import prior as prior_command
@@ -151,6 +152,13 @@ def test_one_picture_asks_to_be_frozen(sample, tmp_path, capsys):
     assert cli.main(["prior", str(tmp_path / "clip"), "--depth", str(sample / "depth.npz"), "--preset", "30",
                      "--out", str(tmp_path / "out")]) == 2
     assert "--freeze 0 --frames 49" in capsys.readouterr().err
+
+
+def test_meshes_are_written_in_the_format_and_topology_asked_for(sample, tmp_path):
+    assert run_prior(sample, tmp_path, "--mesh", "2", "--mesh-format", "ply", "--closed-ring") == 0
+    assert trimesh.load(tmp_path / "mesh_0002.ply", process=False).is_watertight
+    assert run_prior(sample, tmp_path, "--mesh", "2", "--mesh-format", "ply") == 0
+    assert not trimesh.load(tmp_path / "mesh_0002.ply", process=False).is_watertight
 
 
 def test_an_output_that_cannot_be_written_gets_one_sentence(sample, tmp_path, capsys):

@@ -10,17 +10,21 @@ import sys
 import tarfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from ex4d_ops import cli, dataset, files, preparation
+from ex4d_ops import cli, dataset, files
 from ex4d_ops.adapter import encode_prior
 from ex4d_ops.dataset import Encoders, open_dataset, read_manifest, read_state
-from ex4d_ops.preparation import Recipe, Source, list_sources, prepare
+from ex4d_ops.depth import DepthUnits, fill_invalid
+from ex4d_ops.preparation import Recipe, Source, list_sources, prepare, workers
+from ex4d_ops.preparation.one_clip import find_depth
+from ex4d_ops.preparation.select import select_clip
 from ex4d_ops.scene import SCENES, sample_clip
-from ex4d_ops.selection import select_clip
 from ex4d_ops.simulate import mask_frames
 
 SIZE = (32, 48)
@@ -52,12 +56,12 @@ def videos(tmp_path_factory) -> Path:
 @pytest.fixture
 def in_process(monkeypatch):
     """Prepare in this process, without a pool."""
-    monkeypatch.setattr(preparation, "run_processes", run_here)
+    monkeypatch.setattr(workers, "run_processes", run_here)
 
 
-def run_here(todo, of_preparer, workers):
-    preparer = preparation.Preparer(*of_preparer)
-    yield from (preparer(source) for source in todo)
+def run_here(todo, job, processes):
+    preparer = workers.Preparer(job)
+    yield from (preparer.prepare(source) for source in todo)
 
 
 def tiny_encode(frames: torch.Tensor) -> torch.Tensor:
@@ -205,11 +209,23 @@ def test_depth_is_cropped_and_resized_as_the_clip_is(tmp_path):
     files.write_depth(tmp_path / "d" / "a.npz", depth)
     recipe = Recipe(frames=5, size=(32, 32), depth=tmp_path / "d")
     start, clip = select_clip(tmp_path / "v" / "a.mkv", 5, (32, 32))
-    found = preparation.find_depth(Source(tmp_path / "v" / "a.mkv", "a.mkv"), recipe, start, clip)
+    found = find_depth(Source(tmp_path / "v" / "a.mkv", "a.mkv"), recipe, start, clip)
     assert torch.allclose(found.depth, depth.depth[:, :, 24:56])
     assert torch.allclose(found.intrinsics[0, 0, 2], depth.intrinsics[0, 0, 2] - 24)
     with pytest.raises(ValueError, match="no depth: there is no"):
-        preparation.find_depth(Source(tmp_path / "v" / "b.mkv", "b.mkv"), recipe, start, clip)
+        find_depth(Source(tmp_path / "v" / "b.mkv", "b.mkv"), recipe, start, clip)
+
+
+def test_depth_is_read_as_the_recipe_says(tmp_path):
+    _, depth = film(tmp_path / "a.mkv")
+    holed = depth.depth.numpy() * 2
+    holed[:, 3, 4] = 0
+    np.savez(tmp_path / "a.npz", left=depth.depth, right=holed)
+    recipe = Recipe(frames=5, size=SIZE, depth=tmp_path, units=DepthUnits("depth"), fill=True, channel="right")
+    found = find_depth(Source(tmp_path / "a.mkv", "a.mkv"), recipe, *select_clip(tmp_path / "a.mkv", 5, SIZE))
+    assert torch.equal(found.depth, fill_invalid(torch.from_numpy(holed)))
+    with pytest.raises(ValueError, match="holds left, right; the depth must be named depth"):
+        find_depth(Source(tmp_path / "a.mkv", "a.mkv"), replace(recipe, channel=None), 0, found)
 
 
 # ---- runs that end early ------------------------------------------------------------------------
@@ -250,16 +266,16 @@ def prepare_and_log(videos: Path, out: Path, log: Path) -> None:
         with open(log, "a") as lines:
             lines.write(f"{word} {key}\n")
 
-    def run(todo, of_preparer, workers):
-        preparer = preparation.Preparer(*of_preparer)
+    def run(todo, job, processes):
+        preparer = workers.Preparer(job)
         for source in todo:
             note("begun", source.key)
-            preparer(source)
+            preparer.prepare(source)
             note("done", source.key)
             yield source.key
 
     torch.set_num_threads(1)
-    preparation.run_processes, preparation.SHARD_CLIPS = run, 3
+    workers.run_processes, workers.SHARD_CLIPS = run, 3
     prepare(list_sources(videos), SMALL, out)
 
 
@@ -301,7 +317,7 @@ class Ended(BaseException):
 @pytest.mark.parametrize("moment", ["before listing", "amid listing", "amid the first line", "before removing parts",
                                     "amid removing parts"])
 def test_a_run_that_ends_while_it_makes_a_shard_goes_on_where_it_was(many, tmp_path, in_process, monkeypatch, moment):
-    monkeypatch.setattr(preparation, "SHARD_CLIPS", 7)
+    monkeypatch.setattr(workers, "SHARD_CLIPS", 7)
     sources = list(list_sources(many))[:16]
     prepare(sources, SMALL, tmp_path / "whole")
     append, unlink, calls = dataset.append_lines, Path.unlink, Counter()
@@ -329,7 +345,7 @@ def test_a_run_that_ends_while_it_makes_a_shard_goes_on_where_it_was(many, tmp_p
             return dataset.gather(*arguments)
 
     with monkeypatch.context() as ending:
-        ending.setattr(preparation, "gather", end)
+        ending.setattr(workers, "gather", end)
         with pytest.raises(Ended):
             prepare(sources, SMALL, tmp_path / "ended")
     prepare(sources, SMALL, tmp_path / "ended")
@@ -340,6 +356,24 @@ def test_a_folder_is_not_filled_by_two_recipes(many, tmp_path, in_process):
     prepare([], SMALL, tmp_path)
     with pytest.raises(ValueError, match="was begun with seed=0, now it is 1; use that, or another --out"):
         prepare([], Recipe(**vars(SMALL) | {"seed": 1}), tmp_path)
+
+
+def test_a_folder_begun_before_a_setting_was_known_goes_on_with_its_default(many, tmp_path, in_process):
+    prepare([], SMALL, tmp_path)
+    settings = tmp_path / "settings.json"
+    begun = json.loads(settings.read_text())
+    settings.write_text(json.dumps({name: value for name, value in begun.items() if name not in ("fill", "channel")}))
+    prepare([], SMALL, tmp_path)
+    with pytest.raises(ValueError, match="was begun with fill=False, now it is True"):
+        prepare([], Recipe(**vars(SMALL) | {"fill": True}), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"\xff", b"[" * 10_000])
+def test_a_folder_whose_recipe_is_broken_is_refused(many, tmp_path, in_process, content):
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(ValueError, match="settings.json: cannot be read as the recipe of a folder") as refused:
+        prepare([], SMALL, tmp_path)
+    assert "\n" not in str(refused.value)
 
 
 def test_an_empty_folder_holds_no_dataset(tmp_path):
@@ -387,7 +421,7 @@ def test_a_careless_user_is_told_what_to_do(many, tmp_path, capsys):
 
 def test_ray_prepares_what_processes_do(many, tmp_path, in_process, monkeypatch):
     ray = pytest.importorskip("ray", reason="Ray isn't installed")
-    monkeypatch.setattr(preparation, "RAY_ROWS", 9)  # so that two portions are handed over
+    monkeypatch.setattr(workers, "RAY_ROWS", 9)  # so that two portions are handed over
     sources = list(list_sources(many))[:16]
     prepare(sources, SMALL, tmp_path / "processes")
     prepare(sources, SMALL, tmp_path / "ray", engine="ray", workers=2)
@@ -398,7 +432,7 @@ def test_ray_prepares_what_processes_do(many, tmp_path, in_process, monkeypatch)
 def test_a_recipe_for_other_machines_names_full_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = Recipe(depth=Path("depth"), tracker="cotracker", weights=Path("../scaled_offline.pth"))
-    full = preparation.at_full_paths(recipe)
+    full = workers.at_full_paths(recipe)
     assert full.depth == tmp_path / "depth" and full.weights == tmp_path.parent / "scaled_offline.pth"
     assert full == Recipe(**vars(recipe) | {"depth": full.depth, "weights": full.weights})
 

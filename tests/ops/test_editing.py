@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ex4d_ops import CameraPath
 from ex4d_ops.camera import check_rigid, default_intrinsics
-from ex4d_ops.editing import arrive, blend, chain, fit, freeze, ping_pong, retime, reverse
 from ex4d_ops.trajectory import EASES, move_path, parse_moves
+from ex4d_ops.trajectory.editing import arrive, blend, chain, fit, freeze, ping_pong, retime, reverse
 
 SIZE = (96, 128)
 MOVES = ["orbit:yaw=-60..60,pitch=20", "preset-180", "spiral+roll+zoom", "dolly-zoom", "static"]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_ops.camera import check_rigid, default_intrinsics, project, transform
-from ex4d_ops.keyframes import FIELDS, keyframe_path, parse_keyframes
 from ex4d_ops.trajectory import move_path, parse_moves
+from ex4d_ops.trajectory.keyframes import FIELDS, keyframe_path, parse_keyframes
 
 SIZE = (96, 128)
 INTRINSICS = default_intrinsics(SIZE)

@@ -4,7 +4,16 @@ import torch
 
 from ex4d_ops import Prior, VideoDepth
 from ex4d_ops.camera import default_intrinsics
-from ex4d_ops.plot import common_target, contact_sheet, draw_depth, frustum_corners, plot_path, stitch
+from ex4d_ops.plot import (
+    common_target,
+    contact_sheet,
+    draw_depth,
+    draw_figure,
+    frustum_corners,
+    path_figure,
+    plot_path,
+    stitch,
+)
 from ex4d_ops.trajectory import move_path, parse_moves
 
 SIZE = (96, 128)
@@ -25,6 +34,48 @@ def test_plot_is_a_picture():
 
 def test_opposite_orbits_make_different_pictures():
     assert not torch.equal(plot_path(path_of("orbit:yaw=50")), plot_path(path_of("orbit:yaw=-50")))
+
+
+def test_right_is_right_and_left_is_left():
+    for side, sign in (("0.6", 1), ("-0.6", -1)):
+        above, _ = way_in_pixels(f"truck:distance={side}")
+        assert sign * above[0] > 50 and abs(above[1]) < 3, above
+
+
+def test_forward_is_up_from_above_and_right_from_the_side():
+    above, beside = way_in_pixels("dolly:distance=0.6")
+    assert above[1] < -50 and abs(above[0]) < 3, above
+    assert beside[0] > 50 and abs(beside[1]) < 3, beside
+
+
+def test_up_is_up_and_down_is_down():
+    for height, sign in (("0.6", -1), ("-0.6", 1)):  # rows of a picture run down
+        _, beside = way_in_pixels(f"pedestal:distance={height}")
+        assert sign * beside[1] > 50 and abs(beside[0]) < 3, beside
+
+
+def test_both_views_share_one_scale():
+    above, beside = way_in_pixels("dolly:distance=0.6")
+    assert abs(-above[1] - beside[0]) <= 2, (above, beside)  # the same way forward
+    above, beside = way_in_pixels("truck:distance=0.5+pedestal:distance=0.5")
+    assert abs(above[0] + beside[1]) <= 2, (above, beside)  # as far right as up
+
+
+def way_in_pixels(text: str) -> list[tuple[float, float]]:
+    """How far right and down the last camera is drawn of the first, in pixels, in both views of the plot."""
+    figure = path_figure(path_of(text))
+    height = draw_figure(figure).shape[0]  # lays the axes out
+    ways = []
+    for axes in figure.axes:
+        first, last = (apex(axes, label) for label in ("first frame", "last frame"))
+        ways.append((last[0] - first[0], (height - last[1]) - (height - first[1])))  # matplotlib counts rows upwards
+    return ways
+
+
+def apex(axes, label: str) -> tuple[float, float]:
+    """Where the camera with this label is drawn."""
+    line = next(line for line in axes.lines if line.get_label() == label)
+    return tuple(axes.transData.transform(line.get_xydata()[0]))
 
 
 def test_cameras_that_look_at_one_point_share_it():

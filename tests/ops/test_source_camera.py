@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from ex4d_ops.camera import CameraPath
+from ex4d_ops.estimators.source_camera import track_source_camera
 from ex4d_ops.mesh import build_dw_mesh
 from ex4d_ops.prior import RenderRules, render_prior
 from ex4d_ops.scene import make_scene, sample_clip
-from ex4d_ops.source_camera import track_source_camera
 
 FRAMES, SIZE = 13, (144, 192)
 

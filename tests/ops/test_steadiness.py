@@ -5,10 +5,10 @@ from functools import cache
 import pytest
 import torch
 
-from ex4d_ops.edges import land_flying_pixels
-from ex4d_ops.flow import find_flow, shrink, warp
+from ex4d_ops.estimators.flying_pixels import land_flying_pixels
+from ex4d_ops.estimators.steadiness import SteadyRules, align, find_cuts, split_shots, steady, warped_error
+from ex4d_ops.optical_flow import find_flow, shrink, warp
 from ex4d_ops.scene import SCENES, sample_clip
-from ex4d_ops.steadiness import SteadyRules, align, find_cuts, split_shots, steady, warped_error
 
 EVERY_SCENE = pytest.mark.parametrize("name", SCENES)
 SIZE, FRAMES = (72, 96), 13

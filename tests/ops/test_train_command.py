@@ -18,7 +18,7 @@ from ex4d_ops.checkpoint import load_adapter
 from ex4d_ops.dataset import gather, mend, pack_latents, write_part
 from ex4d_ops.training import TrainingRules, adapter_file, train
 from ex4d_ops.training.config import read_config
-from example_configs.tiny import draw_tiny_wan
+from headless.tiny_wan import draw_tiny_wan
 
 from .test_training import CLIPS, same_state
 

@@ -25,7 +25,7 @@ from ex4d_ops.training.objective import (
 )
 from ex4d_ops.training.record import RunState, load_run
 from ex4d_ops.training.validation import Validation, sample_video, validation_loss
-from example_configs.tiny import draw_tiny_wan
+from headless.tiny_wan import draw_tiny_wan
 
 from ..golden import recipe
 

@@ -13,7 +13,7 @@ from ex4d_ops.training.clips import stack_clips
 from ex4d_ops.training.model import AdaptedWan
 from ex4d_ops.training.validation import validation_loss
 from ex4d_ops.wan import build_wan
-from example_configs.tiny import draw_tiny_wan, tiny_encoders
+from headless.tiny_wan import draw_tiny_wan, tiny_encoders
 
 from .conftest import ClipVisionOutput
 

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .camera import CameraPath, rigid
-from .rotation import rotate_about, rotate_between
-from .trajectory import EASES, zoom_intrinsics
+from ..camera import CameraPath, rigid
+from ..rotation import rotate_about, rotate_between
+from .moves import EASES, zoom_intrinsics
 
 TARGET = (0.0, 0.0, 1.0)  # in front of the source camera, in radii
 SEGMENT_EASES = [name for name in EASES if name != "there-and-back"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
-from .depth import EDGE_RATIO
+from ..depth import EDGE_RATIO
 
 PLANE_GROWTH = 1.5  # twice the window spans twice the disparity on a slope, and no more across an edge
 MARGIN = 0.05  # of the step between two surfaces; a pixel that differs less from its neighbour is on its surface

@@ -11,10 +11,19 @@ import math
 import torch
 from torch import Tensor
 
-from .camera import CameraPath, default_intrinsics, intrinsics_from_focal, invert_rigid, look_at, rigid
-from .rotation import quaternion_of, rotation_of
-
-FLIP_YZ = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)  # between OpenCV and OpenGL axes
+from ..camera import (
+    CameraPath,
+    default_intrinsics,
+    flip_yz,
+    flip_yz_of_rigid,
+    focal_from_view,
+    intrinsics_from_focal,
+    invert_rigid,
+    look_at,
+    rigid,
+    view_from_focal,
+)
+from ..rotation import quaternion_of, rotation_of
 
 
 def camera_from_load3d(info: dict, size: tuple[int, int], model: dict | None = None) -> CameraPath:
@@ -29,13 +38,13 @@ def camera_from_load3d(info: dict, size: tuple[int, int], model: dict | None = N
     if info.get("quaternion"):
         rotation = read_rotation(info)
     else:
-        level = look_at(FLIP_YZ * eye, FLIP_YZ * read_vector(info, "target", "xyz"))[:3, :3]
-        rotation = FLIP_YZ[:, None] * level.mT * FLIP_YZ
+        level = look_at(flip_yz(eye), flip_yz(read_vector(info, "target", "xyz")))
+        rotation = flip_yz_of_rigid(invert_rigid(level))[:3, :3]
     if model is not None:
         turned, scale = read_rotation(model), uniform_scale(model)
         eye = turned.mT @ (eye - read_vector(model, "position", "xyz")) / scale
         rotation = turned.mT @ rotation
-    world_from_cam = rigid(FLIP_YZ[:, None] * rotation * FLIP_YZ, FLIP_YZ * eye)
+    world_from_cam = flip_yz_of_rigid(rigid(rotation, eye))
     return CameraPath(invert_rigid(world_from_cam).float()[None], viewer_intrinsics(info, size)[None], size)
 
 
@@ -43,12 +52,11 @@ def load3d_from_camera(cameras: CameraPath, frame: int, target_distance: float) 
     """One frame of a path as the viewer's camera; it turns around the point target_distance in front, scene units."""
     world_from_cam = invert_rigid(cameras.cam_from_world[frame].double().cpu())
     eye, forward = world_from_cam[:3, 3], world_from_cam[:3, 2]
-    rotation = FLIP_YZ[:, None] * world_from_cam[:3, :3] * FLIP_YZ
     height, width = cameras.size
-    view = 2 * math.atan(height / 2 / float(cameras.intrinsics[frame, 1, 1]))
-    return {"position": name_axes("xyz", FLIP_YZ * eye),
-            "target": name_axes("xyz", FLIP_YZ * (eye + target_distance * forward)),
-            "quaternion": name_axes("wxyz", quaternion_of(rotation)),
+    view = view_from_focal(float(cameras.intrinsics[frame, 1, 1]), height)
+    return {"position": name_axes("xyz", flip_yz(eye)),
+            "target": name_axes("xyz", flip_yz(eye + target_distance * forward)),
+            "quaternion": name_axes("wxyz", quaternion_of(flip_yz_of_rigid(world_from_cam)[:3, :3])),
             "fov": math.degrees(view), "aspect": width / height, "zoom": 1.0, "cameraType": "perspective"}
 
 
@@ -59,7 +67,7 @@ def viewer_intrinsics(info: dict, size: tuple[int, int]) -> Tensor:
         return default_intrinsics(size)
     if not (isinstance(fov, (int, float)) and 0 < fov < 180 and isinstance(zoom, (int, float)) and zoom > 0):
         raise ValueError(f"camera_info: fov={fov!r} and zoom={zoom!r} must be numbers, fov between 0 and 180 degrees")
-    return intrinsics_from_focal(zoom * size[0] / 2 / math.tan(math.radians(fov) / 2), size)
+    return intrinsics_from_focal(zoom * focal_from_view(math.radians(fov), size[0]), size)
 
 
 def read_vector(info: dict, field: str, axes: str) -> Tensor:

@@ -8,17 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .adapter import crop_to
-from .clip import Clip, resize_frame
-from .files.footage import frame_span
-from .files.video import open_footage
+from ..clip import Clip, crop_to, resize_frame
+from ..files.footage import frame_span
+from ..files.video import open_footage
 
 THUMBNAIL = (32, 32)  # pixels; small enough that motion hardly shows, large enough that a cut does
 CUT_DIFFERENCE = 0.06  # mean difference of two thumbnails, of white
 CUT_RATIO = 5.0  # times what is usual within the clip
 STILL_DIFFERENCE = 0.004  # of white; a clip whose frames differ less from its first is a picture
 BLANK_DEVIATION = 0.02  # of white; a clip whose pixels differ less shows nothing
-
 
 
 def select_clip(path: Path, frames: int, size: tuple[int, int]) -> tuple[int, Clip]:
@@ -52,7 +50,11 @@ def fit(frame: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def is_cut(before: list[Tensor], thumbnail: Tensor) -> bool:
-    """Whether a thumbnail [h, w, 3] begins a new shot after those before it."""
+    """Whether a thumbnail [h, w, 3] begins a new shot after those before it.
+
+    It compares thumbnails, which costs little beside reading the video. estimators.steadiness.find_cuts follows pixels
+    instead: it finds milder cuts, and needs both whole frames.
+    """
     if not before:
         return False
     step = float((thumbnail - before[-1]).abs().mean())

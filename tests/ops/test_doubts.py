@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ex4d_ops.depth import DepthUnits
+from ex4d_ops.doubts import doubt_kind
 from ex4d_ops.files import read_depth
-from ex4d_ops.plausibility import doubt_kind
 from ex4d_ops.scene import SCENES, sample_clip
 
 # Depth of each 24th of the height, the median over width and 49 frames, of the clip that EX-4D was released with: a

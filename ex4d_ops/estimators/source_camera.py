@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .camera import invert_rigid, resize_intrinsics, rigid
-from .depth import EDGE_RATIO, VideoDepth
-from .flow import shrink
-from .parallel import Progress
+from ..camera import invert_rigid, ray_of, resize_intrinsics, rigid
+from ..clip import Progress, no_progress
+from ..depth import EDGE_RATIO, VideoDepth
+from ..optical_flow import shrink
 
 SIDE = 640  # pixels of the longer side at which features are found
 FEATURES = 1500
@@ -23,8 +23,8 @@ WORN = 0.4  # share of its first matches below which a reference frame is replac
 LARGEST_RESIDUAL = 0.004  # of the width; 2 pixels at 512. A noisier path is worse than none
 SEED = 1  # of OpenCV's random samples
 
-Pose = tuple[np.ndarray, np.ndarray]  # rotation [3, 3] and translation [3, 1], cam_from_reference
-AT_REST: Pose = (np.eye(3), np.zeros((3, 1)))
+Motion = tuple[np.ndarray, np.ndarray]  # rotation [3, 3] and translation [3, 1], cam_from_reference
+AT_REST: Motion = (np.eye(3), np.zeros((3, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,28 +57,30 @@ def track_source_camera(frames: Tensor, depth: VideoDepth, progress: Progress | 
     Things that move are left out as outliers. progress(done, T) may raise to cancel. Raises ValueError, with the
     residual, where no motion explains the matches: noise is worse than a camera at rest.
     """
-    report = progress or (lambda done, count: None)
+    report = progress or no_progress
     size = shrink(frames[0], SIDE).shape
     intrinsics = resize_intrinsics(depth.intrinsics.cpu(), tuple(depth.size), size).double().numpy()
-    poses, residuals, shares = [torch.eye(4, dtype=torch.float64)], [], []
+    placed, residuals, shares = [torch.eye(4, dtype=torch.float64)], [], []
     before = find_features(shrink(frames[0], SIDE))
-    reference, most, pose = make_reference(before, depth.depth[0], intrinsics[0], size, poses[0]), 0, AT_REST
+    reference, most, motion = make_reference(before, depth.depth[0], intrinsics[0], size, placed[0]), 0, AT_REST
     for t in range(1, len(frames)):
         features = find_features(shrink(frames[t], SIDE))
         pairs = match(reference, features)
         if len(pairs) < max(WORN * most, FEWEST) and t > 1:
-            reference, most = make_reference(before, depth.depth[t - 1], intrinsics[t - 1], size, poses[-1]), 0
-            pairs, pose = match(reference, features), AT_REST
+            reference, most = make_reference(before, depth.depth[t - 1], intrinsics[t - 1], size, placed[-1]), 0
+            pairs, motion = match(reference, features), AT_REST
         most = max(most, len(pairs))
         pixel = 1 / float(intrinsics[t, 0, 0])
         rays = to_rays(features[0][pairs[:, 1]], intrinsics[t])
-        pose, miss = find_pose(reference.points[pairs[:, 0]], rays, pixel, pose, t)
-        poses.append(reference.world_from_cam @ invert_rigid(rigid(*map(torch.from_numpy, (pose[0], pose[1][:, 0])))))
+        motion, miss = find_camera(reference.points[pairs[:, 0]], rays, pixel, motion, t)
+        rotation, translation = map(torch.from_numpy, motion)
+        placed.append(reference.world_from_cam @ invert_rigid(rigid(rotation, translation[:, 0])))
         residuals.append(np.median(miss) / pixel / size[1])
         shares.append((miss < REPROJECTION * pixel).mean())
         before = features
         report(t + 1, len(frames))
-    track = CameraTrack(torch.stack(poses).float(), float(np.mean(residuals or [0.0])), float(np.mean(shares or [1.0])))
+    residual, still = float(np.mean(residuals or [0.0])), float(np.mean(shares or [1.0]))
+    track = CameraTrack(torch.stack(placed).float(), residual, still)
     if track.residual > LARGEST_RESIDUAL:
         raise ValueError(f"source cameras: no motion explains the frames and their depth (points lie "
                          f"{track.residual:.2%} of the width off their places, at most {LARGEST_RESIDUAL:.1%} is "
@@ -112,7 +114,7 @@ def make_reference(features: tuple[np.ndarray, np.ndarray], depth: Tensor, intri
 
 def to_rays(places: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     """Image coordinates [N, 2] on the image plane z = 1."""
-    return (places - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
+    return ray_of(torch.from_numpy(places), torch.from_numpy(intrinsics))[:, :2].numpy()
 
 
 def match(reference: Reference, features: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -126,8 +128,9 @@ def match(reference: Reference, features: tuple[np.ndarray, np.ndarray]) -> np.n
                      if best.distance < DISTINCT * second.distance], int).reshape(-1, 2)
 
 
-def find_pose(points: np.ndarray, rays: np.ndarray, pixel: float, before: Pose, t: int) -> tuple[Pose, np.ndarray]:
-    """The pose of frame t, in which points [N, 3] of the reference are seen along rays [N, 2], and their misses [N].
+def find_camera(points: np.ndarray, rays: np.ndarray, pixel: float, before: Motion,
+                t: int) -> tuple[Motion, np.ndarray]:
+    """The motion to frame t, in which points [N, 3] of the reference are seen along rays [N, 2], and their misses [N].
 
     pixel: its size on the plane z = 1, where the misses are measured. before: of the frame before, in case that two
     views do not tell.
@@ -142,16 +145,16 @@ def find_pose(points: np.ndarray, rays: np.ndarray, pixel: float, before: Pose, 
     essential, agree = cv2.findEssentialMat(seen, rays, np.eye(3), cv2.RANSAC, 0.999, EPIPOLAR * pixel)
     agree = agree[:, 0].astype(bool)
     found = [settle(before, points, rays, misses(points, rays, *before) < COARSEST * pixel, pixel),
-             settle(first_pose(essential, seen, rays, points, agree), points, rays, agree, pixel)]
-    return min(found, key=lambda pose_miss: np.median(pose_miss[1]))
+             settle(guess_motion(essential, seen, rays, points, agree), points, rays, agree, pixel)]
+    return min(found, key=lambda found_miss: np.median(found_miss[1]))
 
 
-def settle(pose: Pose, points: np.ndarray, rays: np.ndarray, still: np.ndarray,
-           pixel: float) -> tuple[Pose, np.ndarray]:
-    """Refine a pose on the points that stand still, then on those that do then, ever more strictly; and the misses."""
+def settle(motion: Motion, points: np.ndarray, rays: np.ndarray, still: np.ndarray,
+           pixel: float) -> tuple[Motion, np.ndarray]:
+    """Refine a motion on the points that stand still, then on those that do by it, ever more strictly; its misses."""
     import cv2
 
-    rotation, translation = pose
+    rotation, translation = motion
     for bound in (COARSEST, (COARSEST + REPROJECTION) / 2, REPROJECTION, REPROJECTION):
         if still.sum() < FEWEST // 2:
             break
@@ -170,7 +173,7 @@ def misses(points: np.ndarray, rays: np.ndarray, rotation: np.ndarray, translati
     return np.where(moved[:, 2] > 0, off, np.inf)
 
 
-def first_pose(essential: np.ndarray | None, seen: np.ndarray, rays: np.ndarray, points: np.ndarray,
+def guess_motion(essential: np.ndarray | None, seen: np.ndarray, rays: np.ndarray, points: np.ndarray,
                agree: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotation [3, 3] and translation [3, 1] of the essential matrix, its length from the points' depth.
 

@@ -7,27 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import comfy.model_management
-import folder_paths
 import torch
 
 from ..ex4d_ops.estimators.estimate import Place
+from ..ex4d_ops.estimators.registry import PRECISIONS
 
 # Bytes kept free for what a part computes. Of the largest Video-Depth-Anything, a window of 32 frames at 518 pixels in
 # float32: tokens 0.7 GB, two coarse levels 0.4, the fine ones of four frames 0.9.
 WORKING_MEMORY = 3 << 30
-FOLDERS = ("video_depth_anything", "depthcrafter", "depth")  # below ComfyUI's models folder
-PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def register_folders() -> None:
-    """Tell ComfyUI of the folders for depth models, so that extra_model_paths.yaml can name more of each."""
-    for name in FOLDERS:
-        folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
-
-
-def model_folders(name: str) -> list[Path]:
-    """Where models of this kind may lie, the first where downloads go."""
-    return [Path(folder) for folder in folder_paths.get_folder_paths(name)]
 
 
 def choose_precision(name: str) -> torch.dtype:

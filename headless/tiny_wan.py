@@ -8,8 +8,7 @@ import zlib
 import torch
 from torch import Tensor
 
-from ex4d_ops.adapter import LATENT_CHANNELS
-from ex4d_ops.clip import WAN_STRIDE
+from ex4d_ops.clip import LATENT_CHANNELS, WAN_STRIDE
 from ex4d_ops.dataset import Encoders
 from ex4d_ops.wan import IMAGE_TO_VIDEO_CHANNELS, open_comfyui
 

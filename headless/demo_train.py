@@ -1,6 +1,6 @@
 """Training from nothing on a CPU: films scenes, hides parts of them, trains a tiny adapter. `make demo-train` runs it.
 
-Usage: python -m example_configs.demo_train FOLDER
+Usage: python -m headless.demo_train FOLDER
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ex4d_ops import cli, files
 from ex4d_ops.preparation import Recipe, list_sources, prepare
 from ex4d_ops.scene import FPS, sample_clip
 
-from .tiny import draw_tiny_wan, tiny_encoders
+from .tiny_wan import draw_tiny_wan, tiny_encoders
 
 SCENES = ("gallery", "colonnade")
 FRAMES, SIZE = 9, (64, 64)
-CONFIG = Path(__file__).with_name("train-demo.yaml")
+CONFIG = Path(__file__).parents[1] / "example_configs" / "train-demo.yaml"
 
 
 def film(folder: Path) -> None:

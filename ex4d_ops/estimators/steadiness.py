@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .camera import default_intrinsics, pixel_centers, resize_intrinsics
-from .depth import EDGE_RATIO
-from .flow import Flow, enlarge, find_flow, shrink, warp
-from .parallel import Progress
+from ..camera import default_intrinsics, pixel_centers, ray_of, resize_intrinsics
+from ..clip import Progress, no_progress
+from ..depth import EDGE_RATIO
+from ..optical_flow import Flow, enlarge, find_flow, shrink, warp
 
 FLOW_SIDE = 256  # pixels of the longer side at which flow is found
 CUT_SIDE = 96  # the same, to find cuts
@@ -56,7 +56,7 @@ def steady(frames: Tensor, disparity: Tensor, rules: SteadyRules, intrinsics: Te
     Pixels that are NaN, sky or unknown, stay so. intrinsics: [3, 3] of the disparity, by default the released ones.
     progress(done, total) is called after every frame of every step; what it raises cancels.
     """
-    report = progress or (lambda done, total: None)
+    report = progress or no_progress
     count = len(frames)
     scale_shift = align(frames, disparity, rules.alignment, intrinsics, lambda done, _: report(done, 2 * count))
     scale, shift = scale_shift.to(disparity).T[..., None, None]
@@ -75,8 +75,12 @@ def steady(frames: Tensor, disparity: Tensor, rules: SteadyRules, intrinsics: Te
 
 
 def find_cuts(frames: Tensor, progress: Progress | None = None) -> list[int]:
-    """Numbers of the frames [T, H, W, 3] that begin a new shot: hardly a pixel of the one before is found in them."""
-    finish = progress or (lambda done, count: None)
+    """Numbers of the frames [T, H, W, 3] that begin a new shot: hardly a pixel of the one before is found in them.
+
+    preparation.select.is_cut compares thumbnails, which is enough to choose clips among many, and misses cuts between
+    shots of like colors. Depth would be wrong across a cut that is missed, so that here pixels are followed.
+    """
+    finish = progress or no_progress
     cuts, before = [], None
     for t, frame in enumerate(frames):
         gray = shrink(frame, CUT_SIDE)
@@ -139,7 +143,7 @@ def align(frames: Tensor, disparity: Tensor, alignment: Alignment, intrinsics: T
 
 def match_frames(frames: Tensor, disparity: Tensor, intrinsics: Tensor, progress: Progress | None) -> Matches | None:
     """Matches between neighbours and from the first frame to every other, None where no two frames match."""
-    finish = progress or (lambda done, count: None)
+    finish = progress or no_progress
     before = first = shrink(frames[0], FLOW_SIDE)
     pairs: list[tuple[int, int]] = []
     columns = [torch.empty(2 * len(frames), SAMPLES, *rest) for rest in ((), (), (2,))]
@@ -173,7 +177,7 @@ def match_pair(flow: Flow, source: Tensor, target: Tensor, intrinsics: Tensor) -
     values = [plane.flatten()[picked].float() for plane in (source, at_target)]
     if not torch.corrcoef(torch.stack(values))[0, 1] > ALIKE:  # NaN is not
         return None
-    rays = (pixel_centers(size) - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
+    rays = ray_of(pixel_centers(size), intrinsics)[..., :2]
     return *values, rays.reshape(-1, 2)[picked].float()
 
 

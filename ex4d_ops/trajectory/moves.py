@@ -27,9 +27,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .camera import CameraPath, rigid
-from .depth import VideoDepth
-from .rotation import rotate_about
+from ..camera import CameraPath, rigid
+from ..depth import VideoDepth
+from ..rotation import rotate_about
 
 RELEASED_FRAMES = 49  # the clip length the released presets are written for
 RELEASED_RISE = 0.2  # share of the radius; released code

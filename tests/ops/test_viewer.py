@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ex4d_ops.camera import default_intrinsics, project, transform
-from ex4d_ops.load3d import camera_from_load3d, load3d_from_camera
 from ex4d_ops.trajectory import move_path, parse_moves
+from ex4d_ops.trajectory.viewer import camera_from_load3d, load3d_from_camera
 
 SIZE = (96, 128)
 

@@ -14,9 +14,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .camera import CameraPath, invert_rigid, rigid
-from .rotation import rotate_between
-from .trajectory import EASES
+from ..camera import CameraPath, invert_rigid, rigid
+from ..rotation import rotate_between
+from .moves import EASES
+
+Retimed = Literal["both", "cameras", "source"]
 
 
 def chain(paths: Sequence[CameraPath], join: bool = True) -> CameraPath:
@@ -86,7 +88,7 @@ def lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
 
 
 def retime(path: CameraPath, frames: int | None = None, speed: str | Sequence[float] = "linear",
-           what: Literal["both", "cameras", "source"] = "both") -> CameraPath:
+           what: Retimed = "both") -> CameraPath:
     """The same way at another speed or length: resampled to so many frames, by default as many as it has.
 
     speed: a name in EASES, or relative speeds at even steps from start to end, e.g. [1, 0.2, 1] to linger in the

@@ -1,0 +1,135 @@
+"""The estimators of video depth that there are: how each is opened and run, and what its users choose.
+
+The node and the command line read this table; who adds an estimator adds a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..clip import Progress
+from .depthcrafter import UNET_FOLDER, DepthCrafterRules, load_depthcrafter
+from .estimate import Estimate, Place
+from .parallax import estimate_parallax
+from .per_frame import load_per_frame
+from .video_depth_anything import RESOLUTION, load_video_depth_anything
+from .weights import CATALOGUE, find_weights
+
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+SAID = "as it says"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One choice of an estimator's user. option: its name on the command line; low and high are included."""
+
+    name: str
+    option: str
+    default: int | float | str
+    help: str
+    low: float = 0
+    high: float = 0
+    step: float = 1
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """One row of the table.
+
+    each_alone: it looks at each frame by itself, so that its depth has to be made steady. run(model, frames, place,
+    rules, intrinsics, progress): rules is what make_rules(**settings) gives. folder: of its weights, below ComfyUI's
+    models folder; read(path, precision, *settings named in reading): the model; both None where it needs no weights.
+    """
+
+    each_alone: bool
+    run: Callable[[object, Tensor, Place, object, Tensor | None, Progress], Estimate]
+    settings: tuple[Setting, ...] = ()
+    make_rules: Callable[..., object] = dict
+    folder: str | None = None
+    read: Callable[..., object] | None = None
+    reading: tuple[str, ...] = ()
+
+    def over_shots(self, model: object, frames: Tensor, place: Place, settings: dict,
+                   intrinsics: Tensor | None) -> Callable[[slice, Progress], Estimate]:
+        """The estimate(shot, progress) that estimate_clip_depth asks for. Raises ValueError where settings clash."""
+        rules = self.make_rules(**settings)
+        return lambda shot, progress: self.run(model, frames[shot], place, rules, intrinsics, progress)
+
+
+def run_with_rules(model, frames: Tensor, place: Place, rules: object, intrinsics: Tensor | None,
+                   progress: Progress) -> Estimate:
+    return model.estimate(frames, place, rules, progress)
+
+
+def run_per_frame(model, frames: Tensor, place: Place, rules: object, intrinsics: Tensor | None,
+                  progress: Progress) -> Estimate:
+    return model.estimate(frames, place, progress)
+
+
+def run_parallax(model: None, frames: Tensor, place: Place, rules: object, intrinsics: Tensor | None,
+                 progress: Progress) -> Estimate:
+    return estimate_parallax(frames, intrinsics, progress)
+
+
+def read_per_frame(path: Path, precision: torch.dtype, meaning: str) -> object:
+    return load_per_frame(path, precision, None if meaning == SAID else meaning)
+
+
+ESTIMATORS: dict[str, Estimator] = {
+    "Video-Depth-Anything": Estimator(
+        False, run_with_rules,
+        (Setting("resolution", "--depth-resolution", RESOLUTION,
+                 "Shorter side of the frames the model sees, in pixels. It was trained at 518.", 112, 2044, 14),),
+        lambda resolution: resolution, "video_depth_anything", load_video_depth_anything),
+    "DepthCrafter": Estimator(
+        False, run_with_rules,
+        (Setting("steps", "--steps", DepthCrafterRules.steps, "Number of denoising steps. EX-4D uses 5.", 1, 100),
+         Setting("guidance", "--guidance", DepthCrafterRules.guidance,
+                 "Guidance scale. 1 means no guidance, which is twice as fast. EX-4D uses 1.", 1.0, 20.0, 0.1),
+         Setting("window", "--window", DepthCrafterRules.window,
+                 "Number of frames seen at once. More frames need more memory. EX-4D uses 110.", 2, 1000),
+         Setting("overlap", "--overlap", DepthCrafterRules.overlap,
+                 "Number of frames that neighboring windows share. EX-4D uses 25.", 0, 999),
+         Setting("resolution", "--depth-resolution", DepthCrafterRules.resolution,
+                 "Longest side of the frames the model sees, in pixels.", 64, 4096, 64),
+         Setting("seed", "--depth-seed", DepthCrafterRules.seed,
+                 "Random seed. The same seed gives the same result.", 0, 2**32 - 1)),
+        DepthCrafterRules, "depthcrafter", load_depthcrafter),
+    "per-frame model": Estimator(
+        True, run_per_frame,
+        (Setting("meaning", "--depth-meaning", SAID,
+                 "Whether the model gives depth or disparity. as it says: read it from the model's configuration.",
+                 choices=(SAID, "depth", "disparity")),),
+        folder="depth", read=read_per_frame, reading=("meaning",)),
+    "parallax": Estimator(True, run_parallax),
+}
+FOLDERS = tuple(estimator.folder for estimator in ESTIMATORS.values() if estimator.folder)
+
+
+def catalogued(folder: str) -> dict[str, str]:
+    """The public weights that belong in a folder for models: their file or folder there -> their name."""
+    return {entry.place: name for name, entry in CATALOGUE.items() if entry.folder == folder}
+
+
+def find_model(estimator: Estimator, name: str, folders: list[Path]) -> Path:
+    """Where the weights called name lie in the folders for an estimator. Raises ValueError saying where to get them."""
+    public = catalogued(estimator.folder).get(name)
+    if public is not None:
+        return find_weights(public, folders) / name
+    found = next((folder / name for folder in folders if (folder / name).exists()), None)
+    if found is None:
+        raise ValueError(f"model: '{name}' is not in {folders[0]}; put it there or choose another model")
+    return found
+
+
+def recognize(path: Path) -> str:
+    """The estimator whose weights lie at path."""
+    if path.is_file():
+        return "Video-Depth-Anything"
+    return "DepthCrafter" if (path / UNET_FOLDER).is_dir() else "per-frame model"

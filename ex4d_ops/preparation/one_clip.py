@@ -1,0 +1,117 @@
+"""What is done to one video: a clip of it is selected, parts of the clip are hidden, and both are written."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from .. import files
+from ..clip import Clip
+from ..dataset import Encoders, encode_clip, pack_latents, pack_pixels, write_part
+from ..depth import DepthUnits, VideoDepth, fit_depth, match_depth
+from ..mesh import build_dw_mesh
+from ..simulate import (
+    Surface,
+    crop_depth,
+    crop_frames,
+    draw_points,
+    draw_windows,
+    mask_frames,
+    random_mask,
+    rendering_mask,
+    sweep_path,
+    tracking_mask,
+)
+from ..tracking import Tracker
+from .select import select_clip
+from .videos import Source
+
+DEPTH_SUFFIXES = (".npz", ".npy", ".exr", ".mkv", ".mp4", "")  # "": a folder of pictures
+BESIDE = ("{stem}.npz", "{stem}.depth.npz", "depth.npz")  # names of depth that lies beside its video
+
+Masks = Literal["both", "rendering", "tracking", "random"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every clip is made. The defaults are the paper's, which doesn't say how its two kinds of masks meet.
+
+    frames, size (H, W): of a clip. masks: which hide something; "both": what either hides is hidden. surface:
+    "visible" for masks of a mesh that isn't watertight. crop: through a gliding window. depth: folder of depth files
+    named like the videos, None where they lie beside them; units: what they mean, where they don't say; fill,
+    channel: as in read_depth. tracker, weights, code: as in load_tracker. caption: for videos that have none. seed:
+    with a clip's key it draws all that is left to chance.
+    """
+
+    frames: int = 49
+    size: tuple[int, int] = (512, 512)
+    masks: Masks = "both"
+    surface: Surface = "watertight"
+    crop: bool = True
+    depth: Path | None = None
+    units: DepthUnits | None = None
+    tracker: str = "lk"
+    weights: Path | None = None
+    code: Path | None = None
+    caption: str = ""
+    seed: int = 0
+    fill: bool = False
+    channel: str | None = None
+
+
+@torch.no_grad()
+def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | None, encoders: Encoders | None) -> str:
+    """Select a clip of a video, hide parts of it, and write it, or why there is none, as a part. Returns its key."""
+    info = {"key": source.key, "source": source.name, "caption": source.caption or recipe.caption}
+    try:
+        start, clip = select_clip(source.path, recipe.frames, recipe.size)
+        depth = find_depth(source, recipe, start, clip) if recipe.masks in ("both", "rendering") else None
+    except (ValueError, OSError) as error:
+        write_part(out, source.key, {**info, "skipped": str(error)}, {})
+        return source.key
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{recipe.seed}:{source.key}".encode()))
+    frames = clip.frames
+    if recipe.crop:
+        windows = draw_windows(len(clip), recipe.size, generator)
+        frames = crop_frames(frames, windows)
+        depth = depth and crop_depth(depth, windows)
+    visible = simulate_mask(frames, depth, recipe, tracker, generator)
+    info |= {"start": start, "frames": len(clip), "size": list(recipe.size), "fps": clip.fps, "masks": recipe.masks,
+             "shown": round(float(visible.float().mean()), 4)}
+    if encoders is None:
+        payload = pack_pixels(frames, visible, clip.fps)
+    else:
+        payload = pack_latents(encode_clip(frames, mask_frames(frames, visible), info["caption"], encoders))
+    write_part(out, source.key, info, payload)
+    return source.key
+
+
+def simulate_mask(frames: torch.Tensor, depth: VideoDepth | None, recipe: Recipe, tracker: Tracker | None,
+                  generator: torch.Generator) -> torch.Tensor:
+    """What the recipe shows of a clip, [T, H, W] bool."""
+    size = tuple(frames.shape[1:3])
+    if recipe.masks == "random":
+        return random_mask(len(frames), size, generator)
+    visible = torch.ones(frames.shape[:3], dtype=torch.bool)
+    if depth is not None:
+        mesh = build_dw_mesh(frames, depth)
+        visible &= rendering_mask(mesh, sweep_path(mesh), surface=recipe.surface)
+    if tracker is not None:
+        visible &= tracking_mask(tracker(frames, draw_points(size, generator), None), size, generator)
+    return visible
+
+
+def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip) -> VideoDepth:
+    """The depth of just this clip, cropped and resized as it was. Raises ValueError where there is none."""
+    stem = Path(source.name).with_suffix("")
+    places = [source.path.parent / name.format(stem=stem.name) for name in BESIDE] if recipe.depth is None else [
+        recipe.depth / f"{stem}{suffix}" for suffix in DEPTH_SUFFIXES]
+    place = next((place for place in places if place.exists()), None)
+    if place is None:
+        raise ValueError(f"no depth: there is no {places[0]}")
+    depth = files.read_depth(place, recipe.units, start, len(clip), recipe.fill, channel=recipe.channel)
+    return match_depth(clip.frames, fit_depth(depth, clip.size))
