@@ -16,7 +16,7 @@ OpenEXR = pytest.importorskip("OpenEXR")
 Z = DepthUnits("depth")
 DEPTH = np.linspace(1, 9, 6 * 8, dtype=np.float32).reshape(6, 8)
 OTHER = 20 + np.sin(DEPTH)
-MANY = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PLAIN = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
 
 
@@ -166,8 +166,8 @@ def test_every_pixel_stands_where_the_windows_say(tmp_path_factory, data, displa
             if 0 <= row < data[3] and 0 <= column < data[2]:
                 expected[y, x] = stored[row, column]
     held = np.isfinite(expected) if kind == "depth" else expected > 0
-    if held.sum() < 2:
-        with pytest.raises(ValueError, match="data window lies beside|everywhere"):
+    if not held.any():
+        with pytest.raises(ValueError, match="its data window lies beside its display window"):
             read_depth(path, DepthUnits(kind))
     else:
         with np.errstate(divide="ignore"):
