@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -127,13 +127,13 @@ def largest_side(points: Tensor) -> float:
     return float((points.amax(0) - points.amin(0)).max())
 
 
-def stitch(source: Tensor, prior: Prior) -> Iterator[Tensor]:
+def stitch(source: Tensor | Sequence[Tensor], prior: Prior) -> Iterator[Tensor]:
     """Frames [H, 3 W, 3]: the source [T, H, W, 3], the colour and the mask of its prior side by side."""
     for frame, color, visible in zip(source, prior.color, prior.visible):
         yield torch.cat([resize_frame(frame, visible.shape), color, visible[..., None].expand_as(color)], 1)
 
 
-def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
+def contact_sheet(source: Tensor | Sequence[Tensor], prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
     """The source [T, H, W, 3] over the colour over the mask of its prior, at so many moments from first to last."""
     from matplotlib.figure import Figure
 

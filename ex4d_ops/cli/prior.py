@@ -14,7 +14,7 @@ from .. import files, plot, raster
 from ..camera import CameraPath, intrinsics_from_focal, move_to
 from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ..depth import VideoDepth, match_depth
-from ..files.whole import written_whole
+from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, Texture, render_prior
 from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
@@ -24,6 +24,8 @@ from .estimate import add_estimate_options, estimate_depth
 from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
 from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
 
+SHEET, PLOT = "sheet.png", "path.png"
+RUN = "run.json"  # written last, so that where it is everything is
 EPILOG = """\
 examples:
   ex4d prior clip.mp4 --depth depth.npz --preset 90 --out result
@@ -93,7 +95,8 @@ def add_camera_options(parser) -> None:
                        help="json, npz, TrajectoryCrafter / RealEstate10K txt, ReCamMaster json, COLMAP folder, .chan")
     camera.add_argument("--radius", type=float, metavar="R",
                         help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
-    camera.add_argument("--freeze", type=int, metavar="N", help="hold source frame N while the camera moves")
+    camera.add_argument("--freeze", type=int, metavar="N",
+                        help="hold source frame N while the camera moves; a single picture is held in any case")
 
 
 def describe_moves() -> str:
@@ -112,19 +115,27 @@ def make_prior(options) -> None:
         depth = read_clip_depth(options, clip)
     cameras = choose_path(options, depth)
     check_mesh_frames(options, len(clip))
-    options.out.mkdir(parents=True, exist_ok=True)
+    begin_folder(options.out)
     with timed(seconds, "mesh"):
         mesh = build_dw_mesh(clip.frames.to(options.device), depth, mesh_rules(options))
     with timed(seconds, "render"), progress_bar("rendering") as progress:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress)
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
-        files.write_picture(options.out / "path.png", plot.plot_path(cameras, depth))
+        files.write_picture(options.out / PLOT, plot.plot_path(cameras, depth))
         for t in options.mesh:
             files.write_mesh(options.out / f"mesh_{t:04d}.{options.mesh_format}", mesh, t, options.closed_ring)
     write_run(options, depth, cameras, prior, seconds)
     print(f"{options.out}: {len(prior)} frames of {describe_size(cameras.size)}, "
           f"{prior.coverage.mean():.0%} seen in the source, {sum(seconds.values()):.1f} s")
+
+
+def begin_folder(out: Path) -> None:
+    """Make the folder of results, without what tells of an earlier run: what follows may be stopped half-way."""
+    out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
+    for name in (RUN, SHEET, PLOT):
+        (out / name).unlink(missing_ok=True)
 
 
 def read_clip(options) -> Clip:
@@ -147,12 +158,13 @@ def read_clip(options) -> Clip:
 
 
 def trim_clip(options, clip: Clip) -> Clip:
-    """The clip at a length that Wan takes: the one asked for, or the most there is."""
+    """The clip at a length that Wan takes: the one asked for, or the most there is; or the only frame, to be held."""
+    if len(clip) == 1:
+        say(f"{options.input}: one frame, held while the camera moves")
+        return clip
     if options.frames and len(clip) < options.frames:
         raise ValueError(f"{options.input}: {len(clip)} frames from frame {options.start} on, --frames asks for "
                          f"{options.frames}; use fewer, or hold one with --freeze N")
-    if len(clip) == 1:
-        raise ValueError(f"{options.input}: one frame; add --freeze 0 --frames {RELEASED_FRAMES} to fly around it")
     length, _ = nearest_wan_lengths(len(clip))
     if length < len(clip):
         say(f"{options.input}: {len(clip)} frames, Wan needs 4k+1; uses the first {length}")
@@ -170,7 +182,7 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
         return move_to(estimate_depth(options, clip, lens), options.device)
     start = options.start + (options.freeze or 0)
     depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth,
-                             channel=options.depth_channel)
+                             clip=options.input, channel=options.depth_channel)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
     depth = match_depth(clip.frames, depth, resize=True)
@@ -180,8 +192,8 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
 
 
 def choose_path(options, depth: VideoDepth) -> CameraPath:
-    """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so."""
-    held = options.freeze is not None
+    """The path asked for by --preset, --move or --path, holding the source frame where it is the only one."""
+    held = len(depth) == 1
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
     if options.radius is not None and not options.radius > 0:
         raise ValueError(f"--radius: got {options.radius:g}, must be above 0")
@@ -210,14 +222,14 @@ def render_rules(options) -> RenderRules:
 
 def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
     """Write colour, mask, preview, contact sheet and path into a folder."""
-    source = clip.frames[cameras.source_frame.cpu()]
+    source = [clip.frames[t] for t in cameras.source_frame.tolist()]
     prior = move_to(prior, torch.device("cpu"))
     files.write_video(out / "color.mkv", prior.color, clip.fps)
     files.write_video(out / "visible.mkv", prior.visible, clip.fps)
     files.write_video(out / "preview.mp4", plot.stitch(source, prior), clip.fps)
     files.write_path(out / "cameras.json", cameras)
     files.write_path(out / "cameras.npz", cameras)
-    files.write_picture(out / "sheet.png", plot.contact_sheet(source, prior))
+    files.write_picture(out / SHEET, plot.contact_sheet(source, prior))
 
 
 def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, seconds: dict[str, float]) -> None:
@@ -231,5 +243,5 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "python": platform.python_version(), "torch": torch.__version__, "machine": platform.platform(),
     }
-    with written_whole(options.out / "run.json") as part:
+    with written_whole(options.out / RUN) as part:
         part.write_text(json.dumps({"settings": settings, "figures": figures}, indent=2, default=str) + "\n")

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Literal
@@ -27,17 +28,17 @@ from ..depth import (
 from ..doubts import doubt_units
 from ..parallel import one_by_one
 from .damage import quoted, reading
-from .depth_arrays import Meaning, as_matrices, cut, read_arrays
+from .depth_arrays import CAMERAS, Meaning, as_matrices, count_frames, cut, read_arrays
 from .exr import find_channels, read_exr
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
+from .timing import follow_clip
 from .video import encode, open_footage, write_pngs
 from .whole import written_whole
 
 DepthForm = Literal["npz", "exr", "png", "video"]
 FORMS: dict[str, DepthForm] = {".npz": "npz", ".mkv": "video"}
 ARRAYS = {".npz", ".npy"}
-CAMERAS = ("intrinsics", "world_from_cam")
 STEPS = 65535  # of a 16-bit number
 SIDECAR = "depth.json"
 
@@ -45,17 +46,24 @@ log = logging.getLogger(__name__)
 
 
 def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0, frames: int | None = None,
-               fill: bool = False, progress: Progress | None = None, channel: str | None = None) -> VideoDepth:
+               fill: bool = False, progress: Progress | None = None, clip: str | Path | None = None,
+               channel: str | None = None) -> VideoDepth:
     """Read the depth of a clip: npz, npy, EXR or picture (a file or a folder of them), or gray video.
 
     units: what the numbers mean, where the file doesn't say or to overrule it. start, frames: as in read_video;
     relative disparity is normalised over what is read, and numbers that look like the other kind are warned of. fill:
     give pixels without depth that of their neighbours (see fill_invalid) instead of refusing them. progress: called
-    after every picture; what it raises stops the reading. channel: which channel of an EXR or array of an npz holds
-    depth, None to find it. Raises ValueError in one sentence.
+    after every picture; what it raises stops the reading. clip: the file whose frames these are, without which the
+    frames of one with a variable rate are not found (see follow_clip). channel: which channel of an EXR or array of an
+    npz holds depth, None to find it. Raises ValueError in one sentence.
     """
     path = Path(path)
-    values, white, said = read_numbers(path, frame_span(path, start, frames), units, channel, progress)
+    span, shown = frame_span(path, start, frames), None
+    if clip is not None:
+        span, shown = follow_clip(path, partial(count_pictures, channel=channel), Path(clip), span)
+    values, white, said = read_numbers(path, span, units, channel, progress)
+    if shown is not None:
+        values, said = values[shown], said.of_frames(shown)
     units = units or said.units
     if units is None:
         raise ValueError(f"{path}: does not say what its numbers mean; "
@@ -72,6 +80,15 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         return make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def count_pictures(path: Path, channel: str | None) -> int:
+    """How many pictures a depth file holds."""
+    if path.suffix.lower() in ARRAYS:
+        return count_frames(path, channel)
+    if path.suffix.lower() == ".exr" or path.is_dir() and any(path.glob("*.exr")):
+        return len(list_pictures(path, {".exr"})) if path.is_dir() else 1
+    return open_footage(path, slice(0, None), gray=True).length
 
 
 def read_numbers(path: Path, span: slice, units: DepthUnits | None, channel: str | None,

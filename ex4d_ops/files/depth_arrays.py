@@ -21,6 +21,7 @@ from .footage import MAX_PIXELS, stack_pictures
 
 DEPTHS = ("depth", "depths", "disparity", "disparities", "disp")
 LENSES = ("intrinsics", "intrinsic", "K")  # pixels
+CAMERAS = ("intrinsics", "world_from_cam")
 OURS = "world_from_cam"  # in the world of the clip's first frame
 CAMERA_WORDS = re.compile(r"pose|extrinsic|c2w|w2c|cam|traj|intrinsic|focal", re.IGNORECASE)
 FEW = 2**24  # numbers that say something of a depth rather than are it
@@ -48,6 +49,19 @@ class Meaning:
     units: DepthUnits | None = None
     intrinsics: Tensor | None = None
     world_from_cam: Tensor | None = None
+
+    def of_frames(self, frames: Tensor) -> Meaning:
+        """The same for these frames; matrices for all of a clip, or for other frames, stay."""
+        cameras = {name: getattr(self, name) for name in CAMERAS}
+        return Meaning(self.units, **{
+            name: given[frames] if given is not None and given.ndim == 3 and len(given) > frames.max() else given
+            for name, given in cameras.items()})
+
+
+def count_frames(path: Path, name: str | None) -> int:
+    """How many frames the array has that read_arrays would read."""
+    members = list_arrays(path)
+    return clip_shape(path, find_array(path, members[choose_array(path, members, name)]))[0]
 
 
 def read_arrays(path: Path, span: slice, name: str | None, is_said: bool,

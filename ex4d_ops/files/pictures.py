@@ -13,7 +13,6 @@ from torch import Tensor
 from .damage import first_line, reading
 from .deep_pictures import DeepPicture, check_colors, read_deep, read_portable
 from .footage import (
-    MAX_PIXELS,
     PICTURE_SUFFIXES,
     UNTIMED_FPS,
     CutShort,
@@ -21,6 +20,7 @@ from .footage import (
     at_rate,
     estimate_rate,
     gray_of,
+    most_pixels,
     over_black,
 )
 from .whole import written_whole
@@ -36,14 +36,12 @@ def open_pictures(path: Path, gray: bool) -> Footage:
     convert = codes_of if gray else color_of
     first = read_picture(files[0])
     white = white_of(first) if gray else 1.0
-    moves = not path.is_dir() and not isinstance(first, DeepPicture) and first.format in ANIMATIONS
-    times = animation_times(path) if moves else []
+    times, fps = picture_times(path)
     if len(times) < 2:
-        pictures = (read_picture(file, white if gray else None) for file in files)
-        return Footage(map(convert, files, pictures), UNTIMED_FPS, white, len(files))
-    fps = estimate_rate(times, None) or UNTIMED_FPS
-    frames = at_rate(path, animation_frames(path), fps)
-    return Footage((convert(path, frame) for frame in frames), fps, white, round(times[-1] * fps) + 1)
+        stills = (read_picture(file, white if gray else None) for file in files)
+        return Footage(map(convert, files, stills), UNTIMED_FPS, white, len(files))
+    pictures = ((seconds, convert(path, frame)) for seconds, frame in animation_frames(path))
+    return Footage(at_rate(path, pictures, fps), fps, white, round(times[-1] * fps) + 1)
 
 
 def read_picture(path: Path, white: float | None = None) -> Image.Image | DeepPicture:
@@ -61,7 +59,7 @@ def read_picture(path: Path, white: float | None = None) -> Image.Image | DeepPi
 def read_by_pillow(path: Path) -> Image.Image | DeepPicture:
     with reading(path, "an image"):
         image = Image.open(path)
-        check_pixels(image)
+        check_pixels(path, image)
         upright = ImageOps.exif_transpose(image)
         upright.load()
         upright.format = image.format
@@ -73,10 +71,11 @@ def white_of(picture: Image.Image | DeepPicture) -> float:
     return picture.white if isinstance(picture, DeepPicture) else WHITES.get(picture.mode, 255.0)
 
 
-def check_pixels(image: Image.Image) -> None:
-    """Raise ValueError, before anything is decoded, where an image claims more pixels than a video may have."""
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"it is {image.width}x{image.height}, at most {MAX_PIXELS} pixels are read")
+def check_pixels(path: Path, image: Image.Image) -> None:
+    """Raise ValueError, before anything is decoded, where an image claims more pixels than its file may have."""
+    most = most_pixels(path)
+    if image.width * image.height > most:
+        raise ValueError(f"it is {image.width}x{image.height}, at most {most} pixels are read of a file of its size")
 
 
 def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
@@ -84,12 +83,22 @@ def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
     seconds = 0.0
     try:
         with Image.open(path) as image:
-            check_pixels(image)
             for page in ImageSequence.Iterator(image):
+                check_pixels(path, page)  # each: a GIF's later pictures can claim more than its first
                 yield seconds, page.copy()
                 seconds += page.info.get("duration", 0) / 1000 or UNSTATED_DURATION
     except Exception as error:  # as in `reading`
         raise CutShort(f"damaged or cut short ({first_line(error)})") from error
+
+
+def picture_times(path: Path) -> tuple[list[float], float]:
+    """When the pictures of an animation appear, in seconds, none where it is none; and the rate it is read at."""
+    if path.is_dir() or read_portable(path) is not None:
+        return [], UNTIMED_FPS
+    with reading(path, "an image"), Image.open(path) as image:
+        moves = image.format in ANIMATIONS
+    times = animation_times(path) if moves else []
+    return times, estimate_rate(times, None) or UNTIMED_FPS
 
 
 def animation_times(path: Path) -> list[float]:
