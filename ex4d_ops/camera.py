@@ -13,9 +13,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from .rotation import quaternion_of, rotation_of
+
 RELEASED_FOCAL = 500.0  # pixels at a width of RELEASED_WIDTH; released code
 RELEASED_WIDTH = 512
 RIGID_TOLERANCE = 1e-3  # files store rotations with as few as four digits
+HALF_TOLERANCE = 0.05  # and models compute them in half precision
 FLIP_YZ = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))  # between OpenCV's and OpenGL's axes
 Record = TypeVar("Record")
 
@@ -75,13 +78,13 @@ def move_to(record: Record, device: torch.device) -> Record:
     return replace(record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)})
 
 
-def check_rigid(name: str, matrices: Tensor) -> None:
+def check_rigid(name: str, matrices: Tensor, tolerance: float = RIGID_TOLERANCE) -> None:
     """Raise ValueError unless every [..., 4, 4] matrix is finite, a rotation (det +1) and a translation."""
     check_finite(name, matrices)
     rotation = matrices[..., :3, :3].double()
     identity = torch.eye(3, dtype=torch.float64, device=matrices.device)
     error = (rotation @ rotation.mT - identity).abs().amax((-1, -2)).reshape(-1)
-    if (error > RIGID_TOLERANCE).any():
+    if (error > tolerance).any():
         worst = int(error.argmax())
         raise ValueError(f"{name}: frame {worst} is not rigid (R @ R.T is off the identity by {error[worst]:.3g}); "
                          "remove scale and shear from it")
@@ -89,7 +92,7 @@ def check_rigid(name: str, matrices: Tensor) -> None:
     if len(mirrored):
         raise ValueError(f"{name}: frame {int(mirrored[0])} is mirrored (determinant -1); negate one axis of it")
     last_row = matrices.new_tensor([0, 0, 0, 1])
-    if (matrices[..., 3, :] - last_row).abs().max() > RIGID_TOLERANCE:
+    if (matrices[..., 3, :] - last_row).abs().max() > tolerance:
         raise ValueError(f"{name}: the last row must be 0 0 0 1")
 
 
@@ -202,3 +205,16 @@ def look_at(eye: Tensor, target: Tensor) -> Tensor:
     right = torch.nn.functional.normalize(right, dim=-1)
     rotation = torch.stack([right, torch.linalg.cross(forward, right), forward], -2)
     return rigid(rotation, -(rotation @ eye[..., None])[..., 0])
+
+
+def anchor(name: str, cam_from_world: Tensor) -> Tensor:
+    """world_from_cam [T, 4, 4] in the world of the first camera, exactly rigid, of cameras [T, 3 or 4, 4] in any world.
+
+    Raises ValueError where they are not rigid but for the rounding of half precision.
+    """
+    cameras = cam_from_world.double()
+    if cameras.shape[1] == 3:
+        cameras = rigid(cameras[:, :, :3], cameras[:, :, 3])
+    check_rigid(name, cameras, HALF_TOLERANCE)
+    cameras = rigid(rotation_of(quaternion_of(cameras[:, :3, :3])), cameras[:, :3, 3])
+    return (cameras[0] @ invert_rigid(cameras)).float()

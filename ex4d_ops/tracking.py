@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .camera import check_tensor
 from .clip import Progress, no_progress, resize_frame
+from .files.damage import reading
 from .files.tensors import read_tensors
 from .parallel import one_by_one
 
@@ -233,10 +234,11 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
 
         model = TAPNext(image_size=TAPNEXT_SIZE)
     if weights.suffix == ".npz":
-        try:
-            restore_model_from_jax_checkpoint(model, str(weights))
-        except KeyError as error:
-            raise ValueError(f"{weights}: is not TAPNext's, it lacks {error}; use bootstapnext_ckpt.npz") from error
+        with reading(weights, "npz", "use bootstapnext_ckpt.npz"):
+            try:
+                restore_model_from_jax_checkpoint(model, str(weights))
+            except KeyError as error:
+                raise ValueError(f"it is not TAPNext's, it lacks {error}") from error
     else:
         state = read_tensors(weights)
         state = state.get("state_dict", state)  # wrapped or not, as TAPNext++ takes its own

@@ -67,7 +67,7 @@ def add_prior_command(commands) -> None:
                            "clip's, rounded to such)")
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--depth", type=Path, metavar="FILE",
-                       help="npz, npy, EXR, folder of EXR or 16-bit PNG, or gray video")
+                       help="npz, npy, EXR, 16-bit PNG, TIFF, PFM ..., a folder of such, or gray video")
     depth.add_argument("--depth-model", metavar="NAME", help=f"find it with a model: {MODEL_NAMES}")
     parser.add_argument("--focal", type=float, metavar="PX",
                         help="focal length at the working width (default: the depth file's, or 500 px at width 512)")
@@ -195,7 +195,7 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
         return move_to(estimate_depth(options, clip, lens), options.device)
     start = options.start + (options.freeze or 0)
     depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth,
-                             clip=options.input)
+                             clip=options.input, channel=options.depth_channel)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
     depth = match_depth(clip.frames, depth, resize=True)

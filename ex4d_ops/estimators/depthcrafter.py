@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..clip import Progress, resize_frame
-from ..files.tensors import first_line
+from ..files.damage import first_line
 from .checkpoints import load_part
 from .estimate import Estimate, Place, Work
 from .packages import need

@@ -25,7 +25,8 @@ UNTIMED_FPS = 15.0  # pictures carry no rate; that of the released example
 SAME_RATE = 0.01  # relative; a rate this close to what the file states is what it states
 COLOR_SPREAD = 0.1  # of white; compression tints gray by less
 MAX_HELD = 1000  # frames shown for one; a longer hole in the timestamps is damage, not a pause
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".apng"}
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".apng", ".pgm", ".ppm", ".pnm",
+                    ".pfm", ".hdr"}
 
 log = logging.getLogger(__name__)
 

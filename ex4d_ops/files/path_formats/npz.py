@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import struct
-import zipfile
-import zlib
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -20,8 +17,6 @@ from .ours import whole_frames
 from .request import Request, centered_size, make_path, pinhole, whole_size
 
 log = logging.getLogger(__name__)
-BROKEN_NPZ = (AttributeError, OSError, EOFError, KeyError, MemoryError, NotImplementedError, OverflowError,
-              RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error)
 LARGEST_ARRAY = 2**26  # bytes of one array of cameras
 MATRICES = ("extrinsics", "extrinsic")  # Depth Anything 3 writes the first, VGGT the second
 LENSES = ("intrinsics", "intrinsic")
@@ -41,7 +36,7 @@ def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray | Non
                       for name in archive.files}
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except BROKEN_NPZ:
+    except Exception:  # see damage.py
         raise ValueError("is not an npz file, or a damaged one") from None
     for name in wanted:
         if name in arrays and not isinstance(arrays[name], np.ndarray):
