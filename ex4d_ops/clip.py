@@ -77,4 +77,5 @@ def center_crop(size: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, s
 
 def crop_to(frame: Tensor, size: tuple[int, int]) -> Tensor:
     """The largest part of a frame [h, w, C] around its centre that has the proportions of size (H, W)."""
-    return frame[center_crop(tuple(frame.shape[:2]), size)]
+    height, width = frame.shape[:2]
+    return frame[center_crop((height, width), size)]
