@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from .rotation import quaternion_of, rotation_of
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 RELEASED_FOCAL = 500.0  # pixels at a width of RELEASED_WIDTH; released code
 RELEASED_WIDTH = 512
 RIGID_TOLERANCE = 1e-3  # files store rotations with as few as four digits
 HALF_TOLERANCE = 0.05  # and models compute them in half precision
 FLIP_YZ = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))  # between OpenCV's and OpenGL's axes
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class CameraPath:
     cam_from_world: Tensor
     intrinsics: Tensor
     size: tuple[int, int]
-    source_frame: Tensor | None = None
+    source_frame: Tensor = None  # pyright: ignore[reportAssignmentType]  # filled in below
 
     def __post_init__(self) -> None:
         frames = self.cam_from_world.shape[0]
@@ -117,7 +120,7 @@ def default_intrinsics(size: tuple[int, int]) -> Tensor:
     return intrinsics_from_focal(RELEASED_FOCAL * size[1] / RELEASED_WIDTH, size)
 
 
-def resize_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+def resize_intrinsics(intrinsics: Tensor, size: tuple[float, float], new_size: tuple[float, float]) -> Tensor:
     """Intrinsics [..., 3, 3] of the same view sampled at new_size, both (H, W)."""
     (height, width), (new_height, new_width) = size, new_size
     return intrinsics * intrinsics.new_tensor([[new_width / width], [new_height / height], [1.0]])
@@ -135,6 +138,12 @@ def cover_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[
     return covering
 
 
+def size_of(frames: Tensor) -> tuple[int, int]:
+    """The size (H, W) of frames [T, H, W, ...]."""
+    height, width = frames.shape[1:3]
+    return height, width
+
+
 def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Tensor:
     """Image coordinates (x, y) of every pixel's centre, [H, W, 2]."""
     height, width = size
@@ -145,7 +154,8 @@ def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Te
 
 def lift(depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Lift depth [H, W] to points [H, W, 3] of its camera. depth is z, not ray length. Paper eq. 1."""
-    pixels = pixel_centers(depth.shape, depth.device, depth.dtype)
+    height, width = depth.shape
+    pixels = pixel_centers((height, width), depth.device, depth.dtype)
     return ray_of(pixels, intrinsics) * depth[..., None]
 
 

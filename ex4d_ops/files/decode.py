@@ -95,7 +95,7 @@ def timed_frames(path: Path, fps: float, timed: bool) -> Iterator[tuple[float, a
         for frame in sound_frames(container, stream):
             seconds = float(frame.pts * stream.time_base) if timed and frame.pts is not None else count / fps
             yield seconds, frame
-            end, count = seconds + max(float(frame.duration * stream.time_base), 1 / fps), count + 1
+            end, count = seconds + max(float((frame.duration or 0) * stream.time_base), 1 / fps), count + 1
         if count == 0 or timed and end + 1.5 / fps < stated_end(container, stream):
             raise CutShort("cut short")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 from .damage import first_line
 
 SAFETENSORS = (".safetensors", ".sft")
 
 
-def read_tensors(path: Path) -> dict[str, object]:
+def read_tensors(path: Path) -> dict[str, Any]:
     """What a torch file (.pth, .pt, .ckpt) or a safetensors file holds, mapped from the disk where it can be.
 
     Raises ValueError in one sentence where it is missing, empty, damaged, or holds anything but tensors by name.

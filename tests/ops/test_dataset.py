@@ -312,6 +312,7 @@ def prepare_and_log(videos: Path, out: Path, log: Path) -> None:
     prepare(list_sources(videos), SMALL, out)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork server to begin twenty processes quickly")
 def test_killed_twenty_times_nothing_is_lost_nothing_is_done_twice(many, tmp_path, monkeypatch):
     # ComfyUI has a tests package too, which would pass for this one in the processes.
     monkeypatch.setattr(sys, "path", [place for place in sys.path if not Path(place, "comfy").is_dir()])
@@ -422,6 +423,7 @@ def command(videos: Path, out: Path, *options: str) -> list[str]:
             "48x32", "--masks", "tracking", *options]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups to find workers by")
 def test_workers_of_a_killed_run_end_with_it_and_the_next_goes_on(many, tmp_path):
     run = subprocess.Popen(command(many, tmp_path / "out", "--workers", "2"), start_new_session=True)
     while not list((tmp_path / "out" / "parts").glob("*.tar")):
