@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
+from .rotation import quaternion_of, rotation_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 RELEASED_FOCAL = 500.0  # pixels at a width of RELEASED_WIDTH; released code
 RELEASED_WIDTH = 512
 RIGID_TOLERANCE = 1e-3  # files store rotations with as few as four digits
-Record = TypeVar("Record")
+HALF_TOLERANCE = 0.05  # and models compute them in half precision
+FLIP_YZ = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))  # between OpenCV's and OpenGL's axes
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, eq=False)
 class CameraPath:
-    """One camera per output frame, and which source frame each output frame shows.
+    """One camera per output frame, at least one, and which source frame each output frame shows.
 
-    cam_from_world: [T, 4, 4] float32; intrinsics: [T, 3, 3] float32, pixels; size: (H, W);
+    cam_from_world: [T, 4, 4] float32; intrinsics: [T, 3, 3] float32, pixels; both finite; size: (H, W);
     source_frame: [T] int64, by default 0, 1, 2, ...
     """
 
     cam_from_world: Tensor
     intrinsics: Tensor
     size: tuple[int, int]
-    source_frame: Tensor | None = None
+    source_frame: Tensor = None  # pyright: ignore[reportAssignmentType]  # filled in below
 
     def __post_init__(self) -> None:
         frames = self.cam_from_world.shape[0]
@@ -39,6 +46,10 @@ class CameraPath:
         check_tensor("cam_from_world", self.cam_from_world, (frames, 4, 4))
         check_tensor("intrinsics", self.intrinsics, (frames, 3, 3), like=self.cam_from_world)
         check_tensor("source_frame", self.source_frame, (frames,), torch.int64, like=self.cam_from_world)
+        if not frames:
+            raise ValueError("camera path: has no camera; give it one per frame")
+        check_finite("cam_from_world", self.cam_from_world)
+        check_finite("intrinsics", self.intrinsics)
 
     def __len__(self) -> int:
         return self.cam_from_world.shape[0]
@@ -58,20 +69,25 @@ def check_tensor(name: str, tensor: Tensor, shape: tuple, dtype=torch.float32, l
         raise ValueError(f"{name}: lies on {tensor.device}, the rest on {like.device}; move it with .to()")
 
 
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise ValueError where an entry is NaN or infinite."""
+    if not torch.isfinite(tensor).all():
+        raise ValueError(f"{name}: holds NaN or infinity; every entry must be a number")
+
+
 def move_to(record: Record, device: torch.device) -> Record:
     """The same VideoDepth, DWMesh, CameraPath or Prior with its tensors on another device."""
     tensors = {field.name: getattr(record, field.name) for field in fields(record)}
     return replace(record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)})
 
 
-def check_rigid(name: str, matrices: Tensor) -> None:
+def check_rigid(name: str, matrices: Tensor, tolerance: float = RIGID_TOLERANCE) -> None:
     """Raise ValueError unless every [..., 4, 4] matrix is finite, a rotation (det +1) and a translation."""
-    if not torch.isfinite(matrices).all():
-        raise ValueError(f"{name}: holds NaN or infinity; every entry must be a number")
+    check_finite(name, matrices)
     rotation = matrices[..., :3, :3].double()
     identity = torch.eye(3, dtype=torch.float64, device=matrices.device)
     error = (rotation @ rotation.mT - identity).abs().amax((-1, -2)).reshape(-1)
-    if (error > RIGID_TOLERANCE).any():
+    if (error > tolerance).any():
         worst = int(error.argmax())
         raise ValueError(f"{name}: frame {worst} is not rigid (R @ R.T is off the identity by {error[worst]:.3g}); "
                          "remove scale and shear from it")
@@ -79,7 +95,7 @@ def check_rigid(name: str, matrices: Tensor) -> None:
     if len(mirrored):
         raise ValueError(f"{name}: frame {int(mirrored[0])} is mirrored (determinant -1); negate one axis of it")
     last_row = matrices.new_tensor([0, 0, 0, 1])
-    if (matrices[..., 3, :] - last_row).abs().max() > RIGID_TOLERANCE:
+    if (matrices[..., 3, :] - last_row).abs().max() > tolerance:
         raise ValueError(f"{name}: the last row must be 0 0 0 1")
 
 
@@ -104,7 +120,7 @@ def default_intrinsics(size: tuple[int, int]) -> Tensor:
     return intrinsics_from_focal(RELEASED_FOCAL * size[1] / RELEASED_WIDTH, size)
 
 
-def resize_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+def resize_intrinsics(intrinsics: Tensor, size: tuple[float, float], new_size: tuple[float, float]) -> Tensor:
     """Intrinsics [..., 3, 3] of the same view sampled at new_size, both (H, W)."""
     (height, width), (new_height, new_width) = size, new_size
     return intrinsics * intrinsics.new_tensor([[new_width / width], [new_height / height], [1.0]])
@@ -122,6 +138,12 @@ def cover_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[
     return covering
 
 
+def size_of(frames: Tensor) -> tuple[int, int]:
+    """The size (H, W) of frames [T, H, W, ...]."""
+    height, width = frames.shape[1:3]
+    return height, width
+
+
 def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Tensor:
     """Image coordinates (x, y) of every pixel's centre, [H, W, 2]."""
     height, width = size
@@ -132,7 +154,8 @@ def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Te
 
 def lift(depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Lift depth [H, W] to points [H, W, 3] of its camera. depth is z, not ray length. Paper eq. 1."""
-    pixels = pixel_centers(depth.shape, depth.device, depth.dtype)
+    height, width = depth.shape
+    pixels = pixel_centers((height, width), depth.device, depth.dtype)
     return ray_of(pixels, intrinsics) * depth[..., None]
 
 
@@ -173,7 +196,7 @@ def flip_yz(points: Tensor) -> Tensor:
 
 def flip_yz_of_rigid(transforms: Tensor) -> Tensor:
     """Rigid transforms [..., 4, 4] between OpenCV's axes as the same ones between OpenGL's, or back."""
-    flip = transforms.new_tensor([1.0, -1.0, -1.0, 1.0])
+    flip = FLIP_YZ.diagonal().to(transforms)
     return flip[:, None] * transforms * flip
 
 
@@ -192,3 +215,16 @@ def look_at(eye: Tensor, target: Tensor) -> Tensor:
     right = torch.nn.functional.normalize(right, dim=-1)
     rotation = torch.stack([right, torch.linalg.cross(forward, right), forward], -2)
     return rigid(rotation, -(rotation @ eye[..., None])[..., 0])
+
+
+def anchor(name: str, cam_from_world: Tensor) -> Tensor:
+    """world_from_cam [T, 4, 4] in the world of the first camera, exactly rigid, of cameras [T, 3 or 4, 4] in any world.
+
+    Raises ValueError where they are not rigid but for the rounding of half precision.
+    """
+    cameras = cam_from_world.double()
+    if cameras.shape[1] == 3:
+        cameras = rigid(cameras[:, :, :3], cameras[:, :, 3])
+    check_rigid(name, cameras, HALF_TOLERANCE)
+    cameras = rigid(rotation_of(quaternion_of(cameras[:, :3, :3])), cameras[:, :3, 3])
+    return (cameras[0] @ invert_rigid(cameras)).float()

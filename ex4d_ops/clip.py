@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .camera import size_of
+
 WAN_STRIDE = 4  # source frames per latent frame, after the first; Wan 2.1 VAE
 WAN_GRID = 16  # pixels per token and side: VAE 8, patch 2
 LATENT_CHANNELS = 16  # of one video; Wan 2.1 VAE
@@ -31,7 +33,7 @@ class Clip:
 
     @property
     def size(self) -> tuple[int, int]:
-        return tuple(self.frames.shape[1:3])
+        return size_of(self.frames)
 
 
 def nearest_wan_lengths(frames: int) -> tuple[int, int]:
@@ -52,7 +54,8 @@ def wan_size(size: tuple[int, int]) -> tuple[int, int]:
 
     Resize frames, depth and intrinsics to it: nothing is cropped, and no side changes by more than 8 pixels.
     """
-    return tuple(max(WAN_GRID, (side + WAN_GRID // 2) // WAN_GRID * WAN_GRID) for side in size)
+    height, width = (max(WAN_GRID, (side + WAN_GRID // 2) // WAN_GRID * WAN_GRID) for side in size)
+    return height, width
 
 
 def resize_frame(frame: Tensor, size: tuple[int, int]) -> Tensor:
@@ -74,4 +77,5 @@ def center_crop(size: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, s
 
 def crop_to(frame: Tensor, size: tuple[int, int]) -> Tensor:
     """The largest part of a frame [h, w, C] around its centre that has the proportions of size (H, W)."""
-    return frame[center_crop(tuple(frame.shape[:2]), size)]
+    height, width = frame.shape[:2]
+    return frame[center_crop((height, width), size)]

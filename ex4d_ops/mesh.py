@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .camera import check_tensor, lift, transform
+from .camera import check_tensor, lift, size_of, transform
 from .clip import Progress
 from .depth import VideoDepth
 from .parallel import each_frame
@@ -73,7 +73,7 @@ class DWMesh:
 
     @property
     def size(self) -> tuple[int, int]:
-        return tuple(self.depth.shape[1:])
+        return size_of(self.depth)
 
     @property
     def nearest(self) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .camera import CameraPath, invert_rigid, lift, transform
+from .camera import CameraPath, invert_rigid, lift, size_of, transform
 from .clip import Progress, resize_frame
 from .depth import VideoDepth
 from .mesh import DWMesh
@@ -130,7 +130,7 @@ def largest_side(points: Tensor) -> float:
 def stitch(source: Tensor | Sequence[Tensor], prior: Prior) -> Iterator[Tensor]:
     """Frames [H, 3 W, 3]: the source [T, H, W, 3], the colour and the mask of its prior side by side."""
     for frame, color, visible in zip(source, prior.color, prior.visible):
-        yield torch.cat([resize_frame(frame, visible.shape), color, visible[..., None].expand_as(color)], 1)
+        yield torch.cat([resize_frame(frame, size_of(prior.visible)), color, visible[..., None].expand_as(color)], 1)
 
 
 def contact_sheet(source: Tensor | Sequence[Tensor], prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
@@ -138,7 +138,7 @@ def contact_sheet(source: Tensor | Sequence[Tensor], prior: Prior, moments: int 
     from matplotlib.figure import Figure
 
     frames = torch.linspace(0, len(prior) - 1, min(moments, len(prior))).round().long().tolist()
-    height, width = prior.visible.shape[1:]
+    height, width = size_of(prior.visible)
     figure = Figure(figsize=(2.6 * len(frames), 0.3 + 3 * 2.6 * height / width), dpi=100, layout="constrained",
                     facecolor="0.75")  # so that white masks end somewhere
     axes = figure.subplots(3, len(frames), squeeze=False)
@@ -158,7 +158,7 @@ def draw_depth(depth: Tensor, colormap: str | None = "turbo", progress: Progress
     if colormap is not None:
         from matplotlib import colormaps
 
-        palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].to(depth)
+        palette = torch.tensor(colormaps[colormap].resampled(256)(range(256)))[:, :3].to(depth)
     high, low = (1 / bound for bound in depth.aminmax())
     pictures = depth.new_empty(*depth.shape, 3)
     # Frame by frame: working memory is one frame's.

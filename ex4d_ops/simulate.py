@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
 from . import raster
-from .camera import CameraPath, pixel_centers
+from .camera import CameraPath, pixel_centers, size_of
 from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh
@@ -170,7 +170,7 @@ def draw_windows(frames: int, size: tuple[int, int], generator: Generator, low: 
 def crop_frames(frames: Tensor, windows: Tensor, progress: Progress | None = None) -> Tensor:
     """Frames [T, H, W, 3] of which each shows its window [T, 4], enlarged to the old size."""
     cropped = torch.empty_like(frames)
-    for t, grid in one_by_one(enumerate(sampling_grids(frames.shape[1:3], windows)), len(frames), progress):
+    for t, grid in one_by_one(enumerate(sampling_grids(size_of(frames), windows)), len(frames), progress):
         sampled = grid_sample(frames[t].movedim(-1, 0)[None], grid[None].to(frames.device), padding_mode="border",
                               align_corners=False)
         cropped[t] = sampled[0].movedim(0, -1)

@@ -15,13 +15,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .camera import check_tensor
+from .camera import check_tensor, size_of
 from .clip import Progress, no_progress, resize_frame
+from .files.damage import reading
 from .files.tensors import read_tensors
 from .parallel import one_by_one
 
@@ -126,7 +128,7 @@ def track_lk(frames: Tensor, points: Tensor, progress: Progress | None = None) -
         kept = seen[-1] & found & found_back & returned & alike
         here[kept.numpy()] = there[kept.numpy()]
         places.append(torch.from_numpy(here[:, 0].copy()))
-        seen.append(kept & inside(places[-1] + 0.5, frames.shape[1:3]))
+        seen.append(kept & inside(places[-1] + 0.5, size_of(frames)))
         before = after
     return Tracks((torch.stack(places) + 0.5).to(frames.device), torch.stack(seen).to(frames.device))
 
@@ -144,8 +146,8 @@ def step_lk(before, after, here, guess=None) -> tuple:
 
     levels, flags = (LK_LEVELS, 0) if guess is None else (0, cv2.OPTFLOW_USE_INITIAL_FLOW)
     there, found, _ = cv2.calcOpticalFlowPyrLK(
-        before, after, here, None if guess is None else guess.copy(), winSize=(LK_WINDOW, LK_WINDOW), maxLevel=levels,
-        flags=flags, minEigThreshold=LK_CORNER,
+        before, after, here, (here if guess is None else guess).copy(), winSize=(LK_WINDOW, LK_WINDOW),
+        maxLevel=levels, flags=flags, minEigThreshold=LK_CORNER,
         criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01))
     return there, torch.from_numpy(found)[:, 0].bool()
 
@@ -171,9 +173,8 @@ def load_cotracker(weights: Path, code: Path | None, device: torch.device) -> Tr
     window = state["time_emb"].shape[1]
     offline = window == OFFLINE_WINDOW
     with package("cotracker", code):
-        from cotracker.predictor import CoTrackerOnlinePredictor, CoTrackerPredictor
-
-        kind = CoTrackerPredictor if offline else CoTrackerOnlinePredictor
+        predictors = import_module("cotracker.predictor")
+        kind = predictors.CoTrackerPredictor if offline else predictors.CoTrackerOnlinePredictor
         predictor = kind(checkpoint=None, window_len=window)
     assign_weights(predictor.model, state, weights)
     predictor = predictor.to(device).eval()
@@ -186,7 +187,7 @@ def load_cotracker(weights: Path, code: Path | None, device: torch.device) -> Tr
         with reporting(predictor.model.updateformer, len(frames), progress):
             places, visible = follow(predictor, video, queries)
         places = places[0] + 0.5
-        return Tracks(places.to(frames.device), (visible[0] & inside(places, frames.shape[1:3])).to(frames.device))
+        return Tracks(places.to(frames.device), (visible[0] & inside(places, size_of(frames))).to(frames.device))
 
     return track
 
@@ -228,15 +229,14 @@ def reporting(refinement: torch.nn.Module, frames: int, progress: Progress | Non
 def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Tracker:
     """TAPNext, from its own npz, or TAPNext++, from its torch file."""
     with package("tapnet", code):
-        from tapnet.tapnext.tapnext_torch import TAPNext
-        from tapnet.tapnext.tapnext_torch_utils import restore_model_from_jax_checkpoint
-
-        model = TAPNext(image_size=TAPNEXT_SIZE)
+        model = import_module("tapnet.tapnext.tapnext_torch").TAPNext(image_size=TAPNEXT_SIZE)
+        restore = import_module("tapnet.tapnext.tapnext_torch_utils").restore_model_from_jax_checkpoint
     if weights.suffix == ".npz":
-        try:
-            restore_model_from_jax_checkpoint(model, str(weights))
-        except KeyError as error:
-            raise ValueError(f"{weights}: is not TAPNext's, it lacks {error}; use bootstapnext_ckpt.npz") from error
+        with reading(weights, "npz", "use bootstapnext_ckpt.npz"):
+            try:
+                restore(model, str(weights))
+            except KeyError as error:
+                raise ValueError(f"it is not TAPNext's, it lacks {error}") from error
     else:
         state = read_tensors(weights)
         state = state.get("state_dict", state)  # wrapped or not, as TAPNext++ takes its own
@@ -245,7 +245,7 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
 
     @torch.no_grad()
     def track(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
-        size = frames.shape[1:3]
+        size = size_of(frames)
         shrink = points.new_tensor([TAPNEXT_SIZE[1] / size[1], TAPNEXT_SIZE[0] / size[0]]).to(device)
         queries = torch.nn.functional.pad((points.to(device) * shrink).flip(-1), (1, 0))[None]  # frame, y, x
         places, visible, state = [], [], None

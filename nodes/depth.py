@@ -10,10 +10,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ex4d_ops import files
-from ..ex4d_ops.camera import focal_from_view, intrinsics_from_focal, invert_rigid, resize_intrinsics, rigid
+from ..ex4d_ops.camera import anchor, focal_from_view, intrinsics_from_focal, resize_intrinsics
 from ..ex4d_ops.clip import Progress
 from ..ex4d_ops.depth import (
+    UNIT_SETTINGS,
     DepthUnits,
+    UnitSetting,
     VideoDepth,
     check_depth,
     depth_from,
@@ -24,17 +26,21 @@ from ..ex4d_ops.doubts import doubt_units
 from ..ex4d_ops.files.depth import DepthForm
 from ..ex4d_ops.parallel import one_by_one
 from ..ex4d_ops.plot import draw_depth
-from ..ex4d_ops.rotation import quaternion_of, rotation_of
 from . import folders, sockets
 from .progress import show_progress, warn
 
-FILE_SUFFIXES = {".npz", ".npy", ".exr", ".mkv", ".mp4"}
-FOLDER_SUFFIXES = {".exr", ".png"}
+# What read_depth takes: alone, and by the folder.
+FILE_SUFFIXES = {".npz", ".npy", ".exr", ".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jpg", ".jpeg",
+                 ".webp", ".bmp", ".gif", ".apng", ".mkv", ".mp4", ".mov", ".webm", ".avi"}
+FOLDER_SUFFIXES = {".exr", ".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jpg", ".jpeg", ".webp", ".bmp",
+                   ".gif", ".apng"}
 COLOR_SPREAD = 0.1  # of white; compression tints gray by less
 DA3_PATCH = 14  # pixels; DA3 works at multiples of it
 DA3_METRIC_FOCAL = 300.0  # pixels; DA3-Metric: metres = focal * output / 300
 STORED = "as stored"
 GIVEN = "as given"
+CHANNEL_TIP = ("Channel of an EXR, or array of an npz, that contains the depth, e.g. ViewLayer.Depth.Z. Empty: finds "
+               "it by its name.")
 FILL_TIP = ("On: fills pixels without depth (NaN, zero, negative) with the farthest depth next to them. Off: stops "
             "with an error if there are any.")
 
@@ -44,24 +50,16 @@ FILL_TIP = ("On: fills pixels without depth (NaN, zero, negative) with the farth
 
 def convention_input(*first: io.DynamicCombo.Option) -> io.Input:
     """The choice of what the numbers of a depth source mean, DepthUnits as widgets."""
-    def number(name: str, default: float, tooltip: str, low: float = 1e-6) -> io.Input:
+    def widget(setting: UnitSetting) -> io.Input:
+        if isinstance(setting.default, bool):
+            return io.Boolean.Input(setting.name, default=setting.default, tooltip=setting.text)
         # The front end rounds to the digits of the step.
-        return io.Float.Input(name, default=default, min=low, max=1e9, step=0.0001, tooltip=tooltip)
+        return io.Float.Input(setting.name, default=setting.default, min=setting.least, max=1e9, step=0.0001,
+                              tooltip=setting.text)
 
-    near = number("near", 1.0, "Depth of the nearest value, in scene units.")
-    far = number("far", 100.0, "Depth of the farthest value, in scene units.")
     return io.DynamicCombo.Input("convention", options=[
         *first,
-        io.DynamicCombo.Option("released", []),
-        io.DynamicCombo.Option("disparity", [
-            number("scale", 1.0, "Factor from the numbers to disparity, in 1 / scene units."),
-            number("shift", 0.0, "Offset added after scaling, in 1 / scene units.", -1e9)]),
-        io.DynamicCombo.Option("depth", [
-            number("scale", 1.0, "Factor from the numbers to scene units."),
-            io.Boolean.Input("metric", default=False,
-                             tooltip="On: the scaled numbers are meters. Off: their unit is unknown.")]),
-        io.DynamicCombo.Option("normalized-disparity", [near, far]),
-        io.DynamicCombo.Option("normalized-depth", [near, far]),
+        *(io.DynamicCombo.Option(kind, list(map(widget, settings))) for kind, settings in UNIT_SETTINGS.items()),
     ], tooltip=("What the numbers mean. " + ("as stored: reads it from the file. " if first else "") +
                 "released: reads relative disparity, where bright is near, like the released model. disparity: reads "
                 "1 / depth = scale * number + shift. depth: reads depth = scale * number. normalized-disparity: reads "
@@ -193,26 +191,57 @@ class EX4DDepthFromGeometry(io.ComfyNode):
 
     @classmethod
     def execute(cls, geometry, scale, lens, source_cameras, sky_threshold) -> io.NodeOutput:
-        is_da3 = "mode" in geometry
-        given = read_da3(geometry, sky_threshold, source_cameras) if is_da3 else read_moge(geometry)
-        if lens["lens"] != GIVEN:
-            given = make_video_depth(given.depth, read_lens(lens, given.size), given.world_from_cam)
-        depth = scale_depth(given, scale)
         with sockets.blame("geometry"):
+            if not isinstance(geometry, dict):
+                raise ValueError(f"it is a {type(geometry).__name__}; connect Run Depth Anything 3 or Run MoGe "
+                                 "Inference")
+            is_da3 = "mode" in geometry
+            given = read_da3(geometry, sky_threshold, source_cameras) if is_da3 else read_moge(geometry)
+            if lens["lens"] != GIVEN:
+                given = make_video_depth(given.depth, read_lens(lens, given.size), given.world_from_cam)
+            depth = scale_depth(given, scale)
             check_depth(depth.depth)
         return io.NodeOutput(sockets.keep(depth))
 
 
+def read_tensor(geometry: dict, name: str, *shape: int | None) -> Tensor:
+    """Numbers of this shape (None: any side) of a packet. Raises ValueError where it holds no such."""
+    value = geometry.get(name)
+    if not isinstance(value, Tensor):
+        raise ValueError(f"its {name} is {'missing' if value is None else f'a {type(value).__name__}'}; connect the "
+                         "output of Run Depth Anything 3 or Run MoGe Inference directly")
+    if value.dtype.is_complex or value.dtype == torch.bool or value.ndim != len(shape) or any(
+            got != want if want is not None else got < 1 for got, want in zip(value.shape, shape)):
+        kind = str(value.dtype).removeprefix("torch.")
+        raise ValueError(f"its {name} is {list(value.shape)} {kind}; connect a node that gives numbers of shape "
+                         f"{[side or 'any' for side in shape]}".replace("'", ""))
+    return value.detach().float()
+
+
+def read_surfaces(geometry: dict) -> Tensor:
+    """Depth [T, H, W] of a packet, with everything that is no surface, NaN, zero and negative, infinitely far."""
+    depth = read_tensor(geometry, "depth", None, None, None)
+    if min(depth.shape[1:]) < 2:
+        raise ValueError(f"its depth is {depth.shape[2]}x{depth.shape[1]} pixels; run it on images of at least 2x2 "
+                         "pixels")
+    return torch.where(depth > 0, depth, torch.inf)
+
+
 def read_da3(geometry: dict, sky_threshold: float, source_cameras: bool) -> VideoDepth:
     """Depth of a DA3_GEOMETRY packet: depth, not disparity, and of multiview pixel intrinsics and cam_from_world."""
-    depth = surfaces(geometry["depth"])
-    if "sky" in geometry:
-        depth = torch.where(geometry["sky"] >= sky_threshold, torch.inf, depth)
+    depth = read_surfaces(geometry)
+    if geometry.get("sky") is not None:
+        depth = torch.where(read_tensor(geometry, "sky", *depth.shape) >= sky_threshold, torch.inf, depth)
     cameras = geometry.get("intrinsics")
-    if cameras is None or (cameras == torch.eye(3)).all():  # core's stand-in for a single view
+    if cameras is None or isinstance(cameras, Tensor) and is_stand_in(cameras):
         return make_video_depth(depth)
-    world_from_cam = da3_world_from_cam(geometry["extrinsics"][0]) if source_cameras else None
-    return make_video_depth(depth, da3_intrinsics(cameras[0].float(), depth.shape[1:]), world_from_cam)
+    lens = da3_intrinsics(read_tensor(geometry, "intrinsics", 1, len(depth), 3, 3)[0], depth.shape[1:])
+    return make_video_depth(depth, lens, da3_world_from_cam(geometry, len(depth)) if source_cameras else None)
+
+
+def is_stand_in(intrinsics: Tensor) -> bool:
+    """Whether intrinsics are what core puts where a single view has none."""
+    return intrinsics.shape[-2:] == (3, 3) and bool((intrinsics == torch.eye(3).to(intrinsics)).all())
 
 
 def da3_intrinsics(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
@@ -223,34 +252,27 @@ def da3_intrinsics(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
     """
     worked = (2 * intrinsics[:, [1, 0], 2].median(0).values / DA3_PATCH).round() * DA3_PATCH  # (H, W)
     if not (worked >= DA3_PATCH).all():
-        raise ValueError("geometry: Depth Anything 3 did not find a focal length; run it with the other pose_method, "
-                         "or on fewer frames")
+        raise ValueError("Depth Anything 3 did not find a focal length; run it with the other pose_method, or on "
+                         "fewer frames")
     return resize_intrinsics(intrinsics, tuple(worked.tolist()), size)
 
 
-def da3_world_from_cam(cam_from_anchor: Tensor) -> Tensor:
-    """world_from_cam [T, 4, 4] of DA3's cameras [T, 3 or 4, 4], whose world is that of any view it chose."""
-    cam_from_anchor = cam_from_anchor.double()
-    if not torch.isfinite(cam_from_anchor).all():
-        raise ValueError("geometry: the camera motion of Depth Anything 3 is NaN; turn source_cameras off")
-    rotation = rotation_of(quaternion_of(cam_from_anchor[:, :3, :3]))  # exactly rigid, whatever precision it ran in
-    cam_from_anchor = rigid(rotation, cam_from_anchor[:, :3, 3])
-    return (cam_from_anchor[0] @ invert_rigid(cam_from_anchor)).float()
+def da3_world_from_cam(geometry: dict, frames: int) -> Tensor:
+    """world_from_cam [T, 4, 4] of DA3's cameras [1, T, 3 or 4, 4], whose world is that of any view it chose."""
+    rows = 4 if getattr(geometry.get("extrinsics"), "shape", ())[-2:] == (4, 4) else 3
+    cam_from_view = read_tensor(geometry, "extrinsics", 1, frames, rows, 4)[0]
+    if not torch.isfinite(cam_from_view).all():
+        raise ValueError("the camera motion of Depth Anything 3 is NaN; turn source_cameras off")
+    return anchor("extrinsics", cam_from_view)
 
 
 def read_moge(geometry: dict) -> VideoDepth:
     """Depth of a MOGE_GEOMETRY packet: inf where masked, intrinsics as shares of width and height."""
     if "intrinsics" not in geometry:
-        raise ValueError("geometry: a MoGe panorama does not have a focal length; use Run MoGe Inference on ordinary "
-                         "images")
-    depth = surfaces(geometry["depth"])
-    return make_video_depth(depth, resize_intrinsics(geometry["intrinsics"].float(), (1, 1), tuple(depth.shape[1:])))
-
-
-def surfaces(depth: Tensor) -> Tensor:
-    """Depth [T, H, W] float32 with everything that is no surface, NaN, zero and negative, infinitely far."""
-    depth = depth.float()
-    return torch.where(depth > 0, depth, torch.inf)
+        raise ValueError("a MoGe panorama does not have a focal length; use Run MoGe Inference on ordinary images")
+    depth = read_surfaces(geometry)
+    lens = read_tensor(geometry, "intrinsics", len(depth), 3, 3)
+    return make_video_depth(depth, resize_intrinsics(lens, (1, 1), tuple(depth.shape[1:])))
 
 
 def scale_depth(depth: VideoDepth, scale: dict) -> VideoDepth:
@@ -304,9 +326,9 @@ class EX4DLoadDepth(io.ComfyNode):
             node_id="EX4DLoadDepth",
             display_name="Load Depth (EX-4D)",
             category="EX-4D/depth",
-            description="Loads the depth of a clip from ComfyUI's input or output folder: npz, npy, EXR or 16-bit PNG "
-                        "(a file or a folder of them), or gray video.",
-            search_aliases=["npz", "EXR", "depth file", "depth video"],
+            description="Loads the depth of a clip from ComfyUI's input or output folder: npz, npy, EXR, 16-bit PNG "
+                        "and other images (a file or a folder of them), or gray video.",
+            search_aliases=["npz", "EXR", "PFM", "TIFF", "depth file", "depth video", "depth pass"],
             inputs=[
                 io.Combo.Input("file", options=folders.list_files(FILE_SUFFIXES, FOLDER_SUFFIXES),
                                tooltip="Depth file or folder in ComfyUI's input folder. Names that end in [output] are "
@@ -316,6 +338,7 @@ class EX4DLoadDepth(io.ComfyNode):
                 io.Int.Input("frames", default=0, min=0, max=1_000_000,
                              tooltip="Maximum number of frames to load. 0: all."),
                 io.Boolean.Input("fill", default=False, advanced=True, tooltip=FILL_TIP),
+                io.String.Input("channel", default="", optional=True, advanced=True, tooltip=CHANNEL_TIP),
             ],
             outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, with the cameras stored in the file.")],
         )
@@ -330,9 +353,9 @@ class EX4DLoadDepth(io.ComfyNode):
         return folders.fingerprint(file)
 
     @classmethod
-    def execute(cls, file, convention, start, frames, fill) -> io.NodeOutput:
+    def execute(cls, file, convention, start, frames, fill, channel="") -> io.NodeOutput:
         depth = files.read_depth(folders.find_file(file), read_units(convention), start, frames or None, fill,
-                                 show_progress())
+                                 show_progress(), channel.strip() or None)
         return io.NodeOutput(sockets.keep(depth))
 
 

@@ -14,6 +14,7 @@ from .. import files, plot, raster
 from ..camera import CameraPath, intrinsics_from_focal, move_to
 from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ..depth import VideoDepth, match_depth
+from ..files.paths import READ_SUFFIXES
 from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, Texture, render_prior
@@ -21,7 +22,14 @@ from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_p
 from ..trajectory.editing import freeze
 from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, estimate_depth
-from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
+from .options import (
+    add_depth_options,
+    add_mesh_options,
+    add_path_options,
+    depth_units,
+    mesh_rules,
+    path_settings,
+)
 from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
 
 SHEET, PLOT = "sheet.png", "path.png"
@@ -32,6 +40,7 @@ examples:
   ex4d prior clip.mp4 --depth depth/ --depth-kind disparity --move orbit:yaw=60,pitch=10 --out result
   ex4d prior clip.mp4 --depth depth.npz --move "orbit:yaw=-60..60+dolly:distance=-0.3" --out result
   ex4d prior clip.mp4 --depth depth.npz --path cameras.json --out result
+  ex4d prior clip.mp4 --depth depth.npz --path shot.chan --path-world first --path-length fit --out result
   ex4d prior clip.mp4 --depth-model video-depth-anything-small --preset 60 --out result
   ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
 
@@ -58,7 +67,7 @@ def add_prior_command(commands) -> None:
                            "clip's, rounded to such)")
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--depth", type=Path, metavar="FILE",
-                       help="npz, npy, EXR, folder of EXR or 16-bit PNG, or gray video")
+                       help="npz, npy, EXR, 16-bit PNG, TIFF, PFM ..., a folder of such, or gray video")
     depth.add_argument("--depth-model", metavar="NAME", help=f"find it with a model: {MODEL_NAMES}")
     parser.add_argument("--focal", type=float, metavar="PX",
                         help="focal length at the working width (default: the depth file's, or 500 px at width 512)")
@@ -92,10 +101,12 @@ def add_camera_options(parser) -> None:
     which.add_argument("--preset", choices=["30", "60", "90", "180"], help="a path of the released model")
     which.add_argument("--move", metavar="MOVE", help="moves joined by +, see below")
     which.add_argument("--path", type=Path, metavar="FILE",
-                       help="json, npz, TrajectoryCrafter / RealEstate10K txt, ReCamMaster json, COLMAP folder, .chan")
+                       help=f"a file of cameras, {', '.join(sorted(READ_SUFFIXES))}, or a COLMAP folder, read as below")
     camera.add_argument("--radius", type=float, metavar="R",
                         help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
-    camera.add_argument("--freeze", type=int, metavar="N", help="hold source frame N while the camera moves")
+    camera.add_argument("--freeze", type=int, metavar="N",
+                        help="hold source frame N while the camera moves; a single picture is held in any case")
+    add_path_options(parser.add_argument_group("how --path is read"))
 
 
 def describe_moves() -> str:
@@ -119,6 +130,9 @@ def make_prior(options) -> None:
         mesh = build_dw_mesh(clip.frames.to(options.device), depth, mesh_rules(options))
     with timed(seconds, "render"), progress_bar("rendering") as progress:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress)
+    if not prior.visible.any():
+        say("nothing of the clip is seen along this path; where it was made for another world or in other units, add "
+            "--path-world first or --path-scale")
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
         files.write_picture(options.out / PLOT, plot.plot_path(cameras, depth))
@@ -157,12 +171,13 @@ def read_clip(options) -> Clip:
 
 
 def trim_clip(options, clip: Clip) -> Clip:
-    """The clip at a length that Wan takes: the one asked for, or the most there is."""
+    """The clip at a length that Wan takes: the one asked for, or the most there is; or the only frame, to be held."""
+    if len(clip) == 1:
+        say(f"{options.input}: one frame, held while the camera moves")
+        return clip
     if options.frames and len(clip) < options.frames:
         raise ValueError(f"{options.input}: {len(clip)} frames from frame {options.start} on, --frames asks for "
                          f"{options.frames}; use fewer, or hold one with --freeze N")
-    if len(clip) == 1:
-        raise ValueError(f"{options.input}: one frame; add --freeze 0 --frames {RELEASED_FRAMES} to fly around it")
     length, _ = nearest_wan_lengths(len(clip))
     if length < len(clip):
         say(f"{options.input}: {len(clip)} frames, Wan needs 4k+1; uses the first {length}")
@@ -179,7 +194,8 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
     if options.depth_model is not None:
         return move_to(estimate_depth(options, clip, lens), options.device)
     start = options.start + (options.freeze or 0)
-    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth)
+    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth,
+                             clip=options.input, channel=options.depth_channel)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
     depth = match_depth(clip.frames, depth, resize=True)
@@ -189,15 +205,16 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
 
 
 def choose_path(options, depth: VideoDepth) -> CameraPath:
-    """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so."""
-    held = options.freeze is not None
+    """The path asked for by --preset, --move or --path, holding the source frame where it is the only one."""
+    held = len(depth) == 1
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
     if options.radius is not None and not options.radius > 0:
         raise ValueError(f"--radius: got {options.radius:g}, must be above 0")
     radius = automatic_radius(depth) if options.radius is None else options.radius
     intrinsics = depth.intrinsics[0] if held else depth.intrinsics
     if options.path:
-        cameras = files.read_path(options.path, depth.size, frames, radius=radius, intrinsics=depth.intrinsics[0].cpu())
+        cameras = files.read_path(options.path, depth.size, frames, radius=radius, intrinsics=depth.intrinsics[0].cpu(),
+                                  source=depth.world_from_cam.cpu(), **path_settings(options))
         cameras = move_to(cameras, options.device)
     elif options.preset:
         cameras = released_path(options.preset, frames, radius, intrinsics, depth.size)

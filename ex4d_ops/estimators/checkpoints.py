@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..files.tensors import first_line, read_tensors
+from ..files.damage import first_line
+from ..files.tensors import read_tensors
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -37,7 +38,7 @@ def load_part(kind: type[torch.nn.Module], folder: Path, dtype: torch.dtype) -> 
     try:
         part, told = kind.from_pretrained(str(folder), torch_dtype=dtype, variant=variant, local_files_only=True,
                                           use_safetensors=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, TypeError) as error:
+    except Exception as error:  # as in `reading`
         raise ValueError(f"{folder}: cannot be loaded ({first_line(error)}); download it again") from None
     faults = [*told["missing_keys"], *told["mismatched_keys"]]
     if faults:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..camera import size_of
 from ..clip import Progress
 from .checkpoints import load_strictly, read_checkpoint
 from .dinov2 import PATCH, DinoV2
@@ -28,7 +30,7 @@ BACKBONE_FRAMES = 4  # worked on at once
 class VideoDepthAnything(nn.Module):
     """The network, of a size read from its weights. metric: depth in metres, else relative disparity."""
 
-    def __init__(self, width: int, depth: int, places: int, channels: tuple[int, int, int, int], features: int,
+    def __init__(self, width: int, depth: int, places: int, channels: Sequence[int], features: int,
                  frames: int = WINDOW, metric: bool = False) -> None:
         super().__init__()
         self.taps = TAPS.get(depth, tuple(depth * k // 4 - 1 for k in (1, 2, 3, 4)))
@@ -47,13 +49,13 @@ class VideoDepthAnything(nn.Module):
 
         The backbone sees every frame once. progress(done, T) is called after every few frames; what it raises cancels.
         """
-        count, size = len(frames), tuple(frames.shape[1:3])
+        count, size = len(frames), size_of(frames)
         windows = window_frames(count)
         work = Work(progress, count, count + len(windows) * WINDOW)
         device = place(self)
         values = torch.empty(len(windows) * (WINDOW - OVERLAP) + OVERLAP, *size)
         stitcher = Stitcher(values, self.metric)
-        tokens: dict[int, list[Tensor]] = {}
+        tokens: dict[int, Sequence[Tensor]] = {}
         shape = network_size(size, resolution)
         for window in windows:
             tokens = {t: tokens[t] for t in window if t in tokens}
@@ -114,7 +116,8 @@ def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
     scale = resolution / min(size)
     least = max(resolution, PATCH)
     lengths = [max(round(side * scale / PATCH), 1) * PATCH for side in size]
-    return tuple(length if length >= least else -(-least // PATCH) * PATCH for length in lengths)
+    height, width = (length if length >= least else -(-least // PATCH) * PATCH for length in lengths)
+    return height, width
 
 
 def prepare(frame: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -19,21 +19,23 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
          size: tuple[int, int]) -> Fragments:
     """Draw one depth grid; see rasterize."""
     points = place_vertices(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics))
-    faces = 2 * (depth.shape[0] - 1) * (depth.shape[1] - 1) + 2
+    rows, columns = depth.shape
+    faces = 2 * (rows - 1) * (columns - 1) + 2
     nearest = torch.zeros(size[0] * size[1], dtype=torch.int64, device=depth.device)
     for first in range(0, faces, FACES_AT_ONCE):
         face = torch.arange(first, min(first + FACES_AT_ONCE, faces), device=depth.device)
-        draw_faces(face, points[face_vertices(face, depth.shape)], size, nearest)
+        draw_faces(face, points[face_vertices(face, (rows, columns))], size, nearest)
     return shade(nearest, points, rgba, size)
 
 
 def cover(depth: Tensor, drawn: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
           size: tuple[int, int]) -> Tensor:
     """Pixels [h, w] bool that a drawn [H-1, W-1, 2] face of one depth grid covers; see covered."""
+    rows, columns = depth.shape
     points = place_vertices(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics))
     nearest = torch.zeros(size[0] * size[1], dtype=torch.int64, device=depth.device)
     for face in drawn.permute(2, 0, 1).reshape(-1).nonzero()[:, 0].split(FACES_AT_ONCE):
-        draw_faces(face, points[face_vertices(face, depth.shape)], size, nearest)
+        draw_faces(face, points[face_vertices(face, (rows, columns))], size, nearest)
     return nearest.view(size) != 0
 
 
@@ -120,7 +122,8 @@ def shade(nearest: Tensor, points: Tensor, rgba: Tensor, size: tuple[int, int]) 
     height, width = size
     pixel = nearest.nonzero()[:, 0]
     face = 0xFFFFFFFF - (nearest[pixel] & 0xFFFFFFFF)
-    vertices = face_vertices(face, rgba.shape[:2])
+    rows, columns = rgba.shape[:2]
+    vertices = face_vertices(face, (rows, columns))
     corners = points[vertices]
     edges = edge_functions(corners, (pixel % width).double(), (pixel // width).double())
     weights = edges * corners[..., 3]

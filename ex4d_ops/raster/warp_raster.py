@@ -1,4 +1,6 @@
 """The fast engine: one kernel source for CPUs and CUDA, compiled by Warp when first used."""
+# pyright: reportInvalidTypeForm=false
+# Kernels are written in Warp's language, whose types are made by calls.
 
 from __future__ import annotations
 
@@ -6,11 +8,13 @@ import threading
 from typing import Any
 
 import torch
-import warp as wp
+import warp
 from torch import Tensor
 
 from . import FAR, NEAR, Fragments
 from .grid import SNAP, pixels_from_grid
+
+wp: Any = warp  # its stubs tell what calls from Python take, not what kernels do
 
 wp.config.log_level = wp.LOG_WARNING
 wp.set_module_options({"enable_backward": False, "fast_math": False})

@@ -57,17 +57,35 @@ def text_of(node: ast.expr | None) -> str | None:
     return None
 
 
+def calls_in(node: ast.AST) -> set[str]:
+    return {call.func.id for call in ast.walk(node) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}
+
+
+def find_blamed(tree: ast.Module) -> list[ast.AST]:
+    """What runs within sockets.blame, which puts the name of an input before errors, in whichever function it stands."""
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    blamed = [node for node in ast.walk(tree) if isinstance(node, ast.With)
+              and ast.unparse(node.items[0].context_expr).startswith("sockets.blame(")]
+    for node in blamed:  # which grows meanwhile
+        blamed += [functions[name] for name in calls_in(node) & set(functions) if functions[name] not in blamed]
+    return blamed
+
+
 def every_error() -> Iterator[tuple[str, str]]:
     """(where, text) of every error that the code of the nodes raises, or that its validate_inputs returns."""
     for file in sorted((PACK / "nodes").glob("*.py")):
         tree = ast.parse(file.read_text("utf-8"))
+        blamed = {node for within in find_blamed(tree) for node in ast.walk(within)}
         raised = [node.exc.args[0] for node in ast.walk(tree)
                   if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args]
         returned = [node.value for checks in ast.walk(tree)
                     if isinstance(checks, ast.FunctionDef) and checks.name == "validate_inputs"
                     for node in ast.walk(checks) if isinstance(node, ast.Return)]
-        for said in filter(text_of, [*raised, *returned]):
-            yield f"{file.name}:{said.lineno}", text_of(said)
+        for said in [*raised, *returned]:
+            if isinstance(said, ast.Call) and isinstance(said.func, ast.Attribute):
+                said = said.func.value  # of text.replace(...)
+            if text_of(said):
+                yield f"{file.name}:{said.lineno}", ("{}: " if said in blamed else "") + text_of(said)
 
 
 ERRORS = dict(every_error())

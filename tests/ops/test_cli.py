@@ -148,11 +148,17 @@ def test_bad_depth_gets_one_sentence(sample, tmp_path, capsys, spoil, sentence):
     assert sentence in capsys.readouterr().err
 
 
-def test_one_picture_asks_to_be_frozen(sample, tmp_path, capsys):
-    files.write_video(tmp_path / "clip", files.read_video(sample / "clip.mkv", frames=1).frames, 15)
-    assert cli.main(["prior", str(tmp_path / "clip"), "--depth", str(sample / "depth.npz"), "--preset", "30",
-                     "--out", str(tmp_path / "out")]) == 2
-    assert "--freeze 0 --frames 49" in capsys.readouterr().err
+@pytest.mark.parametrize("camera", [("--preset", "30"), ("--move", "arc:yaw=40"), ("--preset", "30", "--frames", "9"),
+                                    ("--move", "orbit:yaw=20", "--freeze", "0", "--frames", "5")])
+def test_one_picture_is_held_while_the_camera_moves(sample, tmp_path, camera):
+    clip = files.read_video(sample / "clip.mkv", frames=1)
+    files.write_picture(tmp_path / "photo.png", clip.frames[0])
+    assert cli.main(["prior", str(tmp_path / "photo.png"), "--depth", str(sample / "depth.npz"), *camera,
+                     "--no-anchor", "--out", str(tmp_path / "out")]) == 0
+    wanted = int(camera[camera.index("--frames") + 1]) if "--frames" in camera else 49
+    path = files.read_path(tmp_path / "out" / "cameras.json", clip.size, wanted)
+    assert len(path) == wanted and (path.source_frame == 0).all()
+    assert len(files.read_video(tmp_path / "out" / "color.mkv")) == wanted
 
 
 def test_meshes_are_written_in_the_format_and_topology_asked_for(sample, tmp_path):

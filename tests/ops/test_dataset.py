@@ -11,14 +11,17 @@ import sys
 import tarfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ex4d_ops import cli, dataset, files
 from ex4d_ops.adapter import encode_prior
 from ex4d_ops.dataset import Encoders, open_dataset, read_manifest, read_state
+from ex4d_ops.depth import DepthUnits, fill_invalid
 from ex4d_ops.preparation import Recipe, Source, list_sources, prepare, workers
 from ex4d_ops.preparation.one_clip import find_depth
 from ex4d_ops.preparation.select import select_clip
@@ -246,6 +249,18 @@ def test_depth_is_cropped_and_resized_as_the_clip_is(tmp_path):
         find_depth(Source(tmp_path / "v" / "b.mkv", "b.mkv"), recipe, start, clip)
 
 
+def test_depth_is_read_as_the_recipe_says(tmp_path):
+    _, depth = film(tmp_path / "a.mkv")
+    holed = depth.depth.numpy() * 2
+    holed[:, 3, 4] = 0
+    np.savez(tmp_path / "a.npz", left=depth.depth, right=holed)
+    recipe = Recipe(frames=5, size=SIZE, depth=tmp_path, units=DepthUnits("depth"), fill=True, channel="right")
+    found = find_depth(Source(tmp_path / "a.mkv", "a.mkv"), recipe, *select_clip(tmp_path / "a.mkv", 5, SIZE))
+    assert torch.equal(found.depth, fill_invalid(torch.from_numpy(holed)))
+    with pytest.raises(ValueError, match="holds left, right; the depth must be named depth"):
+        find_depth(Source(tmp_path / "a.mkv", "a.mkv"), replace(recipe, channel=None), 0, found)
+
+
 # ---- runs that end early ------------------------------------------------------------------------
 
 
@@ -297,6 +312,7 @@ def prepare_and_log(videos: Path, out: Path, log: Path) -> None:
     prepare(list_sources(videos), SMALL, out)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork server to begin twenty processes quickly")
 def test_killed_twenty_times_nothing_is_lost_nothing_is_done_twice(many, tmp_path, monkeypatch):
     # ComfyUI has a tests package too, which would pass for this one in the processes.
     monkeypatch.setattr(sys, "path", [place for place in sys.path if not Path(place, "comfy").is_dir()])
@@ -376,6 +392,24 @@ def test_a_folder_is_not_filled_by_two_recipes(many, tmp_path, in_process):
         prepare([], Recipe(**vars(SMALL) | {"seed": 1}), tmp_path)
 
 
+def test_a_folder_begun_before_a_setting_was_known_goes_on_with_its_default(many, tmp_path, in_process):
+    prepare([], SMALL, tmp_path)
+    settings = tmp_path / "settings.json"
+    begun = json.loads(settings.read_text())
+    settings.write_text(json.dumps({name: value for name, value in begun.items() if name not in ("fill", "channel")}))
+    prepare([], SMALL, tmp_path)
+    with pytest.raises(ValueError, match="was begun with fill=False, now it is True"):
+        prepare([], Recipe(**vars(SMALL) | {"fill": True}), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"\xff", b"[" * 10_000])
+def test_a_folder_whose_recipe_is_broken_is_refused(many, tmp_path, in_process, content):
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(ValueError, match="settings.json: cannot be read as the recipe of a folder") as refused:
+        prepare([], SMALL, tmp_path)
+    assert "\n" not in str(refused.value)
+
+
 def test_an_empty_folder_holds_no_dataset(tmp_path):
     with pytest.raises(ValueError, match="holds no prepared clips; make some with ex4d prepare"):
         open_dataset(tmp_path)
@@ -389,6 +423,7 @@ def command(videos: Path, out: Path, *options: str) -> list[str]:
             "48x32", "--masks", "tracking", *options]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups to find workers by")
 def test_workers_of_a_killed_run_end_with_it_and_the_next_goes_on(many, tmp_path):
     run = subprocess.Popen(command(many, tmp_path / "out", "--workers", "2"), start_new_session=True)
     while not list((tmp_path / "out" / "parts").glob("*.tar")):

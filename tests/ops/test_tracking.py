@@ -254,5 +254,5 @@ def test_tapnext_weights_of_another_model_are_named(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(TAPNET)
     pytest.importorskip("tapnet.tapnext.tapnext_torch", reason="TAPNext isn't installed")
     numpy.savez(tmp_path / "other.npz", weight=numpy.zeros(3))
-    with pytest.raises(ValueError, match="is not TAPNext's, it lacks 'backbone/embedding/kernel'"):
+    with pytest.raises(ValueError, match="not TAPNext's, it lacks 'backbone/embedding/kernel'"):
         load_tracker("tapnext", tmp_path / "other.npz", Path(TAPNET) if TAPNET else None)

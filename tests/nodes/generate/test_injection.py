@@ -257,14 +257,14 @@ def test_windows_encode_no_frame_twice(model, apply, wan, prior, encoded):
 
 
 def test_between_steps_the_prior_stays_off_the_device_and_goes_with_the_sampling(model, apply, wan, prior):
-    def runs() -> list:
+    def samplings() -> list:
         return [thing for thing in gc.get_objects() if type(thing).__name__ == "Sampling" and hasattr(thing, "tokens")]
 
     kept = []
     wan.sample(apply(model, prior), steps=2, callback=lambda *_: kept.append(
-        [tokens.device.type for run in runs() for tokens in run.tokens.values()]))
+        [tokens.device.type for sampling in samplings() for tokens in sampling.tokens.values()]))
     assert kept == 2 * [["cpu"] * prior.shape[2]]
-    assert not runs()
+    assert not samplings()
 
 
 # ---- windows ------------------------------------------------------------------------------------
