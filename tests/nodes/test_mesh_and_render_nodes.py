@@ -46,7 +46,7 @@ def test_images_with_alpha_or_out_of_range_are_their_colours_in_range(nodes, tak
     lambda images: torch.zeros_like(images).index_fill(2, torch.tensor([3]), 255.0),
 ])
 def test_every_picture_of_0_to_255_or_of_whole_numbers_is_refused(nodes, take, spoil):
-    with pytest.raises(ValueError, match="^images: holds .*an IMAGE holds float numbers from 0 to 1; .*by 255"):
+    with pytest.raises(ValueError, match="^images: contains .* an IMAGE has .*numbers from 0 to 1; .*by 255"):
         nodes.run("BuildDWMesh", images=spoil(take.images), depth=take.depth)
 
 

@@ -62,7 +62,7 @@ def calls_in(node: ast.AST) -> set[str]:
 
 
 def find_blamed(tree: ast.Module) -> list[ast.AST]:
-    """What runs within sockets.blame, which puts the name of an input before errors, in whichever function it stands."""
+    """What runs within sockets.blame, which puts an input's name before errors, in whichever function it stands."""
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     blamed = [node for node in ast.walk(tree) if isinstance(node, ast.With)
               and ast.unparse(node.items[0].context_expr).startswith("sockets.blame(")]
