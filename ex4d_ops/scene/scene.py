@@ -109,7 +109,7 @@ class Shot:
 
     def cast(self, pixels: Tensor) -> Tensor:
         """Rays in the world through pixels, z = 1 in the camera."""
-        return self.world_from_image @ pad(pixels, (0, 0, 0, 1), value=1.0)
+        return self.world_from_image @ torch.cat([pixels, torch.ones_like(pixels[:1])])
 
     def trace(self, pixels: Tensor, rays: Tensor) -> tuple[Tensor, Tensor]:
         """Depth [N] of the nearest solid along each ray and its index [N]; inf and SKY where there is none."""
