@@ -211,7 +211,7 @@ def da3_intrinsics(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
 
 def da3_world_from_cam(cam_from_anchor: Tensor) -> Tensor:
     """world_from_cam [T, 4, 4] of DA3's cameras [T, 3 or 4, 4], whose world is that of any view it chose."""
-    cam_from_anchor = cam_from_anchor.double()
+    cam_from_anchor = cam_from_anchor.cpu().double()
     if not torch.isfinite(cam_from_anchor).all():
         raise ValueError("geometry: Depth Anything 3 found no camera motion (NaN); turn source_cameras off")
     rotation = rotation_of(quaternion_of(cam_from_anchor[:, :3, :3]))  # exactly rigid, whatever precision it ran in

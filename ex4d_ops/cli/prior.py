@@ -224,7 +224,7 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
     settings = {name: value for name, value in vars(options).items() if name != "command"}
     figures = {
         "frames": len(prior), "size": describe_size(cameras.size),
-        "engine": raster.choose_engine(options.engine, depth.depth.device),
+        "engine": raster.choose_engine(options.engine, raster.drawing_device(options.engine, depth.depth.device)),
         "radius": automatic_radius(depth) if options.radius is None else options.radius,
         "nearest_depth": depth.nearest, "coverage": [round(share, 4) for share in prior.coverage.tolist()],
         "seconds": {name: round(value, 3) for name, value in seconds.items()},

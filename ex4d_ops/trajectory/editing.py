@@ -14,11 +14,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..camera import CameraPath, invert_rigid, rigid
+from ..camera import CameraPath, invert_rigid, move_to, rigid
 from ..rotation import rotate_between
 from .moves import EASES
 
 Retimed = Literal["both", "cameras", "source"]
+CPU = torch.device("cpu")  # where float64 steps are taken: not every device has it
 
 
 def chain(paths: Sequence[CameraPath], join: bool = True) -> CameraPath:
@@ -39,12 +40,12 @@ def chain(paths: Sequence[CameraPath], join: bool = True) -> CameraPath:
 
 def continue_path(before: CameraPath, path: CameraPath) -> CameraPath:
     """path laid onto the last frame of the path before it, less the first frame, which is that frame."""
-    cameras = path.cam_from_world.double()
-    moved = cameras @ invert_rigid(cameras[0]) @ before.cam_from_world[-1].double()
+    cameras = path.cam_from_world.cpu().double()
+    moved = (cameras @ invert_rigid(cameras[0]) @ before.cam_from_world[-1].cpu().double()).float()
     intrinsics = path.intrinsics.clone()
     intrinsics[:, :2, :2] *= before.intrinsics[-1, 0, 0] / path.intrinsics[0, 0, 0]
     source = before.source_frame[-1] + path.source_frame - path.source_frame[0]
-    return CameraPath(moved[1:].float(), intrinsics[1:], path.size, source[1:])
+    return CameraPath(moved[1:].to(intrinsics.device), intrinsics[1:], path.size, source[1:])
 
 
 def reverse(path: CameraPath) -> CameraPath:
@@ -66,12 +67,14 @@ def blend(first: CameraPath, second: CameraPath, weight: float | Tensor) -> Came
     check_one_size([first, second])
     if len(first) != len(second):
         raise ValueError(f"blend: paths of {len(first)} and {len(second)} frames; fit one to the other's length")
-    weight = torch.as_tensor(weight, dtype=torch.float64, device=first.cam_from_world.device).expand(len(first))
+    weight = torch.as_tensor(weight).cpu().double().expand(len(first))
     return mix(first, second, weight, weight)
 
 
 def mix(first: CameraPath, second: CameraPath, weight: Tensor, source_weight: Tensor) -> CameraPath:
-    """Frame by frame between two paths, [T] weights for cameras and for source frames."""
+    """Frame by frame between two paths, [T] float64 weights on the CPU for cameras and for source frames."""
+    device = first.cam_from_world.device
+    first, second = move_to(first, CPU), move_to(second, CPU)
     eye = lerp(invert_rigid(first.cam_from_world.double())[:, :3, 3],
                invert_rigid(second.cam_from_world.double())[:, :3, 3], weight)
     rotation = rotate_between(first.cam_from_world[:, :3, :3], second.cam_from_world[:, :3, :3], weight)
@@ -79,7 +82,7 @@ def mix(first: CameraPath, second: CameraPath, weight: Tensor, source_weight: Te
     intrinsics = lerp(first.intrinsics.double(), second.intrinsics.double(), weight)
     source = lerp(first.source_frame.double(), second.source_frame.double(), source_weight)
     nearest = (source + 0.5 + 1e-6).floor().long()  # halves go up, whatever the rounding of the weights
-    return CameraPath(cam_from_world.float(), intrinsics.float(), first.size, nearest)
+    return move_to(CameraPath(cam_from_world.float(), intrinsics.float(), first.size, nearest), device)
 
 
 def lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
@@ -96,7 +99,7 @@ def retime(path: CameraPath, frames: int | None = None, speed: str | Sequence[fl
     """
     if what not in ("both", "cameras", "source"):
         raise ValueError(f"retime: there is no '{what}' to bend; use both, cameras or source")
-    even = torch.linspace(0, 1, frames or len(path), dtype=torch.float64, device=path.cam_from_world.device)
+    even = torch.linspace(0, 1, frames or len(path), dtype=torch.float64)
     bent = bend_time(even, speed)
     return resample(path, even if what == "source" else bent, even if what == "cameras" else bent)
 
@@ -107,7 +110,7 @@ def bend_time(even: Tensor, speed: str | Sequence[float]) -> Tensor:
         if speed not in EASES:
             raise ValueError(f"retime: there is no speed '{speed}'; use {', '.join(EASES)} or relative speeds")
         return EASES[speed](even)
-    speeds = torch.as_tensor(speed, dtype=torch.float64, device=even.device)
+    speeds = torch.as_tensor(speed, dtype=torch.float64)
     if not (torch.isfinite(speeds).all() and (speeds >= 0).all() and speeds.sum() > 0):
         raise ValueError("retime: speeds must be numbers from 0 up, and not all 0, e.g. 1, 0.2, 1")
     if len(speeds) == 1:
@@ -152,7 +155,7 @@ def arrive(path: CameraPath, camera: CameraPath, frame: int, ease: str = "ease-i
     """
     if not 0 < frame < len(path):
         raise ValueError(f"arrive: frame {frame} is not on the way; use 1..{len(path) - 1}")
-    progress = torch.arange(len(path), dtype=torch.float64, device=path.cam_from_world.device) / frame
+    progress = torch.arange(len(path), dtype=torch.float64) / frame
     at_rest = retime(camera, len(path))
     held = CameraPath(at_rest.cam_from_world, at_rest.intrinsics, camera.size, path.source_frame)
     return blend(path, held, bend_time(progress.clamp(max=1), ease))
