@@ -157,7 +157,7 @@ def draw_depth(depth: Tensor, colormap: str | None = "turbo") -> Tensor:
     if colormap is not None:
         from matplotlib import colormaps
 
-        palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].to(depth)
+        palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].float().to(depth.device)
     high, low = (1 / bound for bound in depth.aminmax())
     pictures = depth.new_empty(*depth.shape, 3)
     for t, plane in enumerate(depth):  # frame by frame: working memory is one frame's

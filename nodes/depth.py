@@ -190,7 +190,7 @@ def read_da3(geometry: dict, sky_threshold: float, source_cameras: bool) -> Vide
     if "sky" in geometry:
         depth = torch.where(geometry["sky"] >= sky_threshold, torch.inf, depth)
     cameras = geometry.get("intrinsics")
-    if cameras is None or (cameras == torch.eye(3)).all():  # core's stand-in for a single view
+    if cameras is None or (cameras.cpu() == torch.eye(3)).all():  # core's stand-in for a single view
         return make_video_depth(depth)
     world_from_cam = da3_world_from_cam(geometry["extrinsics"][0]) if source_cameras else None
     return make_video_depth(depth, da3_intrinsics(cameras[0].float(), depth.shape[1:]), world_from_cam)

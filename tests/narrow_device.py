@@ -32,12 +32,18 @@ class NarrowTensor(torch.Tensor):
     def __repr__(self) -> str:
         return f"NarrowTensor({self.held})"
 
-    # torch refuses the first for subclasses, not for devices, and copies no numbers to "meta" by the second.
+    # What torch does before it asks the device: it refuses the first for subclasses, and copies no numbers to "meta".
     def tolist(self) -> list:
         return self.cpu().tolist()
 
     def new_tensor(self, data, dtype=None, device=None) -> torch.Tensor:
         return torch.tensor(data, dtype=dtype or self.dtype).to(device or NARROW)
+
+    def __getitem__(self, index):
+        return super().__getitem__(lists_as_tensors(index))
+
+    def __setitem__(self, index, value) -> None:
+        super().__setitem__(lists_as_tensors(index), value)
 
     @classmethod
     def __torch_dispatch__(cls, operation, types, args=(), kwargs=None):
@@ -84,6 +90,12 @@ def compute(operation, args: tuple, kwargs: dict):
     leaves_here = asked is None or torch.device(asked).type == NARROW.type
     return tree_unflatten([NarrowTensor(leaf) if isinstance(leaf, torch.Tensor) and leaves_here else leaf
                            for leaf in made], shape)
+
+
+def lists_as_tensors(index):
+    """An index whose lists of numbers are tensors."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return tuple(torch.tensor(part) if isinstance(part, list) else part for part in parts)
 
 
 def held_of(value):
