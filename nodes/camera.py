@@ -8,7 +8,14 @@ from typing import get_args
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ex4d_ops.camera import CameraPath, cover_intrinsics, default_intrinsics, intrinsics_from_focal
+from ..ex4d_ops.camera import (
+    CameraPath,
+    cover_intrinsics,
+    default_intrinsics,
+    fit_intrinsics,
+    intrinsics_from_focal,
+)
+from ..ex4d_ops.clip import Fit, describe_fit
 from ..ex4d_ops.depth import VideoDepth
 from ..ex4d_ops.files import read_path, write_path
 from ..ex4d_ops.files.paths import FORMATS
@@ -28,6 +35,7 @@ from ..ex4d_ops.trajectory import (
 from ..ex4d_ops.trajectory.editing import Retimed, blend, chain, fit, freeze, ping_pong, retime, reverse
 from ..ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
 from . import folders, sockets
+from .progress import warn
 
 MAX_FRAMES = 10000
 STEPS = {"degrees": 0.5}  # of the number widgets, by unit
@@ -64,6 +72,10 @@ def view_inputs() -> list[io.Input]:
         io.Float.Input("focal", default=0.0, min=0.0, max=1e6, step=0.1, advanced=True,
                        tooltip="Focal length of the new pictures, pixels. 0: that of the scene, or 500 px at a width "
                                "of 512, as released."),
+        io.Combo.Input("fit", options=list(get_args(Fit)), default="crop", optional=True, advanced=True,
+                       tooltip="What to do where width and height have another shape than the scene. crop: cut off its "
+                               "sides. stretch: squash it, as EX-4D's own program does. pad: leave black bars. A focal "
+                               "length given above is used as it is."),
     ]
 
 
@@ -79,11 +91,17 @@ def choose_size(scene: VideoDepth | DWMesh | None, width: int, height: int) -> t
     return (height or scene.size[0], width or scene.size[1])
 
 
-def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tuple[int, int], focal: float) -> Tensor:
+def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tuple[int, int], focal: float,
+                      fit: Fit = "crop") -> Tensor:
     """Intrinsics [3, 3] or [T, 3, 3] at this size: of the focal length asked for, the scene's, or the released."""
     if focal or scene is None:
         return intrinsics_from_focal(focal, size) if focal else default_intrinsics(size)
-    intrinsics = cover_intrinsics(scene.intrinsics, scene.size, size)
+    if loss := describe_fit(scene.size, size, fit):
+        warn(loss)
+    if fit == "crop":
+        intrinsics = cover_intrinsics(scene.intrinsics, scene.size, size)
+    else:
+        intrinsics = fit_intrinsics(scene.intrinsics, scene.size, size, fit)
     return intrinsics if len(intrinsics) == frames else intrinsics[0]
 
 
@@ -134,9 +152,9 @@ class CameraTrajectory(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, move, frames, radius, width, height, focal, scene=None) -> io.NodeOutput:
+    def execute(cls, move, frames, radius, width, height, focal, scene=None, fit="crop") -> io.NodeOutput:
         size = choose_size(scene, width, height)
-        intrinsics = choose_intrinsics(scene, frames, size, focal)
+        intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
         return pack_path(move_path(read_moves(move), frames, choose_radius(scene, radius), intrinsics, size), scene)
 
 
@@ -203,9 +221,9 @@ class EX4DCameraKeyframes(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None) -> io.NodeOutput:
+    def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None, fit="crop") -> io.NodeOutput:
         size = choose_size(scene, width, height)
-        intrinsics = choose_intrinsics(scene, frames, size, focal)
+        intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
         return pack_path(keyframe_path(parse_keyframes(keyframes, frames), frames, choose_radius(scene, radius),
                                        intrinsics, size, smooth), scene)
 

@@ -11,9 +11,20 @@ from typing import get_args
 import torch
 
 from .. import files, plot, raster
-from ..camera import CameraPath, intrinsics_from_focal, move_to
-from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
-from ..depth import VideoDepth, match_depth
+from ..camera import CameraPath, fit_intrinsics, intrinsics_from_focal, move_to
+from ..clip import (
+    WAN_GRID,
+    Clip,
+    Fit,
+    box_size,
+    check_wan_length,
+    describe_fit,
+    fit_boxes,
+    fit_frame,
+    nearest_wan_lengths,
+    wan_size,
+)
+from ..depth import VideoDepth, fit_depth, match_depth
 from ..files.whole import written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, Texture, render_prior
@@ -52,8 +63,10 @@ def add_prior_command(commands) -> None:
     clip.add_argument("--frames", type=int, metavar="T",
                       help="how many frames, 4k+1 as Wan needs (default: the most the clip has, at most 49)")
     clip.add_argument("--size", type=parse_size, metavar="WxH",
-                      help="size to work at, multiples of 16; other proportions stretch the picture (default: the "
-                           "clip's, rounded to such)")
+                      help="size to work at, multiples of 16 (default: the clip's, rounded to such)")
+    clip.add_argument("--fit", choices=get_args(Fit), default="stretch",
+                      help="what to do where that has another shape than the clip: stretch squashes the picture "
+                      "(default), crop cuts off its sides, pad adds black bars that count as not seen")
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--depth", type=Path, metavar="FILE",
                        help="npz, npy, EXR, folder of EXR or 16-bit PNG, or gray video")
@@ -108,9 +121,9 @@ def describe_moves() -> str:
 def make_prior(options) -> None:
     seconds: dict[str, float] = {}
     with timed(seconds, "read"):
-        clip = read_clip(options)
+        clip, size = read_clip(options)
         depth = read_clip_depth(options, clip)
-    cameras = choose_path(options, depth)
+    cameras = choose_path(options, depth, size)
     check_mesh_frames(options, len(clip))
     options.out.mkdir(parents=True, exist_ok=True)
     with timed(seconds, "mesh"):
@@ -127,23 +140,31 @@ def make_prior(options) -> None:
           f"{prior.coverage.mean():.0%} seen in the source, {sum(seconds.values()):.1f} s")
 
 
-def read_clip(options) -> Clip:
-    """The clip at the length and size to work on, or the one frame held; says where it trims or resizes."""
+def read_clip(options) -> tuple[Clip, tuple[int, int]]:
+    """The clip at the length to work on, or the one frame held, and the size (H, W) to render; says what is changed.
+
+    It is cropped or stretched to that size; one that is to be padded is as large as fits into it.
+    """
     if options.frames is not None:
         check_wan_length(options.frames)
     if options.size and options.size != wan_size(options.size):
         raise ValueError(f"--size: Wan needs multiples of {WAN_GRID}, got {describe_size(options.size)}; "
                          f"use {describe_size(wan_size(options.size))}")
+    filmed = files.read_video(options.input, options.start, 1).size
+    size = options.size or wan_size(filmed)
+    if loss := describe_fit(filmed, size, options.fit):
+        say(f"{options.input}: {loss}")
+    elif size != filmed and not options.size:
+        say(f"{options.input}: {describe_size(filmed)}, works at {describe_size(size)} (Wan needs {WAN_GRID}s)")
+    _, filled = fit_boxes(filmed, size, options.fit)
     length = options.frames or RELEASED_FRAMES
-    if options.freeze is not None:
-        clip = files.read_video(options.input, options.start + options.freeze, 1, options.size)
-    else:
-        clip = trim_clip(options, files.read_video(options.input, options.start, length, options.size))
-    size = wan_size(clip.size)
-    if size == clip.size:
-        return clip
-    say(f"{options.input}: {describe_size(clip.size)}, works at {describe_size(size)} (Wan needs {WAN_GRID}s)")
-    return Clip(torch.stack([resize_frame(frame, size) for frame in clip.frames]), clip.fps)
+    start, count = (options.start, length) if options.freeze is None else (options.start + options.freeze, 1)
+    clip = files.read_video(options.input, start, count, None if options.fit == "crop" else box_size(filled))
+    if options.freeze is None:
+        clip = trim_clip(options, clip)
+    if clip.size != box_size(filled):
+        clip = Clip(torch.stack([fit_frame(frame, size, options.fit) for frame in clip.frames]), clip.fps)
+    return clip, size
 
 
 def trim_clip(options, clip: Clip) -> Clip:
@@ -172,27 +193,32 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
     depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
-    depth = match_depth(clip.frames, depth, resize=True)
+    depth = match_depth(clip.frames, fit_depth(depth, clip.size, "crop" if options.fit == "crop" else "stretch"))
     if lens is not None:
         depth = replace(depth, intrinsics=lens.expand_as(depth.intrinsics))
     return move_to(depth, options.device)
 
 
-def choose_path(options, depth: VideoDepth) -> CameraPath:
-    """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so."""
+def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath:
+    """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so.
+
+    size: (H, W) to render, in whose middle the depth lies where it is smaller.
+    """
     held = options.freeze is not None
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
     if options.radius is not None and not options.radius > 0:
         raise ValueError(f"--radius: got {options.radius:g}, must be above 0")
     radius = automatic_radius(depth) if options.radius is None else options.radius
-    intrinsics = depth.intrinsics[0] if held else depth.intrinsics
+    intrinsics = fit_intrinsics(depth.intrinsics, depth.size, size, "pad")
+    intrinsics = intrinsics[0] if held else intrinsics
     if options.path:
-        cameras = files.read_path(options.path, depth.size, frames, radius=radius, intrinsics=depth.intrinsics[0].cpu())
+        lens = intrinsics.reshape(-1, 3, 3)[0].cpu()
+        cameras = files.read_path(options.path, size, frames, radius=radius, intrinsics=lens)
         cameras = move_to(cameras, options.device)
     elif options.preset:
-        cameras = released_path(options.preset, frames, radius, intrinsics, depth.size)
+        cameras = released_path(options.preset, frames, radius, intrinsics, size)
     else:
-        cameras = move_path(parse_moves(options.move), frames, radius, intrinsics, depth.size)
+        cameras = move_path(parse_moves(options.move), frames, radius, intrinsics, size)
     return freeze(cameras) if held else cameras
 
 
@@ -209,7 +235,7 @@ def render_rules(options) -> RenderRules:
 
 def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
     """Write colour, mask, preview, contact sheet and path into a folder."""
-    source = clip.frames[cameras.source_frame.cpu()]
+    source = torch.stack([fit_frame(clip.frames[t], cameras.size, "pad") for t in cameras.source_frame.tolist()])
     prior = move_to(prior, torch.device("cpu"))
     files.write_video(out / "color.mkv", prior.color, clip.fps)
     files.write_video(out / "visible.mkv", prior.visible, clip.fps)

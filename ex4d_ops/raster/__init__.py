@@ -74,8 +74,8 @@ def covered(depth: Tensor, drawn: Tensor, intrinsics: Tensor, cam_from_mesh: Ten
 def drawing_device(engine: str, device: torch.device) -> torch.device:
     """Where to draw what lies on device: there if it is a GPU that a fast engine knows, else on the CPU.
 
-    Warp on the CPU is faster than the torch engine on a GPU, and Apple's GPUs and others have no float64. Logs, once, why
-    a CUDA device, as ROCm calls itself too, is passed over. An engine asked for by name draws where it can.
+    Warp on the CPU is faster than the torch engine on a GPU, and Apple's GPUs and others have no float64. Logs, once,
+    why a CUDA device, as ROCm calls itself too, is passed over. An engine asked for by name draws where it can.
     """
     if device.type != "cuda" and engine != "nvdiffrast":
         return torch.device("cpu")

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from ex4d_ops.camera import move_to
+from ex4d_ops.files import write_depth, write_path
 
 from ..narrow_device import NARROW, NarrowTensor, narrow_device
-from .test_memory import CASES, files, inputs_of, tensors_of  # noqa: F401: a fixture
+from .test_memory import CASES, inputs_of, tensors_of
 
 
 def move_in(value):
@@ -32,7 +33,9 @@ def gpu(comfy, monkeypatch):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_node_gives_on_a_gpu_without_float64_what_it_gives_on_the_cpu(nodes, take, files, case, request):
+def test_every_node_gives_on_a_gpu_without_float64_what_it_gives_on_the_cpu(nodes, take, folders, case, request):
+    write_depth(folders / "input" / "depth.npz", take.depth)
+    write_path(folders / "input" / "path.json", take.path)
     node, inputs = inputs_of(case, take)
     expected = list(tensors_of(nodes.run(node, **inputs)))
     request.getfixturevalue("gpu")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from random import Random
+from typing import get_args
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ex4d_ops import raster
 from ex4d_ops.adapter import fit_prior
 from ex4d_ops.camera import check_rigid, move_to
+from ex4d_ops.clip import Fit
 from ex4d_ops.depth import depth_from_disparity_released, fill_invalid, fit_depth, make_video_depth, resize_depth
 from ex4d_ops.estimators.clip_depth import steady_given_depth
 from ex4d_ops.estimators.parallax import estimate_parallax
@@ -33,13 +35,14 @@ PATH = move_path(parse_moves("orbit:yaw=25"), 5, automatic_radius(DEPTH), DEPTH.
 PRIOR = render_prior(MESH, PATH)
 KEYS = parse_keyframes('[{"frame": 0}, {"frame": 4, "yaw": 30}]', 5)
 WINDOWS = draw_windows(5, (32, 48), torch.Generator().manual_seed(0))
+FITS = get_args(Fit)
 FLOWING = {  # name -> what is computed of the inputs named
     "make_video_depth": lambda depth: make_video_depth(depth.depth, depth.intrinsics[0], depth.world_from_cam),
     "released depth": lambda depth: depth_from_disparity_released(1 / depth.depth),
     "fill_invalid": lambda depth: fill_invalid(depth.depth),
     "check_rigid": lambda depth: check_rigid("world_from_cam", depth.world_from_cam),
     "resize_depth": lambda depth: resize_depth(depth, (24, 40)),
-    **{f"fit_depth {fit}": lambda depth, fit=fit: fit_depth(depth, (32, 32), fit) for fit in ("crop", "stretch", "pad")},
+    **{f"fit_depth {fit}": lambda depth, fit=fit: fit_depth(depth, (32, 32), fit) for fit in FITS},
     **{f"mesh {rules}": lambda frames, depth, rules=rules: build_dw_mesh(frames, depth, rules)
        for rules in (MeshRules(), MeshRules(filter="boundary"), MeshRules(depth_jump=0.013, clamp=False))},
     "inspect_mesh": lambda mesh: str(inspect_mesh(mesh, 0)),
@@ -50,22 +53,23 @@ FLOWING = {  # name -> what is computed of the inputs named
     "released_path": lambda depth: released_path("180", 5, automatic_radius(depth), depth.intrinsics[0], depth.size),
     "keyframe_path": lambda depth: keyframe_path(KEYS, 5, 2.0, depth.intrinsics, depth.size),
     "chain": lambda path: editing.chain([path, path]),
-    "blend": lambda path: editing.blend(path, editing.reverse(path), torch.linspace(0, 1, 5).to(path.intrinsics.device)),
+    "blend": lambda path: editing.blend(path, editing.reverse(path), path.source_frame / 4),
     "retime": lambda path: editing.retime(path, 9, [1, 0.2, 1], "cameras"),
     "fit": lambda path: editing.fit(path, 7),
     "ping_pong": lambda path: editing.ping_pong(path),
     "arrive": lambda path: editing.arrive(path, editing.fit(path, 1), 3),
     "load3d_from_camera": lambda path: str(load3d_from_camera(path, 2, 1.0)),
-    **{f"render {rules} {engine}": lambda mesh, path, rules=rules, engine=engine: render_prior(mesh, path, rules, engine)
-       for rules, engine in ((RenderRules(), "auto"), (RenderRules("face", False, 3), "warp"), (RenderRules(), "torch"))},
-    **{f"rendering_mask {surface}": lambda mesh, surface=surface: rendering_mask(mesh, sweep_path(mesh), surface=surface)
-       for surface in ("watertight", "visible")},
+    "render": lambda mesh, path: render_prior(mesh, path),
+    "render faces": lambda mesh, path: render_prior(mesh, path, RenderRules("face", False, 3), "warp"),
+    "render by torch": lambda mesh, path: render_prior(mesh, path, engine="torch"),
+    **{f"rendering_mask {name}": lambda mesh, name=name: rendering_mask(mesh, sweep_path(mesh), surface=name)
+       for name in ("watertight", "visible")},
     "rasterize": lambda mesh, path: raster.rasterize(mesh.depth[0], torch.ones(32, 48, 4).to(mesh.depth.device),
                                                      mesh.intrinsics[0], path.cam_from_world[3], path.intrinsics[3],
                                                      (24, 40)),
     "crops": lambda frames, depth: (crop_frames(frames, WINDOWS), crop_depth(depth, WINDOWS)),
-    **{f"fit_prior {fit}": lambda prior, fit=fit: fit_prior(prior.color, prior.visible.float(), (48, 48), 5, "refuse", fit,
-                                                            "released") for fit in ("crop", "stretch", "pad")},
+    **{f"fit_prior {fit}": lambda prior, fit=fit: fit_prior(prior.color, prior.visible.float(), (48, 48), 5, fit=fit,
+                                                            erosion="released") for fit in FITS},
     "erode": lambda prior: erode(prior.visible[2], 5),
     "scene": lambda path: SCENES["gallery"](Random(0)).render(editing.fit(path, 1)),
 }
