@@ -66,7 +66,7 @@ def fit_prior(color: Tensor, visible: Tensor, size: tuple[int, int], length: int
               fit: Fit = "crop", erosion: Erosion = 0, seed: int = 0) -> Prior:
     """The prior to generate with, of a colour video and a mask of any size.
 
-    color: [T, h, w, 3] in [0, 1]; visible: [T, h', w'], seen above 0.5; both are brought to size (H, W) by clip.fit_frame.
+    color: [T, h, w, 3] in [0, 1]; visible: [T, h', w'], seen above 0.5; clip.fit_frame brings both to size (H, W).
     rule: what happens where T is not length: "refuse"; "trim" drops frames at the end; "pad" repeats the last one.
     erosion, seed: as in RenderRules, in pixels of size. Released: "stretch", then erosion. Raises ValueError where size
     or length is none that Wan takes.
