@@ -44,7 +44,8 @@ class RenderDWMesh(io.ComfyNode):
                                          "Turn off for paths that do not begin at the source camera."),
                 io.Combo.Input("engine", options=["auto", *ENGINES], default="auto", advanced=True,
                                tooltip="What draws; auto takes the fastest that runs here. warp: NVIDIA GPUs and CPU. "
-                                       "torch: anywhere, slower. nvdiffrast: where installed. All agree away from edges."),
+                                       "torch: anywhere, slower. nvdiffrast: where installed. All agree away from "
+                                       "edges."),
                 io.Combo.Input("texture", options=list(get_args(Texture)), default="vertex", advanced=True,
                                tooltip="Blackens the vertices of hidden faces (released) or the faces alone (paper)."),
             ],

@@ -140,7 +140,7 @@ def test_averaging_differs_from_the_released_resampling_at_the_rim_of_the_mask_o
         visible = torch.from_numpy(cv2.resize(prior.visible[t].byte().numpy() * 255, size[::-1]) / 255.0 > 0.5)
         unlike = ours.visible[t] ^ visible
         within, beyond = (max_pool2d(side[None].float(), 3, 1, 1)[0] == 0 for side in (~visible, visible))
-        assert not (unlike & (within | beyond)).any() and unlike.float().mean() < 0.01
+        assert not (unlike & (within | beyond)).any() and unlike.float().mean() < 0.02
 
 
 def test_the_kernel_means_pixels_of_the_size_to_generate(wide):
