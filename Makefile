@@ -2,7 +2,7 @@
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
 # make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
 # make comfyui ComfyUI with this pack linked into it, cloned where there is none
-# make bench   the tables and figures of the README
+# make bench   the tables and figures of docs/benchmarks.md
 #
 # COMFYUI_PATH=/path/to/ComfyUI   where ComfyUI stands or is to stand (default: ~/comfy/ComfyUI, as comfy-cli)
 # PYTHON=python3.12               the interpreter .venv is made with, 3.10 or newer

@@ -18,14 +18,15 @@ from .clip import Box, Fit, box_size, fit_boxes
 RELEASED_FOCAL = 500.0  # pixels at a width of RELEASED_WIDTH; released code
 RELEASED_WIDTH = 512
 RIGID_TOLERANCE = 1e-3  # files store rotations with as few as four digits
+FLIP_YZ = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))  # between OpenCV's and OpenGL's axes
 Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, eq=False)
 class CameraPath:
-    """One camera per output frame, and which source frame each output frame shows.
+    """One camera per output frame, at least one, and which source frame each output frame shows.
 
-    cam_from_world: [T, 4, 4] float32; intrinsics: [T, 3, 3] float32, pixels; size: (H, W);
+    cam_from_world: [T, 4, 4] float32; intrinsics: [T, 3, 3] float32, pixels; both finite; size: (H, W);
     source_frame: [T] int64, by default 0, 1, 2, ...
     """
 
@@ -41,6 +42,10 @@ class CameraPath:
         check_tensor("cam_from_world", self.cam_from_world, (frames, 4, 4))
         check_tensor("intrinsics", self.intrinsics, (frames, 3, 3), like=self.cam_from_world)
         check_tensor("source_frame", self.source_frame, (frames,), torch.int64, like=self.cam_from_world)
+        if not frames:
+            raise ValueError("camera path: has no camera; give it one per frame")
+        check_finite("cam_from_world", self.cam_from_world)
+        check_finite("intrinsics", self.intrinsics)
 
     def __len__(self) -> int:
         return self.cam_from_world.shape[0]
@@ -60,6 +65,12 @@ def check_tensor(name: str, tensor: Tensor, shape: tuple, dtype=torch.float32, l
         raise ValueError(f"{name}: lies on {tensor.device}, the rest on {like.device}; move it with .to()")
 
 
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise ValueError where an entry is NaN or infinite."""
+    if not torch.isfinite(tensor).all():
+        raise ValueError(f"{name}: holds NaN or infinity; every entry must be a number")
+
+
 def move_to(record: Record, device: torch.device) -> Record:
     """The same VideoDepth, DWMesh, CameraPath or Prior with its tensors on another device."""
     tensors = {field.name: getattr(record, field.name) for field in fields(record)}
@@ -68,8 +79,7 @@ def move_to(record: Record, device: torch.device) -> Record:
 
 def check_rigid(name: str, matrices: Tensor) -> None:
     """Raise ValueError unless every [..., 4, 4] matrix is finite, a rotation (det +1) and a translation."""
-    if not torch.isfinite(matrices).all():
-        raise ValueError(f"{name}: holds NaN or infinity; every entry must be a number")
+    check_finite(name, matrices)
     rotation = matrices[..., :3, :3].cpu().double()  # Apple's GPUs and others have no float64
     identity = torch.eye(3, dtype=torch.float64)
     error = (rotation @ rotation.mT - identity).abs().amax((-1, -2)).reshape(-1)
@@ -196,7 +206,7 @@ def flip_yz(points: Tensor) -> Tensor:
 
 def flip_yz_of_rigid(transforms: Tensor) -> Tensor:
     """Rigid transforms [..., 4, 4] between OpenCV's axes as the same ones between OpenGL's, or back."""
-    flip = transforms.new_tensor([1.0, -1.0, -1.0, 1.0])
+    flip = FLIP_YZ.diagonal().to(transforms)
     return flip[:, None] * transforms * flip
 
 

@@ -39,7 +39,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from . import files
-from .files.whole import written_whole
+from .files.whole import sweep, written_whole
 from .prior import Prior
 
 MANIFEST = "manifest.jsonl"
@@ -83,12 +83,7 @@ def pack_latents(latents: dict[str, Tensor]) -> dict[str, bytes]:
 
 def pack_pixels(frames: Tensor, visible: Tensor, fps: float) -> dict[str, bytes]:
     """The members that hold a clip [T, H, W, 3] in [0, 1] and its mask [T, H, W]."""
-    packed = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, pictures in ((VIDEO, frames), (VISIBLE, visible)):
-            files.write_video(Path(folder) / name, pictures, fps)
-            packed[name] = (Path(folder) / name).read_bytes()
-    return packed
+    return {VIDEO: files.pack_video(frames, fps), VISIBLE: files.pack_video(visible, fps)}
 
 
 def unpack(members: dict[str, bytes]) -> dict[str, Tensor]:
@@ -161,8 +156,8 @@ def read_infos(shard: Path) -> Iterator[dict]:
 def mend(folder: Path) -> State:
     """Make a folder that a run left at any moment as if the run had gone on: list what is whole, drop the rest."""
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    for torn in [*folder.glob(".*.part*"), *(folder / PARTS).glob(".*.part*")]:
-        torn.unlink()
+    sweep(folder)
+    sweep(folder / PARTS)
     state, listed = read_state(folder), read_manifest(folder)
     path = folder / MANIFEST
     if path.exists():

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .camera import check_rigid, check_tensor, default_intrinsics, fit_intrinsics, resize_intrinsics
-from .clip import Fit, box_size, fit_boxes
+from .clip import Fit, Progress, box_size, fit_boxes
+from .parallel import one_by_one
 
 RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
 RELEASED_GAIN = 3900.0  # disparity 1 lies at 10000 / 3900 = 2.564 scene units; released code
@@ -112,18 +113,28 @@ class DepthUnits:
             raise ValueError(f"near and far: got {self.near:g} and {self.far:g}, need 0 < near < far")
 
 
-def depth_from(values: Tensor, units: DepthUnits) -> Tensor:
+def depth_from(values: Tensor, units: DepthUnits, progress: Progress | None = None) -> Tensor:
     """Depth [T, H, W] in scene units of the numbers of a source. NaN stays NaN, infinitely far becomes inf.
 
-    Raises ValueError where values of a normalized kind leave [0, 1] or relative disparities are all the same.
+    progress(done, T) is called after every frame; what it raises cancels. Raises ValueError where values of a
+    normalized kind leave [0, 1] or relative disparities are all the same.
     """
+    if units.kind == "released":
+        return depth_from_disparity_released(values, progress)
+    if units.kind.startswith("normalized"):
+        check_normalized(values)
+    depth = torch.empty_like(values)
+    for t, frame in one_by_one(enumerate(values), len(values), progress):
+        depth[t] = depth_of_frame(frame, units)
+    return depth
+
+
+def depth_of_frame(values: Tensor, units: DepthUnits) -> Tensor:
+    """The same of one frame [H, W], for every kind but "released", which needs the whole clip."""
     if units.kind == "depth":
         return values * units.scale
     if units.kind == "disparity":
         return depth_from_disparity(values, units.scale, units.shift)
-    if units.kind == "released":
-        return depth_from_disparity_released(values)
-    check_normalized(values)
     if units.kind == "normalized-disparity":
         return depth_from_disparity(values, 1 / units.near - 1 / units.far, 1 / units.far)
     return units.near + values * (units.far - units.near)
@@ -134,7 +145,7 @@ def depth_from_disparity(disparity: Tensor, scale: float = 1.0, shift: float = 0
     return 1 / (disparity * scale + shift)
 
 
-def depth_from_disparity_released(disparity: Tensor) -> Tensor:
+def depth_from_disparity_released(disparity: Tensor, progress: Progress | None = None) -> Tensor:
     """Depth of relative disparity by the released rule: normalised over the whole clip, then 10000 / (3900 d).
 
     The nearest point lies at 2.564 scene units, the farthest at 10000. Raises ValueError where no two differ.
@@ -143,7 +154,7 @@ def depth_from_disparity_released(disparity: Tensor) -> Tensor:
     if low == high:
         raise ValueError("depth: relative disparity is the same everywhere, so it holds no depth; check its source")
     depth = torch.empty_like(disparity)
-    for t, plane in enumerate(disparity):
+    for t, plane in one_by_one(enumerate(disparity), len(disparity), progress):
         normalized = ((plane - low) / (high - low)).masked_fill(~torch.isfinite(plane), torch.nan)
         depth[t] = (RELEASED_FAR / (RELEASED_GAIN * normalized).clamp(min=1e-5)).clamp(1e-4, RELEASED_FAR)
     return depth
@@ -187,14 +198,14 @@ def invalid_pixels(depth: Tensor) -> Tensor:
     return ~(depth > 0)
 
 
-def fill_invalid(depth: Tensor) -> Tensor:
+def fill_invalid(depth: Tensor, progress: Progress | None = None) -> Tensor:
     """Depth [T, H, W] with NaN, zero and negative pixels given the farther of the closest known left and right of them.
 
     In rows without any, of those above and below. Nothing is averaged, so no surface appears between two others; the
     farther, for holes lie where a near surface hides the one behind it. Raises ValueError where a frame is all invalid.
     """
     filled = torch.empty_like(depth)
-    for t, frame in enumerate(depth):
+    for t, frame in one_by_one(enumerate(depth), len(depth), progress):
         known = frame.masked_fill(invalid_pixels(frame), 0.0)
         filled[t] = fill_rows(fill_rows(known).mT).mT
         if not filled[t].all():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .camera import CameraPath, invert_rigid, lift, transform
-from .clip import resize_frame
+from .clip import Progress, resize_frame
 from .depth import VideoDepth
 from .mesh import DWMesh
+from .parallel import one_by_one
 from .prior import Prior
 
 if TYPE_CHECKING:
@@ -126,13 +127,13 @@ def largest_side(points: Tensor) -> float:
     return float((points.amax(0) - points.amin(0)).max())
 
 
-def stitch(source: Tensor, prior: Prior) -> Iterator[Tensor]:
+def stitch(source: Tensor | Sequence[Tensor], prior: Prior) -> Iterator[Tensor]:
     """Frames [H, 3 W, 3]: the source [T, H, W, 3], the colour and the mask of its prior side by side."""
     for frame, color, visible in zip(source, prior.color, prior.visible):
         yield torch.cat([resize_frame(frame, visible.shape), color, visible[..., None].expand_as(color)], 1)
 
 
-def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
+def contact_sheet(source: Tensor | Sequence[Tensor], prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
     """The source [T, H, W, 3] over the colour over the mask of its prior, at so many moments from first to last."""
     from matplotlib.figure import Figure
 
@@ -149,7 +150,7 @@ def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) ->
     return draw_figure(figure)
 
 
-def draw_depth(depth: Tensor, colormap: str | None = "turbo") -> Tensor:
+def draw_depth(depth: Tensor, colormap: str | None = "turbo", progress: Progress | None = None) -> Tensor:
     """Depth [T, H, W] as pictures [T, H, W, 3] of its disparity: the nearest point of the clip bright, the sky dark.
 
     colormap: a name of matplotlib's, or None for gray.
@@ -160,7 +161,8 @@ def draw_depth(depth: Tensor, colormap: str | None = "turbo") -> Tensor:
         palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].float().to(depth.device)
     high, low = (1 / bound for bound in depth.aminmax())
     pictures = depth.new_empty(*depth.shape, 3)
-    for t, plane in enumerate(depth):  # frame by frame: working memory is one frame's
+    # Frame by frame: working memory is one frame's.
+    for t, plane in one_by_one(enumerate(depth), len(depth), progress):
         shade = (1 / plane - low) / (high - low).clamp(min=1e-12)
         pictures[t] = shade[..., None] if colormap is None else palette[(shade * 255).round().long()]
     return pictures

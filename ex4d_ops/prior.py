@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -73,8 +73,11 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     """Render a mesh sequence along a path, frame by frame.
 
     progress(done, total) is called after every frame, in order; what it raises cancels the rendering and
-    reaches the caller. Raises ValueError where the path shows frames the mesh lacks.
+    reaches the caller. A mesh of one frame is held along the whole path. Raises ValueError where the path shows frames
+    that a mesh of several lacks.
     """
+    if len(mesh) == 1:
+        cameras = replace(cameras, source_frame=torch.zeros_like(cameras.source_frame))
     frames, (height, width), home = len(cameras), cameras.size, mesh.depth.device
     check_frames_exist(mesh, cameras)
     place = raster.drawing_device(engine, home)

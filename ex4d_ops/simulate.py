@@ -20,7 +20,7 @@ from .camera import CameraPath, move_to, pixel_centers
 from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh
-from .parallel import each_frame
+from .parallel import each_frame, one_by_one
 from .prior import Prior, check_frames_exist, erode, face_visible
 from .tracking import Tracks
 from .trajectory import EASES, RADIUS_MARGIN, make_move, move_path
@@ -111,7 +111,8 @@ def draw_sides(size: tuple[int, int], count: int, generator: Generator) -> Tenso
     return share * torch.tensor([size[1] / columns, size[0] / rows])
 
 
-def tracking_mask(tracks: Tracks, size: tuple[int, int], generator: Generator) -> Tensor:
+def tracking_mask(tracks: Tracks, size: tuple[int, int], generator: Generator,
+                  progress: Progress | None = None) -> Tensor:
     """A rectangle around each point hides it from some frame on, [T, H, W] at size (H, W).
 
     Its sides and its first frame, never frame 0, are drawn. While a point is not seen, what is at its place is another
@@ -121,18 +122,21 @@ def tracking_mask(tracks: Tracks, size: tuple[int, int], generator: Generator) -
     sides = draw_sides(size, count, generator)
     first = torch.randint(1, max(frames, 2), (count,), generator=generator)
     begun = torch.arange(frames)[:, None] >= first
-    return hide_rectangles(tracks.points.cpu(), sides, tracks.visible.cpu() & begun, size).to(tracks.visible.device)
+    shown = hide_rectangles(tracks.points.cpu(), sides, tracks.visible.cpu() & begun, size, progress)
+    return shown.to(tracks.visible.device)
 
 
-def random_mask(frames: int, size: tuple[int, int], generator: Generator) -> Tensor:
+def random_mask(frames: int, size: tuple[int, int], generator: Generator,
+                progress: Progress | None = None) -> Tensor:
     """Rectangles anywhere, anew in every frame, [T, H, W]: as many and as large as those of tracking masks."""
     count = int(torch.randint(GRID_POINTS[0], GRID_POINTS[1] + 1, (), generator=generator))
     sides = draw_sides(size, count, generator)
     points = torch.rand(frames, count, 2, generator=generator) * torch.tensor([size[1], size[0]])
-    return hide_rectangles(points, sides, torch.ones(frames, count, dtype=torch.bool), size)
+    return hide_rectangles(points, sides, torch.ones(frames, count, dtype=torch.bool), size, progress)
 
 
-def hide_rectangles(centers: Tensor, sides: Tensor, active: Tensor, size: tuple[int, int]) -> Tensor:
+def hide_rectangles(centers: Tensor, sides: Tensor, active: Tensor, size: tuple[int, int],
+                    progress: Progress | None = None) -> Tensor:
     """Mask [T, H, W] without the pixels whose centre lies in an active [T, N] rectangle.
 
     centers: [T, N, 2], image coordinates (x, y); sides: [N, 2], pixels.
@@ -141,9 +145,9 @@ def hide_rectangles(centers: Tensor, sides: Tensor, active: Tensor, size: tuple[
     low = (centers - sides / 2 - 0.5).ceil().long().clamp(min=0)
     high = torch.minimum((centers + sides / 2 - 0.5).floor().long() + 1, limit).clamp(min=0)
     visible = torch.ones(len(centers), *size, dtype=torch.bool)
-    for t, n in active.nonzero().tolist():
-        (left, top), (right, bottom) = low[t, n].tolist(), high[t, n].tolist()
-        visible[t, top:bottom, left:right] = False
+    for frame, shown, starts, ends in one_by_one(zip(visible, active, low, high), len(centers), progress):
+        for (left, top), (right, bottom) in zip(starts[shown].tolist(), ends[shown].tolist()):
+            frame[top:bottom, left:right] = False
     return visible
 
 
@@ -165,20 +169,20 @@ def draw_windows(frames: int, size: tuple[int, int], generator: Generator, low: 
     return torch.cat([corner, (share * full).expand(frames, 2)], -1)
 
 
-def crop_frames(frames: Tensor, windows: Tensor) -> Tensor:
+def crop_frames(frames: Tensor, windows: Tensor, progress: Progress | None = None) -> Tensor:
     """Frames [T, H, W, 3] of which each shows its window [T, 4], enlarged to the old size."""
     cropped = torch.empty_like(frames)
-    for t, grid in enumerate(sampling_grids(frames.shape[1:3], windows)):
+    for t, grid in one_by_one(enumerate(sampling_grids(frames.shape[1:3], windows)), len(frames), progress):
         sampled = grid_sample(frames[t].movedim(-1, 0)[None], grid[None].to(frames.device), padding_mode="border",
                               align_corners=False)
         cropped[t] = sampled[0].movedim(0, -1)
     return cropped
 
 
-def crop_depth(depth: VideoDepth, windows: Tensor) -> VideoDepth:
+def crop_depth(depth: VideoDepth, windows: Tensor, progress: Progress | None = None) -> VideoDepth:
     """Depth as seen through the windows [T, 4]: the nearest pixel's, never a mean, and intrinsics that follow."""
     cropped = torch.empty_like(depth.depth)
-    for t, grid in enumerate(sampling_grids(depth.size, windows)):
+    for t, grid in one_by_one(enumerate(sampling_grids(depth.size, windows)), len(depth), progress):
         cropped[t] = grid_sample(depth.depth[t][None, None], grid[None].to(depth.depth.device), mode="nearest",
                                  padding_mode="border", align_corners=False)[0, 0]
     corner, extent = windows.float().to(depth.intrinsics.device).split(2, -1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from .camera import check_tensor
-from .clip import resize_frame
+from .clip import Progress, no_progress, resize_frame
 from .files.tensors import read_tensors
+from .parallel import one_by_one
 
 LK_WINDOW = 15  # pixels
 LK_LEVELS = 4  # halvings; follows motion of some 100 px a frame
@@ -57,8 +58,8 @@ class Tracks:
         return self.visible.shape[0]
 
 
-# frames [T, H, W, 3] in [0, 1] and points [N, 2] of frame 0 -> Tracks
-Tracker = Callable[[Tensor, Tensor], Tracks]
+# frames [T, H, W, 3] in [0, 1] and points [N, 2] of frame 0 -> Tracks; progress may raise to cancel
+Tracker = Callable[[Tensor, Tensor, "Progress | None"], Tracks]
 
 
 def load_tracker(name: str, weights: Path | None = None, code: Path | None = None,
@@ -86,9 +87,9 @@ def inside(points: Tensor, size: tuple[int, int]) -> Tensor:
 # ---- Lucas-Kanade -------------------------------------------------------------------------------
 
 
-def track_corners(frames: Tensor, points: Tensor) -> Tracks:
+def track_corners(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
     """Follow the best corner near each point [N, 2] of frame 0, for LK can't tell how what lies between them moves."""
-    return track_lk(frames, nearest_corners(frames[0], points))
+    return track_lk(frames, nearest_corners(frames[0], points), progress)
 
 
 def nearest_corners(frame: Tensor, points: Tensor) -> Tensor:
@@ -106,20 +107,21 @@ def nearest_corners(frame: Tensor, points: Tensor) -> Tensor:
     return points.new_tensor(corners) + 0.5
 
 
-def track_lk(frames: Tensor, points: Tensor) -> Tracks:
+def track_lk(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
     """Follow points [N, 2] of frame 0 from each frame to the next, and put right what drifts by how frame 0 looked.
 
     One that does not lead back where it was, stands on no corner, or no longer looks as in frame 0 is lost.
     """
-    gray = [to_gray(frame) for frame in frames]
+    before = first = to_gray(frames[0])
     start = points.float().cpu().numpy().reshape(-1, 1, 2) - 0.5  # OpenCV counts from pixel centres
-    here, looks = start.copy(), patches(gray[0], start)
+    here, looks = start.copy(), patches(first, start)
     places, seen = [torch.from_numpy(here[:, 0].copy())], [torch.ones(len(here), dtype=torch.bool)]
-    for before, after in zip(gray, gray[1:]):
+    for frame in one_by_one(frames[1:], len(frames), progress):
+        after = to_gray(frame)
         there, found = step_lk(before, after, here)
         back, found_back = step_lk(after, before, there)
         returned = torch.from_numpy(back - here).norm(dim=-1)[:, 0] < LK_RETURN
-        settled, found_start = step_lk(gray[0], after, start, guess=there)
+        settled, found_start = step_lk(first, after, start, guess=there)
         near = found_start & (torch.from_numpy(settled - there).norm(dim=-1)[:, 0] < LK_DRIFT)
         there[near.numpy()] = settled[near.numpy()]
         alike = (looks * patches(after, there)).sum(1) > LK_LIKENESS
@@ -127,6 +129,7 @@ def track_lk(frames: Tensor, points: Tensor) -> Tracks:
         here[kept.numpy()] = there[kept.numpy()]
         places.append(torch.from_numpy(here[:, 0].copy()))
         seen.append(kept & inside(places[-1] + 0.5, frames.shape[1:3]))
+        before = after
     return Tracks((torch.stack(places) + 0.5).to(frames.device), torch.stack(seen).to(frames.device))
 
 
@@ -178,11 +181,12 @@ def load_cotracker(weights: Path, code: Path | None, device: torch.device) -> Tr
     predictor = predictor.to(device).eval()
     follow = follow_offline if offline else follow_online
 
-    def track(frames: Tensor, points: Tensor) -> Tracks:
+    def track(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
         video = (frames * 255).permute(0, 3, 1, 2)[None].to(device)
         # It counts from pixel centres, and asks for the frame each point is on first.
         queries = torch.nn.functional.pad(points.float().to(device) - 0.5, (1, 0))[None]
-        places, visible = follow(predictor, video, queries)
+        with reporting(predictor.model.updateformer, len(frames), progress):
+            places, visible = follow(predictor, video, queries)
         places = places[0] + 0.5
         return Tracks(places.to(frames.device), (visible[0] & inside(places, frames.shape[1:3])).to(frames.device))
 
@@ -201,6 +205,23 @@ def follow_online(predictor, video: Tensor, queries: Tensor) -> tuple[Tensor, Te
         chunk = video[:, start:start + 2 * step]
         places, visible = predictor(chunk, queries=queries, add_support_grid=True)
     return places, visible
+
+
+@contextmanager
+def reporting(refinement: torch.nn.Module, frames: int, progress: Progress | None) -> Iterator[None]:
+    """Call progress, which may raise, after every refinement of the tracks; it counts towards the frames."""
+    report, done = progress or no_progress, 0
+
+    def count(*_) -> None:
+        nonlocal done
+        done += 1
+        report(min(done, frames), frames)
+
+    hook = refinement.register_forward_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 # ---- TAPNext ------------------------------------------------------------------------------------
@@ -226,12 +247,12 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
     shown = tapnext_picture(weights)
 
     @torch.no_grad()
-    def track(frames: Tensor, points: Tensor) -> Tracks:
+    def track(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
         size = frames.shape[1:3]
         shrink = points.new_tensor([TAPNEXT_SIZE[1] / size[1], TAPNEXT_SIZE[0] / size[0]]).to(device)
         queries = torch.nn.functional.pad((points.to(device) * shrink).flip(-1), (1, 0))[None]  # frame, y, x
         places, visible, state = [], [], None
-        for frame in frames:
+        for frame in one_by_one(frames, len(frames), progress):
             picture = 2 * resize_frame(frame, shown)[None, None].to(device) - 1
             place, _, logit, state = model(picture, queries if state is None else None, state)
             places.append(place[0, 0].flip(-1) / shrink)

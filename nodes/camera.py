@@ -18,7 +18,8 @@ from ..ex4d_ops.camera import (
 from ..ex4d_ops.clip import Fit, describe_fit
 from ..ex4d_ops.depth import VideoDepth
 from ..ex4d_ops.files import read_path, write_path
-from ..ex4d_ops.files.paths import FORMATS
+from ..ex4d_ops.files.path_formats.colmap import MODEL_FILES
+from ..ex4d_ops.files.paths import READ_SUFFIXES, SCALE_HELP, SETTINGS, WRITTEN
 from ..ex4d_ops.mesh import DWMesh
 from ..ex4d_ops.plot import plot_path
 from ..ex4d_ops.trajectory import (
@@ -39,9 +40,6 @@ from .progress import warn
 
 MAX_FRAMES = 10000
 STEPS = {"degrees": 0.5}  # of the number widgets, by unit
-PATH_SUFFIXES = {".json", ".npz", ".txt", ".chan"}
-WRITTEN_SUFFIXES = {"ex4d": ".json", "released": ".npz", "colmap": "", "chan": ".chan", "realestate": ".txt",
-                    "recammaster": ".json"}
 SPEEDS = [name for name in EASES if name != "there-and-back"]
 EXAMPLE_KEYFRAMES = """[
   {"frame": 0},
@@ -301,22 +299,23 @@ class EX4DLoadCameras(io.ComfyNode):
             display_name="Load Cameras (EX-4D)",
             category="EX-4D/camera",
             description="Reads a camera path: our JSON, EX-4D's npz, COLMAP, Nuke chan, RealEstate10K / CameraCtrl, "
-                        "ReCamMaster, TrajectoryCrafter. From ComfyUI's input and output folders only.",
-            search_aliases=["camera file", "COLMAP", "CameraCtrl", "RealEstate10K", "ReCamMaster", "chan"],
+                        "ReCamMaster, nerfstudio, glTF and more. From ComfyUI's input and output folders only.",
+            search_aliases=["camera file", "COLMAP", "CameraCtrl", "RealEstate10K", "ReCamMaster", "chan", "nerfstudio",
+                            "transforms.json", "glTF", "Blender camera", "ViewCrafter", "TrajectoryCrafter"],
             inputs=[
-                io.Combo.Input("file", options=folders.list_files(PATH_SUFFIXES, {"images.txt"}),
+                io.Combo.Input("file", options=folders.list_files(READ_SUFFIXES, MODEL_FILES),
                                tooltip="A file, or a COLMAP folder, in ComfyUI's input folder, or NAME [output] in its "
                                        "output folder."),
-                io.Combo.Input("format", options=["auto", *FORMATS], default="auto",
-                               tooltip="auto tells it from suffix and content."),
-                io.Combo.Input("world", options=["auto", "first", "file"], default="auto", advanced=True,
-                               tooltip="first: the path begins at the source camera. file: its places are kept as "
-                                       "written. auto: as the format means it."),
+                setting_input("format"),
+                setting_input("world", advanced=True),
                 io.Int.Input("frames", default=0, min=0, max=MAX_FRAMES,
                              tooltip="Length the path must have, frames; 0: any. Keyframes need one."),
                 *[view for view in view_inputs() if view.id in ("scene", "radius", "width", "height")],
-                io.String.Input("camera", default="", advanced=True,
-                                tooltip="Which one, where a ReCamMaster file holds several, e.g. cam01."),
+                setting_input("camera", advanced=True),
+                setting_input("rotation_order", advanced=True, optional=True),
+                setting_input("length", advanced=True, optional=True),
+                io.Float.Input("scale", default=1.0, min=0.0, max=1e6, step=0.001, advanced=True, optional=True,
+                               tooltip=SCALE_HELP.format(automatic="0")),
             ],
             outputs=path_outputs(),
         )
@@ -330,14 +329,22 @@ class EX4DLoadCameras(io.ComfyNode):
         return folders.fingerprint(file)
 
     @classmethod
-    def execute(cls, file, format, world, frames, radius, width, height, camera, scene=None) -> io.NodeOutput:
+    def execute(cls, file, format, world, frames, radius, width, height, camera, scene=None, rotation_order="auto",
+                length="exact", scale=1.0) -> io.NodeOutput:
         size = choose_size(scene, width, height) if scene or width or height else None
-        lens = cover_intrinsics(scene.intrinsics[0], scene.size, size) if scene else None
+        lens = cover_intrinsics(scene.intrinsics[0].cpu(), scene.size, size) if scene else None
         cameras = read_path(
-            folders.find_file(file), size, frames=frames or None, format=None if format == "auto" else format,
-            world=None if world == "auto" else world, radius=radius or scene_radius(scene), intrinsics=lens,
-            camera=camera or None)
+            folders.find_file(file), size, frames or None, format, world, radius or scene_radius(scene), lens,
+            camera or None, rotation_order, length, scale or "auto", scene.world_from_cam.cpu() if scene else None)
         return pack_path(cameras, scene)
+
+
+def setting_input(name: str, **more) -> io.Input:
+    """The widget of one setting of how a file is read, from the library's table."""
+    setting = SETTINGS[name]
+    if not setting.choices:
+        return io.String.Input(name, default="", tooltip=setting.help, **more)
+    return io.Combo.Input(name, options=list(setting.choices), default=setting.choices[0], tooltip=setting.help, **more)
 
 
 class EX4DSaveCameras(io.ComfyNode):
@@ -354,7 +361,7 @@ class EX4DSaveCameras(io.ComfyNode):
                 sockets.Cameras.Input("cameras", tooltip="The path."),
                 io.String.Input("filename_prefix", default="ex4d/cameras",
                                 tooltip="Name in the output folder, before a number; may name a subfolder."),
-                io.Combo.Input("format", options=list(WRITTEN_SUFFIXES), default="ex4d",
+                io.Combo.Input("format", options=list(WRITTEN), default="ex4d",
                                tooltip="ex4d (JSON) and released (EX-4D's npz) hold everything; colmap, chan and "
                                        "realestate all but held frames; recammaster places and headings, in metres."),
             ],
@@ -362,6 +369,6 @@ class EX4DSaveCameras(io.ComfyNode):
 
     @classmethod
     def execute(cls, cameras, filename_prefix, format) -> io.NodeOutput:
-        path, saved = folders.new_file(filename_prefix, WRITTEN_SUFFIXES[format])
+        path, saved = folders.new_file(filename_prefix, WRITTEN[format])
         write_path(path, cameras, format)
         return io.NodeOutput(ui={"text": (path.name,), "files": [saved]})

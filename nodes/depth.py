@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..ex4d_ops import files
 from ..ex4d_ops.camera import focal_from_view, intrinsics_from_focal, invert_rigid, resize_intrinsics, rigid
+from ..ex4d_ops.clip import Progress
 from ..ex4d_ops.depth import (
     DepthUnits,
     VideoDepth,
@@ -21,6 +22,7 @@ from ..ex4d_ops.depth import (
 )
 from ..ex4d_ops.doubts import doubt_units
 from ..ex4d_ops.files.depth import DepthForm
+from ..ex4d_ops.parallel import one_by_one
 from ..ex4d_ops.plot import draw_depth
 from ..ex4d_ops.rotation import quaternion_of, rotation_of
 from . import folders, sockets
@@ -117,9 +119,9 @@ class EX4DDepthFromImages(io.ComfyNode):
         units = read_units(convention)
         sockets.check_images("images", images, 1)
         with sockets.blame("images"):
-            values = read_gray(images)
-            depth = depth_from(values, units)
-            depth = fill_invalid(depth) if fill else depth
+            values = read_gray(images, show_progress())
+            depth = depth_from(values, units, show_progress())
+            depth = fill_invalid(depth, show_progress()) if fill else depth
             check_depth(depth)
         if doubt := doubt_units(values, units):
             warn(f"images: {doubt}")
@@ -127,13 +129,19 @@ class EX4DDepthFromImages(io.ComfyNode):
         return io.NodeOutput(sockets.keep(made))
 
 
-def read_gray(images: Tensor) -> Tensor:
+def read_gray(images: Tensor, progress: Progress | None = None) -> Tensor:
     """The numbers [T, H, W] of gray pictures, which may leave 0..1. Raises ValueError for coloured ones."""
-    colors = images[..., :3].float()
-    finite = colors.nan_to_num(0.0, 0.0, 0.0)
-    if (finite.amax(-1) - finite.amin(-1)).max() > COLOR_SPREAD * finite.abs().max():
+    values = torch.empty(images.shape[:3], device=images.device)
+    spread = largest = 0.0
+    for number, image in zip(values, one_by_one(images, len(images), progress)):
+        colors = image[..., :3].float()
+        finite = colors.nan_to_num(0.0, 0.0, 0.0)
+        spread = max(spread, float((finite.amax(-1) - finite.amin(-1)).max()))
+        largest = max(largest, float(finite.abs().max()))
+        number[:] = colors[..., 0]
+    if spread > COLOR_SPREAD * largest:
         raise ValueError("are in colour, and depth cannot be read back from a colour map; connect gray pictures")
-    return colors[..., 0].clone()
+    return values
 
 
 # ---- Depth Anything 3 and MoGe ------------------------------------------------------------------
@@ -272,7 +280,7 @@ class EX4DDepthToImages(io.ComfyNode):
 
     @classmethod
     def execute(cls, depth, colors) -> io.NodeOutput:
-        pictures = draw_depth(depth.depth, None if colors == "gray" else colors)
+        pictures = draw_depth(depth.depth, None if colors == "gray" else colors, show_progress())
         near, far = depth.depth.aminmax()
         return io.NodeOutput(sockets.as_images(pictures), float(near), float(far))
 

@@ -46,7 +46,22 @@ def find_file(name: str) -> Path:
     found = check_file(name)
     if found is not True:
         raise ValueError(f"file: {found}")
-    return Path(folder_paths.get_annotated_filepath(name))
+    path = Path(folder_paths.get_annotated_filepath(name))
+    check_links(path)
+    return path
+
+
+def check_links(path: Path) -> None:
+    """Raise ValueError where a file of a folder, or what stands beside a file, links out of ComfyUI's folders."""
+    roots = (folder_paths.get_input_directory(), folder_paths.get_output_directory())
+    entries = [path.with_suffix(".json")]  # in which depth says what its numbers mean
+    for inside, folders, files in os.walk(path):  # which follows no links to folders
+        entries += [Path(inside, name) for name in (*folders, *files)]
+    for entry in entries:
+        if entry.is_symlink() and not any(folder_paths.is_within_directory(root, entry) for root in roots):
+            name = entry.relative_to(path.parent).as_posix()
+            raise ValueError(f"file: '{name}' is a link that leads out of ComfyUI's input and output folders; copy the "
+                             "file there")
 
 
 def check_file(name: str | None) -> bool | str:
@@ -62,7 +77,7 @@ def fingerprint(name: str | None) -> str | float:
     if name is None:
         return math.nan
     path = find_file(name)
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return str([(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files])
 
 

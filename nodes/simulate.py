@@ -131,8 +131,9 @@ class EX4DTrackingMask(io.ComfyNode):
         frames = sockets.read_frames("images", images)
         size, generator = tuple(frames.shape[1:3]), torch.Generator().manual_seed(seed)
         points = draw_points(size, generator, fewest_points, most_points)
-        tracks = choose_tracker(tracker)(frames, points.to(frames.device))
-        return masked(mask_frames(frames, tracking_mask(tracks, size, generator)), core_tracks(tracks))
+        tracks = choose_tracker(tracker)(frames, points.to(frames.device), show_progress())
+        visible = tracking_mask(tracks, size, generator, show_progress())
+        return masked(mask_frames(frames, visible), core_tracks(tracks))
 
 
 def model_inputs() -> list[io.Input]:
@@ -182,7 +183,8 @@ class EX4DRandomMask(io.ComfyNode):
     @classmethod
     def execute(cls, images, seed) -> io.NodeOutput:
         frames = sockets.read_frames("images", images)
-        visible = random_mask(len(frames), tuple(frames.shape[1:3]), torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        visible = random_mask(len(frames), tuple(frames.shape[1:3]), generator, show_progress())
         return masked(mask_frames(frames, visible.to(frames.device)))
 
 
@@ -219,6 +221,6 @@ class EX4DSmoothCrop(io.ComfyNode):
             raise ValueError(f"depth: {len(depth)} frames of {depth.size[1]}x{depth.size[0]}, the clip has "
                              f"{len(frames)} of {size[1]}x{size[0]}; use the depth of this clip")
         windows = draw_windows(len(frames), size, torch.Generator().manual_seed(seed), smallest, largest)
-        cropped = crop_frames(frames, windows)
+        cropped = crop_frames(frames, windows, show_progress())
         return io.NodeOutput(sockets.as_images(cropped), None if depth is None else sockets.keep(
-            crop_depth(depth, windows)), ui=preview(cropped))
+            crop_depth(depth, windows, show_progress())), ui=preview(cropped))

@@ -19,18 +19,26 @@ Cameras = io.Custom("EX4D_CAMERAS")  # ex4d_ops.CameraPath
 PriorLatents = io.Custom("EX4D_PRIOR")  # a Prior as the VAE encodes it, [1, 32, t, H/8, W/8]
 DA3Geometry = io.Custom("DA3_GEOMETRY")  # core's
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")  # core's
+BRIGHTEST = 2.0  # of white; sharpening and resampling overshoot by less, pictures of 0..255 by far more
 CAMERA_FIELDS = ("cam_from_world", "world_from_cam", "intrinsics", "source_frame")
 
 
 def read_frames(name: str, images: Tensor) -> Tensor:
     """Frames [T, H, W, 3] float32 in [0, 1] of the IMAGE at input `name`, in memory of their own.
 
-    They come to where ComfyUI keeps what flows. Raises ValueError where they are none, or not finite.
+    They come to where ComfyUI keeps what flows, what overshoots a little is cut off. Raises ValueError where they are
+    none, not finite, or not of this range.
     """
     check_images(name, images, 3)
+    if not images.is_floating_point():
+        raise ValueError(f"{name}: holds {images.dtype}, an IMAGE holds float numbers from 0 to 1; convert it (uint8: "
+                         "divide it by 255)")
     frames = images[..., :3].to(comfy.model_management.intermediate_device(), torch.float32)
     if not torch.isfinite(frames).all():
         raise ValueError(f"{name}: holds NaN or infinity; the node before it failed")
+    if (most := float(frames.max())) > BRIGHTEST:
+        raise ValueError(f"{name}: holds numbers up to {most:.4g}, an IMAGE holds float numbers from 0 to 1; divide it "
+                         "by 255, or tone-map it if it is HDR")
     return frames.clamp(0, 1)
 
 

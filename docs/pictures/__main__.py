@@ -1,12 +1,12 @@
 """Draws the pictures of the help pages from the library's sample scenes: python -m docs.pictures [NAME ...]
 
-NAME: of a node, or the beginning of one; without it all are drawn, in a few minutes.
+NAME: of a node, or the beginning of one, or README; without it all are drawn, in a few minutes.
 """
 
 import sys
 from functools import partial
 
-from . import camera, depth, estimate, generate, masks, mesh, render
+from . import camera, depth, estimate, generate, masks, mesh, moving, render
 from .sheet import save
 
 PICTURES = {
@@ -47,6 +47,9 @@ PICTURES = {
 }
 
 if __name__ == "__main__":
+    if "README" in sys.argv[1:] or len(sys.argv) == 1:
+        file = moving.save_moving_picture()
+        print(f"{file.name}: {file.stat().st_size / 1e3:.0f} kB")
     for name, draw in PICTURES.items():
         if name.startswith(tuple(sys.argv[1:] or [""])):
             file = save(name, draw())

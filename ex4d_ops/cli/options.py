@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from typing import get_args
 
 from ..depth import DEPTH_KINDS, DepthUnits
+from ..files.paths import SCALE_HELP, SETTINGS
 from ..mesh import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules
 
 
@@ -26,6 +29,34 @@ def depth_units(options) -> DepthUnits | None:
     if options.depth_kind is None:
         return None
     return DepthUnits(options.depth_kind, options.depth_scale, near=options.near, far=options.far)
+
+
+def add_path_options(parser, named: dict[str, str] | None = None) -> None:
+    """How a file of cameras is read: --path-NAME for each of SETTINGS and the scale; named: shorter ones beside it."""
+    for name, setting in SETTINGS.items():
+        flags = [(named or {}).get(name), f"--path-{name.replace('_', '-')}"]
+        shown = {"choices": setting.choices, "default": setting.choices[0]} if setting.choices else {}
+        known = f" One of: {', '.join(setting.choices)}." if shown else ""
+        parser.add_argument(*filter(None, flags), dest=f"path_{name}", metavar="NAME", help=setting.help + known,
+                            **shown)
+    parser.add_argument("--path-scale", type=parse_scale, default=1.0, metavar="S",
+                        help=f"{SCALE_HELP.format(automatic='auto')} (default: 1)")
+
+
+def path_settings(options) -> dict[str, object]:
+    """What read_path is told by these options."""
+    return {name: getattr(options, f"path_{name}") for name in (*SETTINGS, "scale")}
+
+
+def parse_scale(text: str) -> float | str:
+    """"auto", or a number above 0."""
+    try:
+        scale = math.nan if text == "auto" else float(text)
+    except ValueError:
+        scale = 0.0
+    if text != "auto" and not 0 < scale < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a scale; write auto, or a number above 0")
+    return "auto" if text == "auto" else scale
 
 
 def add_mesh_options(parser) -> None:

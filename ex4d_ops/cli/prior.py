@@ -25,22 +25,33 @@ from ..clip import (
     wan_size,
 )
 from ..depth import VideoDepth, fit_depth, match_depth
-from ..files.whole import written_whole
+from ..files.paths import READ_SUFFIXES
+from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, Texture, render_prior
 from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
 from ..trajectory.editing import freeze
 from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, estimate_depth
-from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
+from .options import (
+    add_depth_options,
+    add_mesh_options,
+    add_path_options,
+    depth_units,
+    mesh_rules,
+    path_settings,
+)
 from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
 
+SHEET, PLOT = "sheet.png", "path.png"
+RUN = "run.json"  # written last, so that where it is everything is
 EPILOG = """\
 examples:
   ex4d prior clip.mp4 --depth depth.npz --preset 90 --out result
   ex4d prior clip.mp4 --depth depth/ --depth-kind disparity --move orbit:yaw=60,pitch=10 --out result
   ex4d prior clip.mp4 --depth depth.npz --move "orbit:yaw=-60..60+dolly:distance=-0.3" --out result
   ex4d prior clip.mp4 --depth depth.npz --path cameras.json --out result
+  ex4d prior clip.mp4 --depth depth.npz --path shot.chan --path-world first --path-length fit --out result
   ex4d prior clip.mp4 --depth-model video-depth-anything-small --preset 60 --out result
   ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
 
@@ -103,10 +114,12 @@ def add_camera_options(parser) -> None:
     which.add_argument("--preset", choices=["30", "60", "90", "180"], help="a path of the released model")
     which.add_argument("--move", metavar="MOVE", help="moves joined by +, see below")
     which.add_argument("--path", type=Path, metavar="FILE",
-                       help="json, npz, TrajectoryCrafter / RealEstate10K txt, ReCamMaster json, COLMAP folder, .chan")
+                       help=f"a file of cameras, {', '.join(sorted(READ_SUFFIXES))}, or a COLMAP folder, read as below")
     camera.add_argument("--radius", type=float, metavar="R",
                         help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
-    camera.add_argument("--freeze", type=int, metavar="N", help="hold source frame N while the camera moves")
+    camera.add_argument("--freeze", type=int, metavar="N",
+                        help="hold source frame N while the camera moves; a single picture is held in any case")
+    add_path_options(parser.add_argument_group("how --path is read"))
 
 
 def describe_moves() -> str:
@@ -125,19 +138,30 @@ def make_prior(options) -> None:
         depth = read_clip_depth(options, clip)
     cameras = choose_path(options, depth, size)
     check_mesh_frames(options, len(clip))
-    options.out.mkdir(parents=True, exist_ok=True)
+    begin_folder(options.out)
     with timed(seconds, "mesh"):
         mesh = build_dw_mesh(clip.frames.to(options.device), depth, mesh_rules(options))
     with timed(seconds, "render"), progress_bar("rendering") as progress:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress)
+    if not prior.visible.any():
+        say("nothing of the clip is seen along this path; where it was made for another world or in other units, add "
+            "--path-world first or --path-scale")
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
-        files.write_picture(options.out / "path.png", plot.plot_path(cameras, depth))
+        files.write_picture(options.out / PLOT, plot.plot_path(cameras, depth))
         for t in options.mesh:
             files.write_mesh(options.out / f"mesh_{t:04d}.{options.mesh_format}", mesh, t, options.closed_ring)
     write_run(options, depth, cameras, prior, seconds)
     print(f"{options.out}: {len(prior)} frames of {describe_size(cameras.size)}, "
           f"{prior.coverage.mean():.0%} seen in the source, {sum(seconds.values()):.1f} s")
+
+
+def begin_folder(out: Path) -> None:
+    """Make the folder of results, without what tells of an earlier run: what follows may be stopped half-way."""
+    out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
+    for name in (RUN, SHEET, PLOT):
+        (out / name).unlink(missing_ok=True)
 
 
 def read_clip(options) -> tuple[Clip, tuple[int, int]]:
@@ -168,12 +192,13 @@ def read_clip(options) -> tuple[Clip, tuple[int, int]]:
 
 
 def trim_clip(options, clip: Clip) -> Clip:
-    """The clip at a length that Wan takes: the one asked for, or the most there is."""
+    """The clip at a length that Wan takes: the one asked for, or the most there is; or the only frame, to be held."""
+    if len(clip) == 1:
+        say(f"{options.input}: one frame, held while the camera moves")
+        return clip
     if options.frames and len(clip) < options.frames:
         raise ValueError(f"{options.input}: {len(clip)} frames from frame {options.start} on, --frames asks for "
                          f"{options.frames}; use fewer, or hold one with --freeze N")
-    if len(clip) == 1:
-        raise ValueError(f"{options.input}: one frame; add --freeze 0 --frames {RELEASED_FRAMES} to fly around it")
     length, _ = nearest_wan_lengths(len(clip))
     if length < len(clip):
         say(f"{options.input}: {len(clip)} frames, Wan needs 4k+1; uses the first {length}")
@@ -190,7 +215,8 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
     if options.depth_model is not None:
         return move_to(estimate_depth(options, clip, lens), options.device)
     start = options.start + (options.freeze or 0)
-    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth)
+    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth,
+                             clip=options.input)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
     depth = match_depth(clip.frames, fit_depth(depth, clip.size, "crop" if options.fit == "crop" else "stretch"))
@@ -200,11 +226,11 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
 
 
 def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath:
-    """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so.
+    """The path asked for by --preset, --move or --path, holding the source frame where it is the only one.
 
     size: (H, W) to render, in whose middle the depth lies where it is smaller.
     """
-    held = options.freeze is not None
+    held = len(depth) == 1
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
     if options.radius is not None and not options.radius > 0:
         raise ValueError(f"--radius: got {options.radius:g}, must be above 0")
@@ -213,7 +239,8 @@ def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath
     intrinsics = intrinsics[0] if held else intrinsics
     if options.path:
         lens = intrinsics.reshape(-1, 3, 3)[0].cpu()
-        cameras = files.read_path(options.path, size, frames, radius=radius, intrinsics=lens)
+        cameras = files.read_path(options.path, size, frames, radius=radius, intrinsics=lens,
+                                  source=depth.world_from_cam.cpu(), **path_settings(options))
         cameras = move_to(cameras, options.device)
     elif options.preset:
         cameras = released_path(options.preset, frames, radius, intrinsics, size)
@@ -235,14 +262,14 @@ def render_rules(options) -> RenderRules:
 
 def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
     """Write colour, mask, preview, contact sheet and path into a folder."""
-    source = torch.stack([fit_frame(clip.frames[t], cameras.size, "pad") for t in cameras.source_frame.tolist()])
+    source = [fit_frame(clip.frames[t], cameras.size, "pad") for t in cameras.source_frame.tolist()]
     prior = move_to(prior, torch.device("cpu"))
     files.write_video(out / "color.mkv", prior.color, clip.fps)
     files.write_video(out / "visible.mkv", prior.visible, clip.fps)
     files.write_video(out / "preview.mp4", plot.stitch(source, prior), clip.fps)
     files.write_path(out / "cameras.json", cameras)
     files.write_path(out / "cameras.npz", cameras)
-    files.write_picture(out / "sheet.png", plot.contact_sheet(source, prior))
+    files.write_picture(out / SHEET, plot.contact_sheet(source, prior))
 
 
 def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, seconds: dict[str, float]) -> None:
@@ -256,5 +283,5 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "python": platform.python_version(), "torch": torch.__version__, "machine": platform.platform(),
     }
-    with written_whole(options.out / "run.json") as part:
+    with written_whole(options.out / RUN) as part:
         part.write_text(json.dumps({"settings": settings, "figures": figures}, indent=2, default=str) + "\n")

@@ -16,8 +16,8 @@ from ..depth import (
     DepthUnits,
     VideoDepth,
     check_depth,
-    depth_from,
     depth_from_disparity_released,
+    depth_of_frame,
     finite_range,
     make_video_depth,
 )
@@ -176,7 +176,8 @@ def scale_depth(disparity: Tensor, rules: ClipRules) -> Tensor:
         low, high = finite_range(disparity)
         depth = torch.empty_like(disparity)
         for t, plane in enumerate(disparity):
-            depth[t] = depth_from(((plane - low) / (high - low).clamp(min=1e-12)).clamp(0, 1), units)
+            shares = ((plane - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+            depth[t] = depth_of_frame(shares, units)
     else:
         depth = disparity.clamp(min=FARTHEST * disparity.nanmedian()).reciprocal_()
     return depth.masked_fill_(disparity.isnan(), torch.inf)

@@ -5,6 +5,7 @@ The node and the command line read this table; who adds an estimator adds a row.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,8 @@ def catalogued(folder: str) -> dict[str, str]:
 
 def find_model(estimator: Estimator, name: str, folders: list[Path]) -> Path:
     """Where the weights called name lie in the folders for an estimator. Raises ValueError saying where to get them."""
+    if not is_below(name):
+        raise ValueError(f"model: '{name}' is not a name in {folders[0]}; put the model there and give its name")
     public = catalogued(estimator.folder).get(name)
     if public is not None:
         return find_weights(public, folders) / name
@@ -140,6 +143,11 @@ def find_model(estimator: Estimator, name: str, folders: list[Path]) -> Path:
     if found is None:
         raise ValueError(f"model: '{name}' is not in {folders[0]}; put it there or choose another model")
     return found
+
+
+def is_below(name: str) -> bool:
+    """Whether a name stays in the folder that it is looked up in; links in that folder are its owner's."""
+    return not (os.path.isabs(name) or os.path.normpath(name).startswith(".."))
 
 
 def recognize(path: Path) -> str:

@@ -30,6 +30,7 @@ from ..doubts import doubt_units
 from ..parallel import one_by_one
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
+from .timing import follow_clip
 from .video import encode, open_footage, write_pngs
 from .whole import written_whole
 
@@ -55,18 +56,31 @@ class Meaning:
     intrinsics: Tensor | None = None
     world_from_cam: Tensor | None = None
 
+    def of_frames(self, frames: Tensor) -> Meaning:
+        """The same for these frames; matrices for all of a clip, or for other frames, stay."""
+        cameras = {name: getattr(self, name) for name in CAMERAS}
+        return Meaning(self.units, **{
+            name: given[frames] if given is not None and given.ndim == 3 and len(given) > frames.max() else given
+            for name, given in cameras.items()})
+
 
 def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0, frames: int | None = None,
-               fill: bool = False, progress: Progress | None = None) -> VideoDepth:
+               fill: bool = False, progress: Progress | None = None, clip: str | Path | None = None) -> VideoDepth:
     """Read the depth of a clip: npz, npy, EXR or 16-bit PNG (a file or a folder of them), or gray video.
 
     units: what the numbers mean, where the file doesn't say or to overrule it. start, frames: as in read_video;
     relative disparity is normalised over what is read, and numbers that look like the other kind are warned of. fill:
     give pixels without depth that of their neighbours (see fill_invalid) instead of refusing them. progress: called
-    after every picture; what it raises stops the reading. Raises ValueError in one sentence.
+    after every picture; what it raises stops the reading. clip: the file whose frames these are, without which the
+    frames of one with a variable rate are not found (see follow_clip). Raises ValueError in one sentence.
     """
     path = Path(path)
-    values, white, said = read_numbers(path, frame_span(path, start, frames), progress)
+    span, shown = frame_span(path, start, frames), None
+    if clip is not None:
+        span, shown = follow_clip(path, count_pictures, Path(clip), span)
+    values, white, said = read_numbers(path, span, progress)
+    if shown is not None:
+        values, said = values[shown], said.of_frames(shown)
     units = units or said.units
     if units is None:
         raise ValueError(f"{path}: does not say what its numbers mean; "
@@ -82,6 +96,15 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         return make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def count_pictures(path: Path) -> int:
+    """How many pictures a depth file holds."""
+    if path.suffix.lower() in (".npz", ".npy"):
+        return len(read_arrays(path, slice(0, None))[0])
+    if path.suffix.lower() == ".exr" or path.is_dir() and any(path.glob("*.exr")):
+        return len(list_pictures(path, {".exr"})) if path.is_dir() else 1
+    return open_footage(path, slice(0, None), gray=True).length
 
 
 def read_numbers(path: Path, span: slice, progress: Progress | None) -> tuple[Tensor, float, Meaning]:

@@ -13,7 +13,6 @@ from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
 from .footage import (
-    MAX_PIXELS,
     PICTURE_SUFFIXES,
     UNTIMED_FPS,
     CutShort,
@@ -21,6 +20,7 @@ from .footage import (
     at_rate,
     estimate_rate,
     gray_of,
+    most_pixels,
     over_black,
 )
 from .whole import written_whole
@@ -40,19 +40,18 @@ def open_pictures(path: Path, gray: bool) -> Footage:
     convert = codes_of if gray else color_of
     first = read_picture(files[0])
     white = WHITES.get(first.mode, 255.0) if gray else 1.0
-    times = [] if path.is_dir() or first.format not in ANIMATIONS else animation_times(path)
+    times, fps = picture_times(path)
     if len(times) < 2:
         return Footage((convert(file, read_picture(file)) for file in files), UNTIMED_FPS, white, len(files))
-    fps = estimate_rate(times, None) or UNTIMED_FPS
-    frames = at_rate(path, animation_frames(path), fps)
-    return Footage((convert(path, frame) for frame in frames), fps, white, round(times[-1] * fps) + 1)
+    pictures = ((seconds, convert(path, frame)) for seconds, frame in animation_frames(path))
+    return Footage(at_rate(path, pictures, fps), fps, white, round(times[-1] * fps) + 1)
 
 
 def read_picture(path: Path) -> Image.Image:
     """Read an image as it is to be shown, upright. Raises ValueError where it is none, or damaged."""
     try:
         image = Image.open(path)
-        check_pixels(image)
+        check_pixels(path, image)
         upright = ImageOps.exif_transpose(image)
         upright.load()
     except DAMAGED as error:
@@ -61,10 +60,11 @@ def read_picture(path: Path) -> Image.Image:
     return upright
 
 
-def check_pixels(image: Image.Image) -> None:
-    """Raise ValueError, before anything is decoded, where an image claims more pixels than a video may have."""
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"it is {image.width}x{image.height}, at most {MAX_PIXELS} pixels are read")
+def check_pixels(path: Path, image: Image.Image) -> None:
+    """Raise ValueError, before anything is decoded, where an image claims more pixels than its file may have."""
+    most = most_pixels(path)
+    if image.width * image.height > most:
+        raise ValueError(f"it is {image.width}x{image.height}, at most {most} pixels are read of a file of its size")
 
 
 def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
@@ -72,12 +72,22 @@ def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
     seconds = 0.0
     try:
         with Image.open(path) as image:
-            check_pixels(image)
             for page in ImageSequence.Iterator(image):
+                check_pixels(path, page)  # each: a GIF's later pictures can claim more than its first
                 yield seconds, page.copy()
                 seconds += page.info.get("duration", 0) / 1000 or UNSTATED_DURATION
     except DAMAGED as error:
         raise CutShort(f"damaged or cut short ({error})") from error
+
+
+def picture_times(path: Path) -> tuple[list[float], float]:
+    """When the pictures of an animation appear, in seconds, none where it is none; and the rate it is read at."""
+    if path.is_dir():
+        return [], UNTIMED_FPS
+    with Image.open(path) as image:
+        moves = image.format in ANIMATIONS
+    times = animation_times(path) if moves else []
+    return times, estimate_rate(times, None) or UNTIMED_FPS
 
 
 def animation_times(path: Path) -> list[float]:

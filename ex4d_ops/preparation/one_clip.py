@@ -99,7 +99,7 @@ def simulate_mask(frames: torch.Tensor, depth: VideoDepth | None, recipe: Recipe
         mesh = build_dw_mesh(frames, depth)
         visible &= rendering_mask(mesh, sweep_path(mesh), surface=recipe.surface)
     if tracker is not None:
-        visible &= tracking_mask(tracker(frames, draw_points(size, generator)), size, generator)
+        visible &= tracking_mask(tracker(frames, draw_points(size, generator), None), size, generator)
     return visible
 
 
@@ -111,5 +111,5 @@ def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip) -> VideoD
     place = next((place for place in places if place.exists()), None)
     if place is None:
         raise ValueError(f"no depth: there is no {places[0]}")
-    depth = files.read_depth(place, recipe.units, start, len(clip))
+    depth = files.read_depth(place, recipe.units, start, len(clip), clip=source.path)
     return match_depth(clip.frames, fit_depth(depth, clip.size))

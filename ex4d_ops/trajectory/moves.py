@@ -35,6 +35,7 @@ RELEASED_FRAMES = 49  # the clip length the released presets are written for
 RELEASED_RISE = 0.2  # share of the radius; released code
 RADIUS_MARGIN = 0.15  # scene units behind the nearest point of frame 0; released code
 CHANNELS = ("yaw", "pitch", "dolly", "truck", "pedestal", "pan", "tilt", "roll", "zoom")
+ZOOM_LIMIT = 1000.0  # factor, of all moves together
 Channels = dict[str, Tensor]  # [T] float64 each: radians, shares of the radius, focal factors
 
 EASES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -247,6 +248,10 @@ def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Ten
     for move in moves:
         for channel, values in animate(move, progress).items():
             rig[channel] = rig[channel] * values if channel == "zoom" else rig[channel] + values
+    if not ((rig["zoom"] >= 1 / ZOOM_LIMIT) & (rig["zoom"] <= ZOOM_LIMIT)).all():
+        farthest = float(rig["zoom"][rig["zoom"].log().abs().argmax()])
+        raise ValueError(f"move: the zooms make a factor of {farthest:.3g} together; keep it within "
+                         f"{1 / ZOOM_LIMIT:g}..{ZOOM_LIMIT:g}")
     cam_from_world = place_rig(rig, radius).to(intrinsics.device)
     return CameraPath(cam_from_world, zoom_intrinsics(intrinsics, rig["zoom"]), size)
 

@@ -58,6 +58,8 @@ FLOWING = {  # name -> what is computed of the inputs named
     "fit": lambda path: editing.fit(path, 7),
     "ping_pong": lambda path: editing.ping_pong(path),
     "arrive": lambda path: editing.arrive(path, editing.fit(path, 1), 3),
+    "scale_places": lambda path: editing.scale_places(path, 2.0),
+    "lay_on": lambda path, depth: editing.lay_on(path, editing.scale_places(path, 0.5).cam_from_world.inverse()),
     "load3d_from_camera": lambda path: str(load3d_from_camera(path, 2, 1.0)),
     "render": lambda mesh, path: render_prior(mesh, path),
     "render faces": lambda mesh, path: render_prior(mesh, path, RenderRules("face", False, 3), "warp"),

@@ -1,6 +1,7 @@
 """The command line as a new user meets it: results that can be trusted, one sentence where they can't be had."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,11 +149,17 @@ def test_bad_depth_gets_one_sentence(sample, tmp_path, capsys, spoil, sentence):
     assert sentence in capsys.readouterr().err
 
 
-def test_one_picture_asks_to_be_frozen(sample, tmp_path, capsys):
-    files.write_video(tmp_path / "clip", files.read_video(sample / "clip.mkv", frames=1).frames, 15)
-    assert cli.main(["prior", str(tmp_path / "clip"), "--depth", str(sample / "depth.npz"), "--preset", "30",
-                     "--out", str(tmp_path / "out")]) == 2
-    assert "--freeze 0 --frames 49" in capsys.readouterr().err
+@pytest.mark.parametrize("camera", [("--preset", "30"), ("--move", "arc:yaw=40"), ("--preset", "30", "--frames", "9"),
+                                    ("--move", "orbit:yaw=20", "--freeze", "0", "--frames", "5")])
+def test_one_picture_is_held_while_the_camera_moves(sample, tmp_path, camera):
+    clip = files.read_video(sample / "clip.mkv", frames=1)
+    files.write_picture(tmp_path / "photo.png", clip.frames[0])
+    assert cli.main(["prior", str(tmp_path / "photo.png"), "--depth", str(sample / "depth.npz"), *camera,
+                     "--no-anchor", "--out", str(tmp_path / "out")]) == 0
+    wanted = int(camera[camera.index("--frames") + 1]) if "--frames" in camera else 49
+    path = files.read_path(tmp_path / "out" / "cameras.json", clip.size, wanted)
+    assert len(path) == wanted and (path.source_frame == 0).all()
+    assert len(files.read_video(tmp_path / "out" / "color.mkv")) == wanted
 
 
 def test_meshes_are_written_in_the_format_and_topology_asked_for(sample, tmp_path):
@@ -187,6 +194,27 @@ def test_ctrl_c_leaves_no_half_written_file(sample, tmp_path, monkeypatch):
                         raising=False)
     assert run_prior(sample, tmp_path / "out") == 130
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("last", ["color.mkv", "visible.mkv", "preview.mp4", "cameras.json", "sheet.png", "path.png"])
+def test_a_second_run_that_is_stopped_leaves_nothing_that_tells_of_the_first(sample, tmp_path, monkeypatch, last):
+    assert run_prior(sample, tmp_path) == 0
+    (tmp_path / ".color.1.part.mkv").write_bytes(b"of a killed run")
+    (tmp_path / ".frames.1.part").mkdir()
+    replace = os.replace
+
+    def stop(part, path):
+        replace(part, path)
+        if Path(path).name == last:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stop)
+    assert run_prior(sample, tmp_path, "--preset", "60") == 130
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "run.json" not in left and not [name for name in left if ".part" in name]
+    assert "sheet.png" not in left or last in ("sheet.png", "path.png")
+    monkeypatch.undo()
+    assert run_prior(sample, tmp_path) == 0 and (tmp_path / "run.json").is_file()
 
 
 def test_inspect_reports_watertightness_and_depth(sample, capsys):

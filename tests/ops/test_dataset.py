@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -132,6 +133,38 @@ def test_openvid_tables_are_understood(tmp_path):
         list(list_sources(tmp_path / "other.csv"))
     with pytest.raises(ValueError, match="neither a folder of videos nor a CSV"):
         list(list_sources(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("header", [
+    "file_name,text", "File_Name,Text", " video , caption ", "path,prompt", "video_path,description", "filename,text",
+])
+def test_tables_of_other_programs_are_understood_by_the_names_of_their_columns(tmp_path, header):
+    (tmp_path / "metadata.csv").write_text(f'{header}\na/b.mp4,"a garden, in summer"\n', encoding="utf-8-sig")
+    (source,) = list_sources(tmp_path / "metadata.csv")
+    assert source.path == tmp_path / "a" / "b.mp4" and source.caption == "a garden, in summer"
+
+
+@pytest.mark.parametrize("row", ["broken row", "a,", "a, ", "", ",", "a,b\0.mp4"])
+def test_a_row_that_names_no_video_is_left_out_and_said(tmp_path, caplog, row):
+    (tmp_path / "t.csv").write_text(f"caption,video\nfirst,a.mp4\n{row}\nlast,b.mp4\n")
+    assert [source.name for source in list_sources(tmp_path / "t.csv")] == ["a.mp4", "b.mp4"]
+    assert row == "" or "line 3 names no video" in caplog.text  # csv itself skips empty lines
+
+
+@pytest.mark.parametrize("content", [
+    b"caption,video\nfirst,a.mp4\n\xff\xfe\x00,b.mp4\n", b'video\n"' + b"x" * 2**25 + b'"\n',
+    b"\x89PNG\r\n\x1a\n\x00\x00", b""])
+def test_a_table_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^\S+t\.csv: ") as refusal:
+        list(list_sources(tmp_path / "t.csv"))
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "/", ".", "..", "a/b.c.mp4", "é.mp4", "x" * 300 + ".mp4"])
+def test_every_name_gives_a_key_that_a_file_can_have(name):
+    key = Source(Path(name), name).key
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,80}", key)
 
 
 # ---- what is stored -----------------------------------------------------------------------------

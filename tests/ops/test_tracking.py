@@ -197,7 +197,9 @@ def test_cotracker_loads_and_runs(cotracker_weights):
     track = load_tracker("cotracker", cotracker_weights, Path(COTRACKER) if COTRACKER else None)
     count = 5 if "offline" in cotracker_weights.name else 17  # online goes window by window, so two of them
     frames, points = film(texture((320, 384)), [lambda p, t=t: p + 40 + t for t in range(count)]), spread(SIZE, 60, 60)
-    tracks = track(frames, points)
+    told = []
+    tracks = track(frames, points, lambda done, total: told.append((done, total)))
+    assert len(told) > 1 and told == sorted(told) and {total for _, total in told} == {count}
     assert len(tracks) == count and torch.isfinite(tracks.points).all()
     if "offline" in cotracker_weights.name:  # what is asked for is given back where it was asked for
         assert (tracks.points[0] - points).abs().max() < 1e-3 and tracks.visible[0].all()
