@@ -282,4 +282,5 @@ def test_another_shape_is_reached_by_the_fit_asked_for_and_said(sample, tmp_path
 def test_stretch_is_what_happens_where_no_fit_is_asked_for(sample, tmp_path):
     assert run_prior(sample, tmp_path / "a", "--size", "64x64") == 0
     assert run_prior(sample, tmp_path / "b", "--size", "64x64", "--fit", "stretch") == 0
-    assert (tmp_path / "a" / "color.mkv").read_bytes() == (tmp_path / "b" / "color.mkv").read_bytes()
+    colors = [files.read_video(tmp_path / name / "color.mkv").frames for name in ("a", "b")]
+    assert torch.equal(*colors)
