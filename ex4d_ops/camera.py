@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
+from .clip import Box, Fit, box_size, fit_boxes
 from .rotation import quaternion_of, rotation_of
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def move_to(record: Record, device: torch.device) -> Record:
 def check_rigid(name: str, matrices: Tensor, tolerance: float = RIGID_TOLERANCE) -> None:
     """Raise ValueError unless every [..., 4, 4] matrix is finite, a rotation (det +1) and a translation."""
     check_finite(name, matrices)
-    rotation = matrices[..., :3, :3].double()
-    identity = torch.eye(3, dtype=torch.float64, device=matrices.device)
+    rotation = matrices[..., :3, :3].cpu().double()  # Apple's GPUs and others have no float64
+    identity = torch.eye(3, dtype=torch.float64)
     error = (rotation @ rotation.mT - identity).abs().amax((-1, -2)).reshape(-1)
     if (error > tolerance).any():
         worst = int(error.argmax())
@@ -124,6 +125,27 @@ def resize_intrinsics(intrinsics: Tensor, size: tuple[float, float], new_size: t
     """Intrinsics [..., 3, 3] of the same view sampled at new_size, both (H, W)."""
     (height, width), (new_height, new_width) = size, new_size
     return intrinsics * intrinsics.new_tensor([[new_width / width], [new_height / height], [1.0]])
+
+
+def fit_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> Tensor:
+    """Intrinsics [..., 3, 3] of pictures of size (H, W) that clip.fit_frame brings to new_size."""
+    kept, filled = fit_boxes(size, new_size, fit)
+    resized = resize_intrinsics(shift_center(intrinsics, kept, -1), box_size(kept), box_size(filled))
+    return shift_center(resized, filled, 1)
+
+
+def unfit_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> Tensor:
+    """What fit_intrinsics was given, of what it gave."""
+    kept, filled = fit_boxes(size, new_size, fit)
+    resized = resize_intrinsics(shift_center(intrinsics, filled, -1), box_size(filled), box_size(kept))
+    return shift_center(resized, kept, 1)
+
+
+def shift_center(intrinsics: Tensor, box: Box, sign: int) -> Tensor:
+    """Intrinsics [..., 3, 3] whose centre is moved by where a box begins."""
+    shifted = intrinsics.clone()
+    shifted[..., :2, 2] += sign * intrinsics.new_tensor([box[1].start, box[0].start])
+    return shifted
 
 
 def cover_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from .camera import check_rigid, check_tensor, default_intrinsics, resize_intrinsics
-from .clip import Progress, center_crop
+from .camera import check_rigid, check_tensor, default_intrinsics, fit_intrinsics, resize_intrinsics
+from .clip import Fit, Progress, box_size, fit_boxes
 from .parallel import one_by_one
 
 RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
@@ -287,13 +287,17 @@ def resize_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
     return VideoDepth(resized, intrinsics, depth.world_from_cam, depth.metric)
 
 
-def fit_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
-    """Depth cropped around its centre to the proportions of size (H, W), as clip.crop_to crops frames, and resized."""
-    rows, columns = center_crop(depth.size, size)
-    intrinsics = depth.intrinsics.clone()
-    intrinsics[:, :2, 2] -= intrinsics.new_tensor([columns.start, rows.start])
-    cropped = depth.depth[:, rows, columns].contiguous()
-    return resize_depth(replace(depth, depth=cropped, intrinsics=intrinsics), size)
+def fit_depth(depth: VideoDepth, size: tuple[int, int], fit: Fit = "crop") -> VideoDepth:
+    """Depth at size (H, W) as clip.fit_frame fits frames, intrinsics along; bars that are added are sky."""
+    kept, filled = fit_boxes(depth.size, size, fit)
+    intrinsics = fit_intrinsics(depth.intrinsics, depth.size, size, fit)
+    part = replace(depth, depth=depth.depth[(slice(None), *kept)].contiguous())
+    fitted = resize_depth(part, box_size(filled)).depth
+    if tuple(fitted.shape[1:]) != tuple(size):
+        bars = fitted.new_full((len(depth), *size), torch.inf)
+        bars[(slice(None), *filled)] = fitted
+        fitted = bars
+    return replace(depth, depth=fitted, intrinsics=intrinsics)
 
 
 def resize_depth_map(depth: Tensor, size: tuple[int, int]) -> Tensor:
@@ -312,6 +316,7 @@ def resize_depth_map(depth: Tensor, size: tuple[int, int]) -> Tensor:
 
 def source_rows(length: int, new_length: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The two source rows around every new row, and how far it lies from the first to the second, [new_length] each."""
-    position = (torch.arange(new_length, device=like.device, dtype=torch.float64) + 0.5) * length / new_length - 0.5
+    position = (torch.arange(new_length, dtype=torch.float64) + 0.5) * length / new_length - 0.5
     first = position.floor().long().clamp(0, max(length - 2, 0))  # past the outer rows the surface goes on straight
-    return first, (first + 1).clamp(max=length - 1), (position - first).to(like.dtype)
+    last, between = (first + 1).clamp(max=length - 1), (position - first).to(like.dtype)
+    return first.to(like.device), last.to(like.device), between.to(like.device)

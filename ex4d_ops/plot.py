@@ -103,7 +103,7 @@ def scene_points(scene: VideoDepth | DWMesh) -> Tensor:
 
 def common_target(cameras: CameraPath) -> Tensor:
     """The point all cameras look at, [1, 3]; none, [0, 3], where their optical axes do not meet in front of them."""
-    eye, forward = cameras.eye.double().cpu(), cameras.cam_from_world[:, 2, :3].double().cpu()
+    eye, forward = cameras.eye.cpu().double(), cameras.cam_from_world[:, 2, :3].cpu().double()
     across = torch.eye(3, dtype=torch.float64) - forward[:, :, None] * forward[:, None]  # off every axis, [T, 3, 3]
     if torch.linalg.matrix_rank(across.sum(0), rtol=1e-4) < 3:  # parallel axes
         return torch.zeros(0, 3)
@@ -158,7 +158,7 @@ def draw_depth(depth: Tensor, colormap: str | None = "turbo", progress: Progress
     if colormap is not None:
         from matplotlib import colormaps
 
-        palette = torch.tensor(colormaps[colormap].resampled(256)(range(256)))[:, :3].to(depth)
+        palette = torch.tensor(colormaps[colormap].resampled(256)(range(256)))[:, :3].float().to(depth.device)
     high, low = (1 / bound for bound in depth.aminmax())
     pictures = depth.new_empty(*depth.shape, 3)
     # Frame by frame: working memory is one frame's.

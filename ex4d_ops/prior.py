@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from . import raster
-from .camera import CameraPath, check_tensor, project, resize_intrinsics, transform
-from .clip import Progress, resize_frame
+from .camera import CameraPath, check_tensor, move_to, project, transform, unfit_intrinsics
+from .clip import Fit, Progress, fit_boxes, fit_frame
 from .mesh import DWMesh
 from .parallel import each_frame
 
@@ -18,6 +18,7 @@ VISIBLE_ALPHA = 125 / 255  # released code
 RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
 
 Texture = Literal["vertex", "face"]  # what of a hidden face is black; released, paper
+Erosion = Literal["released"] | int  # of a mask by a random square per frame, or by one of so many pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class RenderRules:
 
     texture: Texture = "vertex"
     anchor_first: bool = True
-    erosion: Literal["released"] | int = "released"
+    erosion: Erosion = "released"
     seed: int = 0
 
 
@@ -77,24 +78,28 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     """
     if len(mesh) == 1:
         cameras = replace(cameras, source_frame=torch.zeros_like(cameras.source_frame))
-    frames, (height, width) = len(cameras), cameras.size
+    frames, (height, width), home = len(cameras), cameras.size, mesh.depth.device
     check_frames_exist(mesh, cameras)
-    color = torch.empty(frames, height, width, 3, device=mesh.depth.device)
-    visible = torch.empty(frames, height, width, dtype=torch.bool, device=mesh.depth.device)
-    sizes = erosion_sizes(rules, frames)
-    anchored = rules.anchor_first and begins_at_source(mesh, cameras)
+    place = raster.drawing_device(engine, home)
+    mesh, cameras = move_to(mesh, place), move_to(cameras, place)
+    color = torch.empty(frames, height, width, 3, device=place)
+    visible = torch.empty(frames, height, width, dtype=torch.bool, device=place)
+    sizes = erosion_sizes(rules.erosion, rules.seed, frames)
+    anchored = source_fit(mesh, cameras) if rules.anchor_first else None
 
     def render(t: int) -> None:
         if t == 0 and anchored:
-            color[0], visible[0] = resize_frame(mesh.colors[int(cameras.source_frame[0])], cameras.size), True
+            color[0] = fit_frame(mesh.colors[int(cameras.source_frame[0])], cameras.size, anchored)
+            visible[0] = False
+            visible[0][fit_boxes(mesh.size, cameras.size, anchored)[1]] = True
         else:
             seen = render_frame(mesh, cameras, t, rules, engine)
             visible[t] = erode(seen[..., 3] > VISIBLE_ALPHA, sizes[t])
             torch.mul(seen[..., :3].clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
 
-    engine = raster.choose_engine(engine, mesh.depth.device)
-    each_frame(render, frames, mesh.depth.device, progress)
-    return Prior(color, visible)
+    engine = raster.choose_engine(engine, place)
+    each_frame(render, frames, place, progress)
+    return move_to(Prior(color, visible), home)
 
 
 def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
@@ -106,13 +111,18 @@ def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
                          f"frames 0..{len(mesh) - 1}; fit the path to {len(mesh)} frames")
 
 
-def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:
+def source_fit(mesh: DWMesh, cameras: CameraPath) -> Fit | None:
+    """By which fit output frame 0 shows all of its source frame from the source camera, None where it does not."""
+    return next((fit for fit in ("stretch", "pad") if begins_at_source(mesh, cameras, fit)), None)
+
+
+def begins_at_source(mesh: DWMesh, cameras: CameraPath, fit: Fit = "stretch") -> bool:
     """Whether output frame 0 shows the nearest points of its source frame where they were, within half a pixel."""
     source, (height, width) = int(cameras.source_frame[0]), mesh.size
     corners = mesh.depth.new_tensor([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
     points = mesh.nearest * corners @ torch.linalg.inv(mesh.intrinsics[source]).mT
     seen = project(transform(cameras.cam_from_world[0] @ mesh.world_from_cam[source], points),
-                   resize_intrinsics(cameras.intrinsics[0], cameras.size, mesh.size))
+                   unfit_intrinsics(cameras.intrinsics[0], mesh.size, cameras.size, fit))
     return bool((seen - corners[:, :2]).abs().max() < 0.5)
 
 
@@ -146,12 +156,12 @@ def face_visible(occluded: Tensor, face: Tensor) -> Tensor:
     return ~hidden[face.long()]
 
 
-def erosion_sizes(rules: RenderRules, frames: int) -> list[int]:
+def erosion_sizes(erosion: Erosion, seed: int, frames: int) -> list[int]:
     """Kernel size of every frame in pixels; one draw per frame, so a frame's kernel does not depend on the others."""
-    if rules.erosion != "released":
-        return [int(rules.erosion)] * frames
+    if erosion != "released":
+        return [int(erosion)] * frames
     low, high = RELEASED_EROSION
-    generator = torch.Generator().manual_seed(rules.seed)
+    generator = torch.Generator().manual_seed(seed)
     return torch.randint(low, high + 1, (frames,), generator=generator).tolist()
 
 
@@ -159,7 +169,18 @@ def erode(mask: Tensor, kernel: int) -> Tensor:
     """Erode a mask [H, W] by a square of kernel pixels, anchored at kernel // 2; outside the image counts as set."""
     if kernel <= 1:
         return mask
+    return erode_on_cpu(mask, kernel) if mask.device.type == "cpu" else erode_on_gpu(mask, kernel)
+
+
+def erode_on_cpu(mask: Tensor, kernel: int) -> Tensor:
     import cv2
 
-    eroded = cv2.erode(mask.byte().cpu().numpy(), torch.ones(kernel, kernel, dtype=torch.uint8).numpy())
-    return torch.from_numpy(eroded).bool().to(mask.device)
+    eroded = cv2.erode(mask.byte().numpy(), torch.ones(kernel, kernel, dtype=torch.uint8).numpy())
+    return torch.from_numpy(eroded).bool()
+
+
+def erode_on_gpu(mask: Tensor, kernel: int) -> Tensor:
+    """The same without leaving the device: what is not set grows by the mirrored square."""
+    before, after = kernel // 2, kernel - 1 - kernel // 2
+    hidden = torch.nn.functional.pad((~mask).float(), (before, after, before, after))
+    return torch.nn.functional.max_pool2d(hidden[None], kernel, stride=1)[0] == 0

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
 from . import raster
-from .camera import CameraPath, pixel_centers, size_of
+from .camera import CameraPath, move_to, pixel_centers, size_of
 from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh
@@ -57,9 +57,11 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
     (the ablation without a watertight mesh). progress: as in render_prior.
     """
     check_frames_exist(mesh, cameras)
-    engine = raster.choose_engine(engine, mesh.depth.device)
+    home, place = mesh.depth.device, raster.drawing_device(engine, mesh.depth.device)
+    mesh, cameras = move_to(mesh, place), move_to(cameras, place)
+    engine = raster.choose_engine(engine, place)
     blank = mesh.depth.new_zeros(*mesh.size, 4)
-    visible = torch.empty(len(cameras), *cameras.size, dtype=torch.bool, device=mesh.depth.device)
+    visible = torch.empty(len(cameras), *cameras.size, dtype=torch.bool, device=place)
 
     def render(t: int) -> None:
         source = int(cameras.source_frame[t])
@@ -72,8 +74,8 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
             seen = raster.covered(mesh.depth[source], ~occluded, *view)
         visible[t] = erode(seen, dilation)
 
-    each_frame(render, len(cameras), mesh.depth.device, progress)
-    return visible
+    each_frame(render, len(cameras), place, progress)
+    return visible.to(home)
 
 
 def pair_faces(occluded: Tensor) -> Tensor:
@@ -183,7 +185,7 @@ def crop_depth(depth: VideoDepth, windows: Tensor, progress: Progress | None = N
     for t, grid in one_by_one(enumerate(sampling_grids(depth.size, windows)), len(depth), progress):
         cropped[t] = grid_sample(depth.depth[t][None, None], grid[None].to(depth.depth.device), mode="nearest",
                                  padding_mode="border", align_corners=False)[0, 0]
-    corner, extent = windows.to(depth.intrinsics).split(2, -1)
+    corner, extent = windows.float().to(depth.intrinsics.device).split(2, -1)
     intrinsics = depth.intrinsics.clone()
     intrinsics[:, :2, 2] -= corner
     intrinsics[:, :2] *= (extent.new_tensor([depth.size[1], depth.size[0]]) / extent)[..., None]

@@ -11,6 +11,7 @@ downloaded, and no weights file can run code.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ LK_DRIFT = 1.0  # pixels from frame to frame; what lies farther off is no drift
 LK_LIKENESS = 0.9  # correlation with how it looked in frame 0
 LK_REACH = 1 / 16  # of the picture's shorter side; how far a point is moved to stand on a corner
 OFFLINE_WINDOW = 60  # frames; CoTracker3 offline was trained on so many, and its weights show it
-TAPNEXT_SIZE = (256, 256)  # pixels; the size its weights know
+TAPNEXT_SIZE = (256, 256)  # pixels; the size its weights know, and in which it counts
+TAPNEXT_FINE = "512"  # in the name of weights for pictures twice as large, which nothing else tells: TAPNext++
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,6 +244,7 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
         state = state.get("state_dict", state)  # wrapped or not, as TAPNext++ takes its own
         assign_weights(model, {name.removeprefix("tapnext."): value for name, value in state.items()}, weights)
     model = model.to(device).eval()
+    shown = tapnext_picture(weights)
 
     @torch.no_grad()
     def track(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
@@ -250,7 +253,7 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
         queries = torch.nn.functional.pad((points.to(device) * shrink).flip(-1), (1, 0))[None]  # frame, y, x
         places, visible, state = [], [], None
         for frame in one_by_one(frames, len(frames), progress):
-            picture = 2 * resize_frame(frame, TAPNEXT_SIZE)[None, None].to(device) - 1
+            picture = 2 * resize_frame(frame, shown)[None, None].to(device) - 1
             place, _, logit, state = model(picture, queries if state is None else None, state)
             places.append(place[0, 0].flip(-1) / shrink)
             visible.append(logit[0, 0, :, 0] > 0)
@@ -259,6 +262,12 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
         return Tracks(places.to(frames.device), visible.to(frames.device))
 
     return track
+
+
+def tapnext_picture(weights: Path) -> tuple[int, int]:
+    """The size (H, W) of the pictures that weights were trained on, by their public names: tapnextpp_512.ckpt."""
+    fine = TAPNEXT_FINE in re.split("[^0-9]+", weights.stem)
+    return tuple(2 * side for side in TAPNEXT_SIZE) if fine else TAPNEXT_SIZE
 
 
 TRACKERS: dict[str, Callable[[Path, Path | None, torch.device], Tracker] | None] = {

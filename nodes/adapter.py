@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..ex4d_ops.adapter import LATENT_CHANNELS, MASK_PIXELS, LengthRule, doubt_mask, encode_prior, fit_prior
 from ..ex4d_ops.checkpoint import Adapter, load_adapter
+from ..ex4d_ops.clip import Fit, describe_fit
 from . import sockets
 from .injection import PriorOfModel, apply_lora, apply_prior, check_model, make_encoder, remove_adapter
 from .progress import warn
@@ -72,6 +73,24 @@ class EX4DPriorEncode(io.ComfyNode):
                                tooltip="Range of the mask that the VAE encodes. released: uses -3 and 1, for the "
                                        "released weights. paper: uses -1 and 1, for weights that were trained with "
                                        "it."),
+                io.Combo.Input("fit", options=list(get_args(Fit)), default="crop", optional=True,
+                               tooltip="What to do if color has another aspect ratio than width and height. crop: cuts "
+                                       "off its sides. stretch: squashes it, as EX-4D's own program does. pad: adds "
+                                       "black bars, which count as not seen."),
+                io.DynamicCombo.Input("erosion", optional=True, options=[
+                    io.DynamicCombo.Option("none", []),
+                    io.DynamicCombo.Option("released", [
+                        io.Int.Input("seed", default=0, min=0, max=2**32 - 1,
+                                     control_after_generate=io.ControlAfterGenerate.fixed,
+                                     tooltip="Random seed of the squares. The same seed gives the same result.")]),
+                    io.DynamicCombo.Option("fixed", [
+                        io.Int.Input("pixels", default=4, min=1, max=64,
+                                     tooltip="Side of the square that erodes each mask, in pixels of the video to "
+                                             "generate.")]),
+                ],
+                tooltip="Shrinks the mask at the size of the video to generate. none: does not erode; use it if Render "
+                        "Watertight Mesh has eroded the mask already. released: erodes each frame by a random square "
+                        "of 2 to 8 pixels, as EX-4D's own program does. fixed: erodes all frames by the same square."),
             ],
             outputs=[
                 sockets.PriorLatents.Output("prior", tooltip="Encoded prior, for Apply Adapter."),
@@ -80,12 +99,16 @@ class EX4DPriorEncode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae, color, visible, width, height, length, other_length, tiling, mask_range) -> io.NodeOutput:
+    def execute(cls, vae, color, visible, width, height, length, other_length, tiling, mask_range, fit="crop",
+                erosion=None) -> io.NodeOutput:
         check_vae(vae)
         frames, mask = sockets.read_frames("color", color), read_mask("visible", visible)
-        if doubt := doubt_mask(frames, mask):
-            warn(doubt)
-        prior = fit_prior(frames, mask, (height, width), length, other_length)
+        for doubt in (doubt_mask(frames, mask), describe_fit(tuple(frames.shape[1:3]), (height, width), fit)):
+            if doubt:
+                warn(doubt)
+        erosion = erosion or {"erosion": "none"}
+        pixels = {"none": 0, "released": "released", "fixed": erosion.get("pixels")}[erosion["erosion"]]
+        prior = fit_prior(frames, mask, (height, width), length, other_length, fit, pixels, erosion.get("seed", 0))
         latents = encode_prior(prior, lambda pictures: encode(vae, pictures, tiling), mask_range)
         return io.NodeOutput(latents, sockets.as_images(prior.color[0].clone()))
 

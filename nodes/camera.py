@@ -8,7 +8,14 @@ from typing import get_args
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ex4d_ops.camera import CameraPath, cover_intrinsics, default_intrinsics, intrinsics_from_focal
+from ..ex4d_ops.camera import (
+    CameraPath,
+    cover_intrinsics,
+    default_intrinsics,
+    fit_intrinsics,
+    intrinsics_from_focal,
+)
+from ..ex4d_ops.clip import Fit, describe_fit
 from ..ex4d_ops.depth import VideoDepth
 from ..ex4d_ops.files import read_path, write_path
 from ..ex4d_ops.files.path_formats.colmap import MODEL_FILES
@@ -29,6 +36,7 @@ from ..ex4d_ops.trajectory import (
 from ..ex4d_ops.trajectory.editing import Retimed, blend, chain, fit, freeze, ping_pong, retime, reverse
 from ..ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
 from . import folders, sockets
+from .progress import warn
 
 MAX_FRAMES = 10000
 STEPS = {"degrees": 0.5}  # of the number widgets, by unit
@@ -64,6 +72,10 @@ def view_inputs() -> list[io.Input]:
         io.Float.Input("focal", default=0.0, min=0.0, max=1e6, step=0.1, advanced=True,
                        tooltip="Focal length of the new camera, in pixels. 0: same as the scene; without a scene, 500 "
                                "pixels at a width of 512, as in EX-4D."),
+        io.Combo.Input("fit", options=list(get_args(Fit)), default="crop", optional=True, advanced=True,
+                       tooltip="What to do if width and height have another aspect ratio than the scene. crop: cuts "
+                               "off its sides. stretch: squashes it, as EX-4D's own program does. pad: leaves black bars. "
+                               "A focal length above 0 is used as it is."),
     ]
 
 
@@ -80,11 +92,17 @@ def choose_size(scene: VideoDepth | DWMesh | None, width: int, height: int) -> t
     return (height or scene.size[0], width or scene.size[1])
 
 
-def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tuple[int, int], focal: float) -> Tensor:
+def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tuple[int, int], focal: float,
+                      fit: Fit = "crop") -> Tensor:
     """Intrinsics [3, 3] or [T, 3, 3] at this size: of the focal length asked for, the scene's, or the released."""
     if focal or scene is None:
         return intrinsics_from_focal(focal, size) if focal else default_intrinsics(size)
-    intrinsics = cover_intrinsics(scene.intrinsics, scene.size, size)
+    if loss := describe_fit(scene.size, size, fit):
+        warn(loss)
+    if fit == "crop":
+        intrinsics = cover_intrinsics(scene.intrinsics, scene.size, size)
+    else:
+        intrinsics = fit_intrinsics(scene.intrinsics, scene.size, size, fit)
     return intrinsics if len(intrinsics) == frames else intrinsics[0]
 
 
@@ -137,9 +155,9 @@ class CameraTrajectory(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, move, frames, radius, width, height, focal, scene=None) -> io.NodeOutput:
+    def execute(cls, move, frames, radius, width, height, focal, scene=None, fit="crop") -> io.NodeOutput:
         size = choose_size(scene, width, height)
-        intrinsics = choose_intrinsics(scene, frames, size, focal)
+        intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
         return pack_path(move_path(read_moves(move), frames, choose_radius(scene, radius), intrinsics, size), scene)
 
 
@@ -209,9 +227,9 @@ class EX4DCameraKeyframes(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None) -> io.NodeOutput:
+    def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None, fit="crop") -> io.NodeOutput:
         size = choose_size(scene, width, height)
-        intrinsics = choose_intrinsics(scene, frames, size, focal)
+        intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
         return pack_path(keyframe_path(parse_keyframes(keyframes, frames), frames, choose_radius(scene, radius),
                                        intrinsics, size, smooth), scene)
 
@@ -329,7 +347,7 @@ class EX4DLoadCameras(io.ComfyNode):
     def execute(cls, file, format, world, frames, radius, width, height, camera, scene=None, rotation_order="auto",
                 length="exact", scale=1.0) -> io.NodeOutput:
         size = choose_size(scene, width, height) if scene or width or height else None
-        lens = cover_intrinsics(scene.intrinsics[0], scene.size, size) if scene else None
+        lens = cover_intrinsics(scene.intrinsics[0].cpu(), scene.size, size) if scene else None
         cameras = read_path(
             folders.find_file(file), size, frames or None, format, world, radius or scene_radius(scene), lens,
             camera or None, rotation_order, length, scale or "auto", scene.world_from_cam.cpu() if scene else None)

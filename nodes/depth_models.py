@@ -58,7 +58,7 @@ def setting_input(setting: Setting) -> io.Input:
     """The input of one of an estimator's settings."""
     if setting.choices:
         return io.Combo.Input(setting.name, options=list(setting.choices), default=setting.default,
-                              tooltip=setting.help)
+                              optional=setting.late, tooltip=setting.help)
     number = io.Float if isinstance(setting.default, float) else io.Int
     stepped = {"step": setting.step} if setting.step != 1 else {}
     drawn = {"control_after_generate": io.ControlAfterGenerate.fixed} if setting.name == "seed" else {}
@@ -168,7 +168,7 @@ def find_depth(frames: Tensor, model: dict, rules: ClipRules, intrinsics: Tensor
             given = replace(given, intrinsics=intrinsics.expand_as(given.intrinsics))
         return steady_given_depth(frames, given, rules, progress)
     estimator = ESTIMATORS[model["model"]]
-    settings = {setting.name: model[setting.name] for setting in estimator.settings}
+    settings = {setting.name: model.get(setting.name, setting.default) for setting in estimator.settings}
     loaded, place = None, None
     if estimator.read is not None:
         path = find_model(estimator, model.get("file") or model.get("folder") or "", model_folders(estimator.folder))

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..ex4d_ops.camera import move_to
 from ..ex4d_ops.prior import RenderRules, Texture, render_prior
-from ..ex4d_ops.raster import ENGINES
+from ..ex4d_ops.raster import ENGINES, drawing_device
 from . import sockets
 from .progress import show_progress
 
@@ -48,9 +48,9 @@ class RenderDWMesh(io.ComfyNode):
                                          "model expects, if the path starts at the source camera. Off: renders frame 0 "
                                          "like the others."),
                 io.Combo.Input("engine", options=["auto", *ENGINES], default="auto", advanced=True,
-                               tooltip="Renderer. auto: uses the fastest one that runs here. warp: runs on GPU and "
-                                       "CPU. torch: runs anywhere, but is slower. nvdiffrast: needs an NVIDIA GPU and "
-                                       "the nvdiffrast package. They differ only at edges."),
+                               tooltip="Renderer. auto: uses the fastest one that runs here. warp: runs on NVIDIA "
+                                       "GPUs and on any CPU. torch: runs anywhere, but is slower. nvdiffrast: needs "
+                                       "an NVIDIA GPU and the nvdiffrast package. They differ only at edges."),
                 io.Combo.Input("texture", options=list(get_args(Texture)), default="vertex", advanced=True,
                                tooltip="How to blacken hidden faces. vertex: blackens their vertices, as in EX-4D. "
                                        "face: blackens only the faces, as in the paper."),
@@ -67,7 +67,7 @@ class RenderDWMesh(io.ComfyNode):
     def execute(cls, mesh, cameras, erosion, seed, anchor_first_frame, engine, texture) -> io.NodeOutput:
         pixels = {"released": "released", "fixed": erosion.get("pixels"), "none": 0}[erosion["erosion"]]
         rules = RenderRules(texture, anchor_first_frame, pixels, seed)
-        device = comfy.model_management.get_torch_device()
+        device = drawing_device(engine, comfy.model_management.get_torch_device())
         prior = render_prior(move_to(mesh, device), move_to(cameras, device), rules, engine, show_progress())
         # ComfyUI's masks are numbers; 1 stays what EX-4D calls visible and its mask videos show white.
         return io.NodeOutput(sockets.as_images(prior.color), sockets.as_mask(prior.visible), prior.describe_coverage())

@@ -12,6 +12,7 @@ from comfy_api.latest import io, ui
 
 from ..ex4d_ops.camera import move_to
 from ..ex4d_ops.prior import Prior
+from ..ex4d_ops.raster import drawing_device
 from ..ex4d_ops.simulate import (
     CROP_SHARE,
     DILATION,
@@ -93,7 +94,7 @@ class EX4DRenderingMask(io.ComfyNode):
         if cameras.size != mesh.size or len(cameras) != len(mesh):
             raise ValueError(f"cameras: the path has {len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, but "
                              f"the clip has {len(mesh)} of {mesh.size[1]}x{mesh.size[0]}; make the path for this clip")
-        device = comfy.model_management.get_torch_device()
+        device = drawing_device("auto", comfy.model_management.get_torch_device())
         visible = rendering_mask(move_to(mesh, device), move_to(cameras, device), dilation, surface,
                                  progress=show_progress())
         return masked(mask_frames(mesh.colors, visible.to(mesh.colors.device)))

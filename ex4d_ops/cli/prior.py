@@ -11,9 +11,20 @@ from typing import get_args
 import torch
 
 from .. import files, plot, raster
-from ..camera import CameraPath, intrinsics_from_focal, move_to
-from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
-from ..depth import VideoDepth, match_depth
+from ..camera import CameraPath, fit_intrinsics, intrinsics_from_focal, move_to
+from ..clip import (
+    WAN_GRID,
+    Clip,
+    Fit,
+    box_size,
+    check_wan_length,
+    describe_fit,
+    fit_boxes,
+    fit_frame,
+    nearest_wan_lengths,
+    wan_size,
+)
+from ..depth import VideoDepth, fit_depth, match_depth
 from ..files.paths import READ_SUFFIXES
 from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
@@ -63,8 +74,10 @@ def add_prior_command(commands) -> None:
     clip.add_argument("--frames", type=int, metavar="T",
                       help="how many frames, 4k+1 as Wan needs (default: the most the clip has, at most 49)")
     clip.add_argument("--size", type=parse_size, metavar="WxH",
-                      help="size to work at, multiples of 16; other proportions stretch the picture (default: the "
-                           "clip's, rounded to such)")
+                      help="size to work at, multiples of 16 (default: the clip's, rounded to such)")
+    clip.add_argument("--fit", choices=get_args(Fit), default="stretch",
+                      help="what to do where that has another shape than the clip: stretch squashes the picture "
+                      "(default), crop cuts off its sides, pad adds black bars that count as not seen")
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--depth", type=Path, metavar="FILE",
                        help="npz, npy, EXR, 16-bit PNG, TIFF, PFM ..., a folder of such, or gray video")
@@ -121,9 +134,9 @@ def describe_moves() -> str:
 def make_prior(options) -> None:
     seconds: dict[str, float] = {}
     with timed(seconds, "read"):
-        clip = read_clip(options)
+        clip, size = read_clip(options)
         depth = read_clip_depth(options, clip)
-    cameras = choose_path(options, depth)
+    cameras = choose_path(options, depth, size)
     check_mesh_frames(options, len(clip))
     begin_folder(options.out)
     with timed(seconds, "mesh"):
@@ -151,23 +164,31 @@ def begin_folder(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def read_clip(options) -> Clip:
-    """The clip at the length and size to work on, or the one frame held; says where it trims or resizes."""
+def read_clip(options) -> tuple[Clip, tuple[int, int]]:
+    """The clip at the length to work on, or the one frame held, and the size (H, W) to render; says what is changed.
+
+    It is cropped or stretched to that size; one that is to be padded is as large as fits into it.
+    """
     if options.frames is not None:
         check_wan_length(options.frames)
     if options.size and options.size != wan_size(options.size):
         raise ValueError(f"--size: Wan needs multiples of {WAN_GRID}, got {describe_size(options.size)}; "
                          f"use {describe_size(wan_size(options.size))}")
+    filmed = files.read_video(options.input, options.start, 1).size
+    size = options.size or wan_size(filmed)
+    if loss := describe_fit(filmed, size, options.fit):
+        say(f"{options.input}: {loss}")
+    elif size != filmed and not options.size:
+        say(f"{options.input}: {describe_size(filmed)}, works at {describe_size(size)} (Wan needs {WAN_GRID}s)")
+    _, filled = fit_boxes(filmed, size, options.fit)
     length = options.frames or RELEASED_FRAMES
-    if options.freeze is not None:
-        clip = files.read_video(options.input, options.start + options.freeze, 1, options.size)
-    else:
-        clip = trim_clip(options, files.read_video(options.input, options.start, length, options.size))
-    size = wan_size(clip.size)
-    if size == clip.size:
-        return clip
-    say(f"{options.input}: {describe_size(clip.size)}, works at {describe_size(size)} (Wan needs {WAN_GRID}s)")
-    return Clip(torch.stack([resize_frame(frame, size) for frame in clip.frames]), clip.fps)
+    start, count = (options.start, length) if options.freeze is None else (options.start + options.freeze, 1)
+    clip = files.read_video(options.input, start, count, None if options.fit == "crop" else box_size(filled))
+    if options.freeze is None:
+        clip = trim_clip(options, clip)
+    if clip.size != box_size(filled):
+        clip = Clip(torch.stack([fit_frame(frame, size, options.fit) for frame in clip.frames]), clip.fps)
+    return clip, size
 
 
 def trim_clip(options, clip: Clip) -> Clip:
@@ -198,28 +219,33 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
                              clip=options.input, channel=options.depth_channel)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
-    depth = match_depth(clip.frames, depth, resize=True)
+    depth = match_depth(clip.frames, fit_depth(depth, clip.size, "crop" if options.fit == "crop" else "stretch"))
     if lens is not None:
         depth = replace(depth, intrinsics=lens.expand_as(depth.intrinsics))
     return move_to(depth, options.device)
 
 
-def choose_path(options, depth: VideoDepth) -> CameraPath:
-    """The path asked for by --preset, --move or --path, holding the source frame where it is the only one."""
+def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath:
+    """The path asked for by --preset, --move or --path, holding the source frame where it is the only one.
+
+    size: (H, W) to render, in whose middle the depth lies where it is smaller.
+    """
     held = len(depth) == 1
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
     if options.radius is not None and not options.radius > 0:
         raise ValueError(f"--radius: got {options.radius:g}, must be above 0")
     radius = automatic_radius(depth) if options.radius is None else options.radius
-    intrinsics = depth.intrinsics[0] if held else depth.intrinsics
+    intrinsics = fit_intrinsics(depth.intrinsics, depth.size, size, "pad")
+    intrinsics = intrinsics[0] if held else intrinsics
     if options.path:
-        cameras = files.read_path(options.path, depth.size, frames, radius=radius, intrinsics=depth.intrinsics[0].cpu(),
+        lens = intrinsics.reshape(-1, 3, 3)[0].cpu()
+        cameras = files.read_path(options.path, size, frames, radius=radius, intrinsics=lens,
                                   source=depth.world_from_cam.cpu(), **path_settings(options))
         cameras = move_to(cameras, options.device)
     elif options.preset:
-        cameras = released_path(options.preset, frames, radius, intrinsics, depth.size)
+        cameras = released_path(options.preset, frames, radius, intrinsics, size)
     else:
-        cameras = move_path(parse_moves(options.move), frames, radius, intrinsics, depth.size)
+        cameras = move_path(parse_moves(options.move), frames, radius, intrinsics, size)
     return freeze(cameras) if held else cameras
 
 
@@ -236,7 +262,7 @@ def render_rules(options) -> RenderRules:
 
 def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
     """Write colour, mask, preview, contact sheet and path into a folder."""
-    source = [clip.frames[t] for t in cameras.source_frame.tolist()]
+    source = [fit_frame(clip.frames[t], cameras.size, "pad") for t in cameras.source_frame.tolist()]
     prior = move_to(prior, torch.device("cpu"))
     files.write_video(out / "color.mkv", prior.color, clip.fps)
     files.write_video(out / "visible.mkv", prior.visible, clip.fps)
@@ -251,7 +277,7 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
     settings = {name: value for name, value in vars(options).items() if name != "command"}
     figures = {
         "frames": len(prior), "size": describe_size(cameras.size),
-        "engine": raster.choose_engine(options.engine, depth.depth.device),
+        "engine": raster.choose_engine(options.engine, raster.drawing_device(options.engine, depth.depth.device)),
         "radius": automatic_radius(depth) if options.radius is None else options.radius,
         "nearest_depth": depth.nearest, "coverage": [round(share, 4) for share in prior.coverage.tolist()],
         "seconds": {name: round(value, 3) for name, value in seconds.items()},

@@ -176,8 +176,14 @@ def window_spans(count: int, window: int, overlap: int) -> list[tuple[int, int]]
 
 
 def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
-    """The multiples of 64 (H, W) at which the networks see pictures of a size, the longer at most the resolution."""
-    scale = min(1.0, resolution / max(size))
+    """The multiples of 64 (H, W) at which the networks see pictures of a size, the longer at most the resolution.
+
+    As released, sides are rounded first, and shrunk only where the longer is then above the resolution.
+    """
+    height, width = (max(round(side / GRID), 1) * GRID for side in size)
+    if max(height, width) <= resolution:
+        return height, width
+    scale = resolution / max(size)
     height, width = (max(round(side * scale / GRID), 1) * GRID for side in size)
     return height, width
 

@@ -193,7 +193,7 @@ def write_depth(path: str | Path, depth: VideoDepth, form: DepthForm | None = No
 def in_steps(depth: Iterable[Tensor], units: DepthUnits) -> Iterator[np.ndarray]:
     """Frames [H, W] uint16 of 1 / z by units, 0 in the sky, of frames of depth."""
     for frame in depth:
-        yield (1 / (frame.double() * units.scale)).round().clamp(max=STEPS).cpu().numpy().astype(np.uint16)
+        yield (1 / (frame.cpu().double() * units.scale)).round().clamp(max=STEPS).numpy().astype(np.uint16)
 
 
 def write_exrs(folder: Path, depth: Iterable[Tensor]) -> None:

@@ -42,7 +42,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..camera import CameraPath, check_rigid, cover_intrinsics, invert_rigid
+from ..camera import CameraPath, check_rigid, cover_intrinsics, invert_rigid, move_to
 from ..trajectory.editing import fit, lay_on, scale_places
 from .parsing import quote
 from .path_formats import chan, colmap, gltf, neoverse, npz, orbits, ours, pose_rows, transforms, unreal
@@ -148,7 +148,7 @@ def write_path(path: str | os.PathLike, cameras: CameraPath, format: str | None 
         name = check_choice("format", format) or guess_from_suffix(path.suffix.lower())
         if FORMATS[name].write is None:
             raise ValueError(f"{name} can't hold every path and is not written; use .json")
-        contents = FORMATS[name].write(cameras)
+        contents = FORMATS[name].write(move_to(cameras, torch.device("cpu")))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     with written_whole(path) as part:

@@ -190,8 +190,7 @@ def keyframe_path(keyframes: Sequence[Keyframe], frames: int, radius: float, int
     focal = float(intrinsics[..., 0, 0].reshape(-1)[0])
     zoom = line.spline([(math.log(key.zoom or key.focal / focal),) for key in keyframes])[:, 0].exp()
     cam_from_world = rigid(rotation, -(rotation @ (radius * eye)[..., None])[..., 0])
-    device = intrinsics.device
-    return CameraPath(cam_from_world.float().to(device), zoom_intrinsics(intrinsics, zoom.to(device)), size)
+    return CameraPath(cam_from_world.float().to(intrinsics.device), zoom_intrinsics(intrinsics, zoom), size)
 
 
 class Timeline:

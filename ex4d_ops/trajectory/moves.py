@@ -248,7 +248,7 @@ def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Ten
 
     radius: distance of the target in front of source frame 0, scene units; see automatic_radius.
     """
-    progress = torch.linspace(0, 1, frames, dtype=torch.float64, device=intrinsics.device)
+    progress = torch.linspace(0, 1, frames, dtype=torch.float64)  # on the CPU: not every device has float64
     rig = {channel: torch.zeros_like(progress) for channel in CHANNELS} | {"zoom": torch.ones_like(progress)}
     for move in moves:
         for channel, values in animate(move, progress).items():
@@ -257,7 +257,8 @@ def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Ten
         farthest = float(rig["zoom"][rig["zoom"].log().abs().argmax()])
         raise ValueError(f"move: the zooms make a factor of {farthest:.3g} together; keep it within "
                          f"{1 / ZOOM_LIMIT:g}..{ZOOM_LIMIT:g}")
-    return CameraPath(place_rig(rig, radius), zoom_intrinsics(intrinsics, rig["zoom"]), size)
+    cam_from_world = place_rig(rig, radius).to(intrinsics.device)
+    return CameraPath(cam_from_world, zoom_intrinsics(intrinsics, rig["zoom"]), size)
 
 
 def animate(move: Move, progress: Tensor) -> Channels:
@@ -283,13 +284,13 @@ def place_rig(rig: Channels, radius: float) -> Tensor:
 
 
 def zoom_intrinsics(intrinsics: Tensor, factor: Tensor) -> Tensor:
-    """Intrinsics [T, 3, 3] with the focal length multiplied by factor [T]; the centre stays."""
+    """Intrinsics [T, 3, 3] with the focal length multiplied by factor [T], on the CPU; the centre stays."""
     frames = len(factor)
     if intrinsics.ndim == 3 and len(intrinsics) != frames:
         raise ValueError(f"intrinsics: {len(intrinsics)} frames, the path has {frames}; give one matrix or {frames}")
-    zoomed = intrinsics.double().expand(frames, 3, 3).clone()
+    zoomed = intrinsics.cpu().double().expand(frames, 3, 3).clone()
     zoomed[:, :2, :2] *= factor[:, None, None]
-    return zoomed.float()
+    return zoomed.float().to(intrinsics.device)
 
 
 def released_path(preset: str, frames: int, radius: float, intrinsics: Tensor, size: tuple[int, int]) -> CameraPath:

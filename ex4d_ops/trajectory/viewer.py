@@ -53,7 +53,7 @@ def camera_from_load3d(info: dict, size: tuple[int, int], model: dict | None = N
 
 def load3d_from_camera(cameras: CameraPath, frame: int, target_distance: float) -> dict:
     """One frame of a path as the viewer's camera; it turns around the point target_distance in front, scene units."""
-    world_from_cam = invert_rigid(cameras.cam_from_world[frame].double().cpu())
+    world_from_cam = invert_rigid(cameras.cam_from_world[frame].cpu().double())
     eye, forward = world_from_cam[:3, 3], world_from_cam[:3, 2]
     height, width = cameras.size
     view = view_from_focal(float(cameras.intrinsics[frame, 1, 1]), height)

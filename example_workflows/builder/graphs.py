@@ -29,6 +29,7 @@ VACE = Model("wan2.1_vace_14B_fp16.safetensors", f"{WAN}/diffusion_models/wan2.1
              "diffusion_models")
 I2V = Model("wan2.1_i2v_480p_14B_fp16.safetensors", f"{WAN}/diffusion_models/wan2.1_i2v_480p_14B_fp16.safetensors",
             "diffusion_models")
+UMT5_FP16 = Model("umt5_xxl_fp16.safetensors", f"{WAN}/text_encoders/umt5_xxl_fp16.safetensors", "text_encoders")
 UMT5 = Model("umt5_xxl_fp8_e4m3fn_scaled.safetensors",
              f"{WAN}/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors", "text_encoders")
 VAE = Model("wan_2.1_vae.safetensors", f"{WAN}/vae/wan_2.1_vae.safetensors", "vae")
@@ -169,8 +170,8 @@ def video_to_prior_box() -> Box:
         "result is the prior, color and mask, that EX-4D, VACE or Uni3C paint from.",
         ["EX-4D", "prior video", "novel view", "re-camera", "camera control", "video to video"],
         inputs={"video": parts["video"], "first_frame": cut["batch_index"], "frames": cut["length"],
-                "width": scale["width"], "height": scale["height"], "depth_model": load["model_name"],
-                "moves": path["move.moves"], "seed": render["seed"]},
+                "width": scale["width"], "height": scale["height"], "crop": scale["crop"],
+                "depth_model": load["model_name"], "moves": path["move.moves"], "seed": render["seed"]},
         outputs={"color": render["color"], "visible": render["visible"], "fps": parts["fps"],
                  "audio": parts["audio"], "plot": path["plot"], "coverage": render["coverage"]})
 
@@ -216,21 +217,23 @@ def video_to_prior(name: str, video: Group, estimate: Sequence[Node], clip: Clip
     return sheet(name, [video], [depth], *prior, [video_group(render, clip, name[:2], "5")])
 
 
-def prior_groups(clip: Clip, move: dict, first: int = 2) -> tuple[Node, tuple[list[Group], list[Group]]]:
+def prior_groups(clip: Clip, move: dict, first: int = 2,
+                 erosion: str = "released") -> tuple[Node, tuple[list[Group], list[Group]]]:
     """Mesh, camera path and render of a clip, with previews. first: the number of the first of the two groups."""
-    mesh, size, path, render = prior_nodes(clip, move)
+    mesh, size, path, render = prior_nodes(clip, move, erosion)
     plot = Node("PreviewImage", {"images": path["plot"]}, "The path", (440, 290))
     coverage = Node("PreviewAny", {"source": render["coverage"]}, "How much was seen", (280, 150))
     return render, ([Group(f"{first}  Mesh and camera", EX4D, [[mesh, size, path, plot]])],
                     [Group(f"{first + 1}  Prior", EX4D, [[render, coverage]])])
 
 
-def prior_nodes(clip: Clip, move: dict) -> tuple[Node, Node, Node, Node]:
+def prior_nodes(clip: Clip, move: dict, erosion: str = "released") -> tuple[Node, Node, Node, Node]:
     """Mesh, number of frames, camera path and render."""
     mesh = Node("BuildDWMesh", {"images": clip.images, "depth": clip.depth})
     size = Node("GetImageSize", {"image": clip.images}, "How many frames", (280, 130))
     path = Node("CameraTrajectory", {**move, "scene": clip.depth, "frames": size["batch_size"]})
-    return mesh, size, path, Node("RenderDWMesh", {"mesh": mesh["mesh"], "cameras": path["cameras"]})
+    render = Node("RenderDWMesh", {"mesh": mesh["mesh"], "cameras": path["cameras"], "erosion": erosion})
+    return mesh, size, path, render
 
 
 def video_group(render: Node, clip: Clip, number: str, place: str = "4") -> Group:

@@ -151,16 +151,20 @@ follow the color video of the prior. Uni3C uses no mask: it takes black for *not
 ## EX-4D as released
 
 {GENERATED} It uses the settings that the model was released with: 512 x 512, 49 frames, 25 steps, CFG 5, shift 5,
-*euler* with *simple*, and its own prompts.
+*euler* with *simple*, seed 0, 15 frames per second, weights in bf16, and its own prompts. *Encode Prior* erodes the mask
+at the size that is generated.
 
-{SOURCE}
+{SOURCE} EX-4D's own program works on the whole picture and squashes what it renders: for the same, leave out *Which
+size*, or set its `crop` to *disabled*.
 
 **Change**
 - *Camera Trajectory*: choose another `move`. The model was trained on moves to both sides, up to 90 degrees.
 - *Encode Prior* and *WanImageToVideo*: use the same `width`, `height` and `length` in both and in group 1.
 - *Apply Adapter*: a lower `prior_strength` or `end_percent` gives Wan more freedom.
 
-{EX4D_FILES}
+{files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_bf16.safetensors", "clip_vision/",
+       "  clip_vision_h.safetensors", "text_encoders/", "  umt5_xxl_fp16.safetensors", "vae/",
+       "  wan_2.1_vae.safetensors")}
 """,
     "08_ex4d_in_four_steps": f"""
 ## EX-4D in four steps

@@ -13,6 +13,7 @@ import trimesh
 
 from ex4d_ops import cli, files
 from ex4d_ops.cli import prior as prior_command
+from ex4d_ops.clip import fit_frame
 from ex4d_ops.mesh import build_dw_mesh
 from ex4d_ops.prior import RenderRules, render_prior
 from ex4d_ops.trajectory import automatic_radius, move_path, parse_moves
@@ -261,3 +262,25 @@ def test_the_library_imports_comfyui_through_one_door_alone():
             words = line.split()
             if words[:1] in (["import"], ["from"]):
                 assert words[1].split(".")[0] not in {"comfy", "folder_paths", "nodes", "server", "execution"}, file
+
+
+@pytest.mark.parametrize("fit, said, seen", [("stretch", "its width is squashed by 33%", 64 * 64),
+                                             ("crop", "33% of its width is lost", 64 * 64),
+                                             ("pad", "33% of the new height is black bars", 64 * 43)])
+def test_another_shape_is_reached_by_the_fit_asked_for_and_said(sample, tmp_path, capsys, fit, said, seen):
+    assert run_prior(sample, tmp_path, "--size", "64x64", "--fit", fit, "--move", "static", "--erosion", "0") == 0
+    words = capsys.readouterr().err
+    assert "the picture of 96x64 becomes 64x64" in words and said in words
+    clip = files.read_video(sample / "clip.mkv")
+    color, visible = (files.read_video(tmp_path / f"{name}.mkv").frames for name in ("color", "visible"))
+    assert color.shape[1:3] == (64, 64) and int(visible[0, ..., 0].sum()) == seen
+    assert (color[0] - fit_frame(clip.frames[0], (64, 64), fit)).abs().max() < 0.01
+    bars = fit_frame(torch.ones(64, 96, 1), (64, 64), fit)[..., 0] == 0
+    assert not visible[:, bars].any() and not color[:, bars].any()
+
+
+def test_stretch_is_what_happens_where_no_fit_is_asked_for(sample, tmp_path):
+    assert run_prior(sample, tmp_path / "a", "--size", "64x64") == 0
+    assert run_prior(sample, tmp_path / "b", "--size", "64x64", "--fit", "stretch") == 0
+    colors = [files.read_video(tmp_path / name / "color.mkv").frames for name in ("a", "b")]
+    assert torch.equal(*colors)

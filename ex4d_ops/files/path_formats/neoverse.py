@@ -126,4 +126,4 @@ def source_cameras(source: Tensor, frames: int) -> Tensor:
     """world_from_cam [T, 4, 4] of the first source cameras, or ValueError where there are fewer."""
     if len(source) < frames:
         raise ValueError(f"goes on from {frames} source cameras, the clip has {len(source)}; make num_frames as long")
-    return source[:frames].double().cpu()
+    return source[:frames].cpu().double()

@@ -60,6 +60,33 @@ def test_frame_0_comes_out_at_the_size_generated(encode):
     assert first.shape == (1, 64, 64, 3)
 
 
+@pytest.mark.parametrize("fit, words", [("crop", "33% of its width is lost"), ("stretch", "squashed by 33%"),
+                                        ("pad", "33% of the new height is black bars")])
+@pytest.mark.parametrize("erosion, rule", [({"erosion": "none"}, 0), ({"erosion": "released", "seed": 5}, "released"),
+                                           ({"erosion": "fixed", "pixels": 3}, 3)])
+def test_another_shape_is_fitted_and_eroded_as_asked_for_and_said(nodes, vae, caplog, fit, words, erosion, rule):
+    from ex4d_ops.adapter import encode_prior, fit_prior
+
+    color, visible = clip()
+    given = dict(vae=vae, color=color, visible=visible, width=32, height=32, length=9, fit=fit, erosion=erosion)
+    with caplog.at_level(logging.WARNING):
+        latents, first = nodes.run("EX4DPriorEncode", **given)
+    assert words in caplog.text
+    prior = fit_prior(color, visible, (32, 32), 9, fit=fit, erosion=rule, seed=5)
+    want = encode_prior(prior, lambda pictures: through_network(vae, 2 * pictures - 1))
+    assert torch.equal(first, prior.color[:1]) and (latents - want).abs().max() <= 1e-5
+
+
+def test_prompts_saved_before_there_was_a_fit_give_what_they_gave(nodes, vae):
+    color, visible = clip()
+    given = dict(vae=vae, color=color, visible=visible, width=32, height=32, length=9, other_length="refuse",
+                 tiling={"tiling": "off"}, mask_range="released")
+    with torch.inference_mode():
+        old = nodes.by_id["EX4DPriorEncode"].execute(**given).result
+    new = nodes.run("EX4DPriorEncode", **given, fit="crop", erosion={"erosion": "none"})
+    assert all(torch.equal(*pair) for pair in zip(old, new))
+
+
 def test_outputs_have_memory_of_their_own_and_no_more(encode):
     color, visible = clip()
     for output in encode(color, visible):
