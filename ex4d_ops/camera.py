@@ -160,12 +160,6 @@ def cover_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[
     return covering
 
 
-def size_of(frames: Tensor) -> tuple[int, int]:
-    """The size (H, W) of frames [T, H, W, ...]."""
-    height, width = frames.shape[1:3]
-    return height, width
-
-
 def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Tensor:
     """Image coordinates (x, y) of every pixel's centre, [H, W, 2]."""
     height, width = size
@@ -244,7 +238,7 @@ def anchor(name: str, cam_from_world: Tensor) -> Tensor:
 
     Raises ValueError where they are not rigid but for the rounding of half precision.
     """
-    cameras = cam_from_world.double()
+    cameras = cam_from_world.cpu().double()  # Apple's GPUs and others have no float64
     if cameras.shape[1] == 3:
         cameras = rigid(cameras[:, :, :3], cameras[:, :, 3])
     check_rigid(name, cameras, HALF_TOLERANCE)

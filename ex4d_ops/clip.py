@@ -9,8 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .camera import size_of
-
 WAN_STRIDE = 4  # source frames per latent frame, after the first; Wan 2.1 VAE
 WAN_GRID = 16  # pixels per token and side: VAE 8, patch 2
 LATENT_CHANNELS = 16  # of one video; Wan 2.1 VAE
@@ -70,6 +68,12 @@ def resize_frame(frame: Tensor, size: tuple[int, int]) -> Tensor:
     planes = frame.movedim(-1, 0)[None]
     resized = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
     return resized[0].movedim(0, -1)
+
+
+def size_of(frames: Tensor) -> tuple[int, int]:
+    """The size (H, W) of frames [T, H, W, ...]."""
+    height, width = frames.shape[1:3]
+    return height, width
 
 
 def center_crop(size: tuple[int, int], shape: tuple[int, int]) -> Box:

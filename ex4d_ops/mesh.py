@@ -14,8 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .camera import check_tensor, lift, size_of, transform
-from .clip import Progress
+from .camera import check_tensor, lift, transform
+from .clip import Progress, size_of
 from .depth import VideoDepth
 from .parallel import each_frame
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .camera import CameraPath, invert_rigid, lift, size_of, transform
-from .clip import Progress, resize_frame
+from .camera import CameraPath, invert_rigid, lift, transform
+from .clip import Progress, resize_frame, size_of
 from .depth import VideoDepth
 from .mesh import DWMesh
 from .parallel import one_by_one

@@ -16,8 +16,8 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
 from . import raster
-from .camera import CameraPath, move_to, pixel_centers, size_of
-from .clip import Progress
+from .camera import CameraPath, move_to, pixel_centers
+from .clip import Progress, size_of
 from .depth import VideoDepth
 from .mesh import DWMesh
 from .parallel import each_frame, one_by_one

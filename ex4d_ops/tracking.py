@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .camera import check_tensor, size_of
-from .clip import Progress, no_progress, resize_frame
+from .camera import check_tensor
+from .clip import Progress, no_progress, resize_frame, size_of
 from .files.damage import reading
 from .files.tensors import read_tensors
 from .parallel import one_by_one

@@ -74,8 +74,8 @@ def view_inputs() -> list[io.Input]:
                                "pixels at a width of 512, as in EX-4D."),
         io.Combo.Input("fit", options=list(get_args(Fit)), default="crop", optional=True, advanced=True,
                        tooltip="What to do if width and height have another aspect ratio than the scene. crop: cuts "
-                               "off its sides. stretch: squashes it, as EX-4D's own program does. pad: leaves black bars. "
-                               "A focal length above 0 is used as it is."),
+                               "off its sides. stretch: squashes it, as EX-4D's own program does. pad: leaves black "
+                               "bars. A focal length above 0 is used as it is."),
     ]
 
 

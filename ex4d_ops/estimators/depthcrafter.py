@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..camera import size_of
-from ..clip import Progress, resize_frame
+from ..clip import Progress, resize_frame, size_of
 from ..files.damage import first_line
 from .checkpoints import load_part
 from .estimate import Estimate, Place, Work

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from ..camera import default_intrinsics, pixel_centers, ray_of, resize_intrinsics, size_of
-from ..clip import Progress
+from ..camera import default_intrinsics, pixel_centers, ray_of, resize_intrinsics
+from ..clip import Progress, size_of
 from ..optical_flow import Flow, find_flow, shrink
 from .estimate import Estimate, Work
 

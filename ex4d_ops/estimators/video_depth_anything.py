@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ..camera import size_of
-from ..clip import Progress, resize_frame
+from ..clip import Progress, resize_frame, size_of
 from .checkpoints import load_strictly, read_checkpoint
 from .dinov2 import PATCH, DinoV2
 from .estimate import Estimate, Place, Work

@@ -151,8 +151,8 @@ follow the color video of the prior. Uni3C uses no mask: it takes black for *not
 ## EX-4D as released
 
 {GENERATED} It uses the settings that the model was released with: 512 x 512, 49 frames, 25 steps, CFG 5, shift 5,
-*euler* with *simple*, seed 0, 15 frames per second, weights in bf16, and its own prompts. *Encode Prior* erodes the mask
-at the size that is generated.
+*euler* with *simple*, seed 0, 15 frames per second, weights in bf16, and its own prompts. *Encode Prior* erodes the
+mask at the size that is generated.
 
 {SOURCE} EX-4D's own program works on the whole picture and squashes what it renders: for the same, leave out *Which
 size*, or set its `crop` to *disabled*.
