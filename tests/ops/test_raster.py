@@ -176,7 +176,7 @@ def test_limits_behind_all_depth_change_no_bit_and_limits_before_it_leave_the_ba
     assert ((none.face == -1) | (none.face >= 2 * 63 * 63)).all()
 
 
-@EVERY_VIEW
+@pytest.mark.parametrize("view", sorted(set(VIEWS) - {"identity", "behind"}))  # where rays run along faces that are cut
 def test_faces_cut_into_triangles_are_those_cut_by_pixels(view):
     """The triangles that nvdiffrast draws and files hold, met by rays: they cover the same pixels at the same depth."""
     depth, rgba = make_grid()
