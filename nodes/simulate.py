@@ -78,8 +78,8 @@ class EX4DRenderingMask(io.ComfyNode):
                 io.Int.Input("dilation", default=DILATION, min=1, max=31, step=2,
                              tooltip="Side of the square by which hidden areas grow, pixels. 1: not at all."),
                 io.Combo.Input("surface", options=list(get_args(Surface)), default="watertight", advanced=True,
-                               tooltip="watertight: hidden faces hide what is behind them. visible: they are left out, "
-                                       "the ablation without a watertight mesh; slower."),
+                               tooltip="watertight: hidden faces hide what is behind them, as far as they reach. "
+                                       "visible: they are left out, the ablation without a watertight mesh."),
             ],
             outputs=masked_outputs(),
         )
