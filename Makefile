@@ -1,4 +1,7 @@
-# make test    set up .venv and run every test that this machine can run
+# make test    set up .venv and run every test that this machine can run, then the two below
+# make test-oldest  the library's tests on the oldest Python that is allowed, with the oldest of every package
+# make test-newest  the same on the newest Python, with the newest of every package
+# make lint    what ruff and pyright find
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
 # make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
 # make comfyui ComfyUI with this pack linked into it, cloned where there is none
@@ -6,6 +9,7 @@
 #
 # COMFYUI_PATH=/path/to/ComfyUI   where ComfyUI stands or is to stand (default: ~/comfy/ComfyUI, as comfy-cli)
 # PYTHON=python3.12               the interpreter .venv is made with, 3.10 or newer
+# UV_CACHE_DIR=/path/on/this/disk where the packages of .venv-oldest and .venv-newest are kept to be linked from
 
 PYTHON ?= python3
 COMFYUI_PATH ?= $(HOME)/comfy/ComfyUI
@@ -19,14 +23,39 @@ FOUND := $(wildcard $(COMFYUI_PATH)/main.py)
 KIND := $(if $(FOUND),comfyui,library)
 READY := .venv/ready-$(KIND)
 BIN := .venv/bin
+EXTRAS := standalone,estimators,train,cluster,test
 
-.PHONY: test demo demo-train film comfyui fetch link bench lint clean
+# The first of some versions of Python that this machine has, pyenv's among them.
+find_python = $(firstword $(foreach v,$1,$(shell PYENV_VERSION=$v python$v -c 'import sys; print(sys.executable)' 2>/dev/null)))
+VERSIONS_oldest := 3.10
+VERSIONS_newest := 3.14 3.13
+RESOLUTION_oldest := lowest-direct
+RESOLUTION_newest := highest
+
+.PHONY: test test-oldest test-newest demo demo-train film comfyui fetch link bench lint clean
 .DELETE_ON_ERROR:
 
 test: $(READY)
 	@echo "== Tests ($(if $(FOUND),with ComfyUI at $(COMFYUI_PATH),library alone: no ComfyUI at $(COMFYUI_PATH)))"
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory test-oldest test-newest
+
+test-oldest test-newest: test-%:
+	@python=$(call find_python,$(VERSIONS_$*)); \
+	if [ -z "$$python" ]; then echo "== NOT tested with the $* packages: there is no Python $(firstword $(VERSIONS_$*))"; exit; fi; \
+	$(MAKE) --no-print-directory .venv-$*/ready PYTHON_$*="$$python" && \
+	echo "== Tests of the library alone with the $* packages ($$python)" && \
+	COMFYUI_PATH=none .venv-$*/bin/python -m pytest tests/ops
+
+.venv-%/ready: pyproject.toml
+	@echo "== Setting up .venv-$* (once; a few minutes, up to 6 GB)"
+	$(PYTHON_$*) -m venv --clear .venv-$*
+	.venv-$*/bin/pip install -q uv
+	.venv-$*/bin/uv pip install -q --python .venv-$*/bin/python --resolution $(RESOLUTION_$*) -e ".[$(EXTRAS)]"
+	@.venv-$*/bin/python -c 'import cv2' 2>/dev/null || .venv-$*/bin/uv pip install -q --python .venv-$*/bin/python \
+	    --no-deps --resolution $(RESOLUTION_$*) "opencv-python-headless>=4.8"  # as below
+	@touch $@
 
 $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirements.txt)
 	@echo "== Setting up .venv for $(KIND) (once; a few minutes, up to 6.5 GB)"
@@ -34,7 +63,7 @@ $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirem
 	$(PYTHON) -m venv .venv
 	$(if $(FOUND),$(BIN)/pip install -q $(COMFYUI_TORCH))
 	$(if $(FOUND),$(BIN)/pip install -q -r "$(COMFYUI_PATH)/requirements.txt")
-	$(BIN)/pip install -q -e ".[standalone,estimators,train,cluster,test]"
+	$(BIN)/pip install -q -e ".[$(EXTRAS)]"
 	@# opencv-python needs libGL, which bare servers lack; the headless build is the same module without it.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/pip install -q --force-reinstall --no-deps opencv-python-headless
 	@touch $@
@@ -82,8 +111,11 @@ bench: .venv/ready-bench
 	$(BIN)/pip install -q -e ".[bench]"
 	@touch $@
 
+# Types are checked against ComfyUI's own where one stands; without it the nodes have nothing to be checked against.
 lint: $(READY)
 	$(BIN)/ruff check .
+	@echo '{"extends": "../pyproject.toml", "extraPaths": ["$(COMFYUI_PATH)"]}' > .venv/pyright.json
+	$(BIN)/pyright --project .venv/pyright.json --pythonpath $(BIN)/python $(if $(FOUND),,ex4d_ops)
 
 clean:
-	rm -rf .venv demo artifacts build dist *.egg-info
+	rm -rf .venv .venv-oldest .venv-newest demo artifacts build dist *.egg-info

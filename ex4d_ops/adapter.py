@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .clip import LATENT_CHANNELS, WAN_GRID, check_wan_length, crop_to, resize_frame, wan_size
-from .prior import Prior
+from .clip import LATENT_CHANNELS, WAN_GRID, Fit, check_wan_length, fit_frame, wan_size
+from .prior import Erosion, Prior, erode, erosion_sizes
 
 LengthRule = Literal["refuse", "trim", "pad"]
 MaskRange = Literal["released", "paper"]
@@ -62,13 +62,14 @@ def encode_prior(prior: Prior, encode: Callable[[Tensor], Tensor], mask_range: M
     return torch.cat([color, encode(mask.expand(*mask.shape[:3], 3))], 1)
 
 
-def fit_prior(color: Tensor, visible: Tensor, size: tuple[int, int], length: int,
-              rule: LengthRule = "refuse") -> Prior:
+def fit_prior(color: Tensor, visible: Tensor, size: tuple[int, int], length: int, rule: LengthRule = "refuse",
+              fit: Fit = "crop", erosion: Erosion = 0, seed: int = 0) -> Prior:
     """The prior to generate with, of a colour video and a mask of any size.
 
-    color: [T, h, w, 3] in [0, 1]; visible: [T, h', w'], seen above 0.5; both are cropped around the centre to the
-    proportions of size (H, W) and resampled. rule: what happens where T is not length: "refuse"; "trim" drops frames
-    at the end; "pad" repeats the last one. Raises ValueError where size or length is none that Wan takes.
+    color: [T, h, w, 3] in [0, 1]; visible: [T, h', w'], seen above 0.5; clip.fit_frame brings both to size (H, W).
+    rule: what happens where T is not length: "refuse"; "trim" drops frames at the end; "pad" repeats the last one.
+    erosion, seed: as in RenderRules, in pixels of size. Released: "stretch", then erosion. Raises ValueError where size
+    or length is none that Wan takes.
     """
     if tuple(size) != wan_size(size):
         height, width = wan_size(size)
@@ -77,9 +78,9 @@ def fit_prior(color: Tensor, visible: Tensor, size: tuple[int, int], length: int
     if len(color) != len(visible):
         raise ValueError(f"visible: {len(visible)} frames, color has {len(color)}; give one mask per frame")
     frames = choose_frames(len(color), length, rule)
-    color = torch.stack([resize_frame(crop_to(frame, size), size) for frame in color[frames]])
-    mask = torch.stack([resize_frame(crop_to(frame[..., None], size), size)[..., 0] for frame in visible[frames]])
-    seen = mask > SEEN
+    color = torch.stack([fit_frame(frame, size, fit) for frame in color[frames]])
+    mask = (fit_frame(frame[..., None], size, fit)[..., 0] > SEEN for frame in visible[frames])
+    seen = torch.stack([erode(plane, kernel) for plane, kernel in zip(mask, erosion_sizes(erosion, seed, length))])
     return Prior(color * seen[..., None], seen)
 
 

@@ -7,30 +7,35 @@ OpenCV axes: x right, y down, z forward. The world is the camera of source frame
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from .clip import Box, Fit, box_size, fit_boxes
+from .rotation import quaternion_of, rotation_of
+
 RELEASED_FOCAL = 500.0  # pixels at a width of RELEASED_WIDTH; released code
 RELEASED_WIDTH = 512
 RIGID_TOLERANCE = 1e-3  # files store rotations with as few as four digits
+HALF_TOLERANCE = 0.05  # and models compute them in half precision
+FLIP_YZ = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))  # between OpenCV's and OpenGL's axes
 Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, eq=False)
 class CameraPath:
-    """One camera per output frame, and which source frame each output frame shows.
+    """One camera per output frame, at least one, and which source frame each output frame shows.
 
-    cam_from_world: [T, 4, 4] float32; intrinsics: [T, 3, 3] float32, pixels; size: (H, W);
+    cam_from_world: [T, 4, 4] float32; intrinsics: [T, 3, 3] float32, pixels; both finite; size: (H, W);
     source_frame: [T] int64, by default 0, 1, 2, ...
     """
 
     cam_from_world: Tensor
     intrinsics: Tensor
     size: tuple[int, int]
-    source_frame: Tensor | None = None
+    source_frame: Tensor = None  # pyright: ignore[reportAssignmentType]  # filled in below
 
     def __post_init__(self) -> None:
         frames = self.cam_from_world.shape[0]
@@ -39,6 +44,10 @@ class CameraPath:
         check_tensor("cam_from_world", self.cam_from_world, (frames, 4, 4))
         check_tensor("intrinsics", self.intrinsics, (frames, 3, 3), like=self.cam_from_world)
         check_tensor("source_frame", self.source_frame, (frames,), torch.int64, like=self.cam_from_world)
+        if not frames:
+            raise ValueError("camera path: has no camera; give it one per frame")
+        check_finite("cam_from_world", self.cam_from_world)
+        check_finite("intrinsics", self.intrinsics)
 
     def __len__(self) -> int:
         return self.cam_from_world.shape[0]
@@ -58,20 +67,30 @@ def check_tensor(name: str, tensor: Tensor, shape: tuple, dtype=torch.float32, l
         raise ValueError(f"{name}: lies on {tensor.device}, the rest on {like.device}; move it with .to()")
 
 
-def move_to(record: Record, device: torch.device) -> Record:
-    """The same VideoDepth, DWMesh, CameraPath or Prior with its tensors on another device."""
-    tensors = {field.name: getattr(record, field.name) for field in fields(record)}
-    return replace(record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)})
-
-
-def check_rigid(name: str, matrices: Tensor) -> None:
-    """Raise ValueError unless every [..., 4, 4] matrix is finite, a rotation (det +1) and a translation."""
-    if not torch.isfinite(matrices).all():
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise ValueError where an entry is NaN or infinite."""
+    if not torch.isfinite(tensor).all():
         raise ValueError(f"{name}: holds NaN or infinity; every entry must be a number")
-    rotation = matrices[..., :3, :3].double()
-    identity = torch.eye(3, dtype=torch.float64, device=matrices.device)
+
+
+def move_to(record: Record, device: torch.device) -> Record:
+    """The same VideoDepth, DWMesh, CameraPath, Prior, Background or tuple with its tensors on another device."""
+    if isinstance(record, Tensor):
+        return record.to(device)
+    if isinstance(record, tuple):
+        return tuple(move_to(part, device) for part in record)
+    if is_dataclass(record):
+        return replace(record, **{field.name: move_to(getattr(record, field.name), device) for field in fields(record)})
+    return record
+
+
+def check_rigid(name: str, matrices: Tensor, tolerance: float = RIGID_TOLERANCE) -> None:
+    """Raise ValueError unless every [..., 4, 4] matrix is finite, a rotation (det +1) and a translation."""
+    check_finite(name, matrices)
+    rotation = matrices[..., :3, :3].cpu().double()  # Apple's GPUs and others have no float64
+    identity = torch.eye(3, dtype=torch.float64)
     error = (rotation @ rotation.mT - identity).abs().amax((-1, -2)).reshape(-1)
-    if (error > RIGID_TOLERANCE).any():
+    if (error > tolerance).any():
         worst = int(error.argmax())
         raise ValueError(f"{name}: frame {worst} is not rigid (R @ R.T is off the identity by {error[worst]:.3g}); "
                          "remove scale and shear from it")
@@ -79,7 +98,7 @@ def check_rigid(name: str, matrices: Tensor) -> None:
     if len(mirrored):
         raise ValueError(f"{name}: frame {int(mirrored[0])} is mirrored (determinant -1); negate one axis of it")
     last_row = matrices.new_tensor([0, 0, 0, 1])
-    if (matrices[..., 3, :] - last_row).abs().max() > RIGID_TOLERANCE:
+    if (matrices[..., 3, :] - last_row).abs().max() > tolerance:
         raise ValueError(f"{name}: the last row must be 0 0 0 1")
 
 
@@ -104,10 +123,31 @@ def default_intrinsics(size: tuple[int, int]) -> Tensor:
     return intrinsics_from_focal(RELEASED_FOCAL * size[1] / RELEASED_WIDTH, size)
 
 
-def resize_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+def resize_intrinsics(intrinsics: Tensor, size: tuple[float, float], new_size: tuple[float, float]) -> Tensor:
     """Intrinsics [..., 3, 3] of the same view sampled at new_size, both (H, W)."""
     (height, width), (new_height, new_width) = size, new_size
     return intrinsics * intrinsics.new_tensor([[new_width / width], [new_height / height], [1.0]])
+
+
+def fit_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> Tensor:
+    """Intrinsics [..., 3, 3] of pictures of size (H, W) that clip.fit_frame brings to new_size."""
+    kept, filled = fit_boxes(size, new_size, fit)
+    resized = resize_intrinsics(shift_center(intrinsics, kept, -1), box_size(kept), box_size(filled))
+    return shift_center(resized, filled, 1)
+
+
+def unfit_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> Tensor:
+    """What fit_intrinsics was given, of what it gave."""
+    kept, filled = fit_boxes(size, new_size, fit)
+    resized = resize_intrinsics(shift_center(intrinsics, filled, -1), box_size(filled), box_size(kept))
+    return shift_center(resized, kept, 1)
+
+
+def shift_center(intrinsics: Tensor, box: Box, sign: int) -> Tensor:
+    """Intrinsics [..., 3, 3] whose centre is moved by where a box begins."""
+    shifted = intrinsics.clone()
+    shifted[..., :2, 2] += sign * intrinsics.new_tensor([box[1].start, box[0].start])
+    return shifted
 
 
 def cover_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
@@ -132,7 +172,8 @@ def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Te
 
 def lift(depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Lift depth [H, W] to points [H, W, 3] of its camera. depth is z, not ray length. Paper eq. 1."""
-    pixels = pixel_centers(depth.shape, depth.device, depth.dtype)
+    height, width = depth.shape
+    pixels = pixel_centers((height, width), depth.device, depth.dtype)
     return ray_of(pixels, intrinsics) * depth[..., None]
 
 
@@ -173,7 +214,7 @@ def flip_yz(points: Tensor) -> Tensor:
 
 def flip_yz_of_rigid(transforms: Tensor) -> Tensor:
     """Rigid transforms [..., 4, 4] between OpenCV's axes as the same ones between OpenGL's, or back."""
-    flip = transforms.new_tensor([1.0, -1.0, -1.0, 1.0])
+    flip = FLIP_YZ.diagonal().to(transforms)
     return flip[:, None] * transforms * flip
 
 
@@ -192,3 +233,16 @@ def look_at(eye: Tensor, target: Tensor) -> Tensor:
     right = torch.nn.functional.normalize(right, dim=-1)
     rotation = torch.stack([right, torch.linalg.cross(forward, right), forward], -2)
     return rigid(rotation, -(rotation @ eye[..., None])[..., 0])
+
+
+def anchor(name: str, cam_from_world: Tensor) -> Tensor:
+    """world_from_cam [T, 4, 4] in the world of the first camera, exactly rigid, of cameras [T, 3 or 4, 4] in any world.
+
+    Raises ValueError where they are not rigid but for the rounding of half precision.
+    """
+    cameras = cam_from_world.cpu().double()  # Apple's GPUs and others have no float64
+    if cameras.shape[1] == 3:
+        cameras = rigid(cameras[:, :, :3], cameras[:, :, 3])
+    check_rigid(name, cameras, HALF_TOLERANCE)
+    cameras = rigid(rotation_of(quaternion_of(cameras[:, :3, :3])), cameras[:, :3, 3])
+    return (cameras[0] @ invert_rigid(cameras)).float()

@@ -165,19 +165,26 @@ def list_faults(found: dict[str, Tensor]) -> dict[str, str]:
             faults[key] = f"{list(tensor.shape)}, must be {[side or 'any' for side in shape]}".replace("'", "")
         elif tensor.dtype not in DTYPES or not is_plain(tensor):
             faults[key] = f"{describe_kind(tensor)}, must be float32, float16 or bfloat16"
+        elif repeats(tensor):
+            faults[key] = f"{list(tensor.shape)} of which it stores only {tensor.untyped_storage().nbytes()} bytes"
         elif not torch.isfinite(tensor).all():
             faults[key] = "NaN or infinite"
     alphas = {key: value for key, value in found.items() if key.endswith("alpha")}
     agreed = next(iter(alphas.values()), None)
     for key, alpha in alphas.items():
         plain = is_plain(alpha) and not alpha.is_complex() and alpha.numel() == 1
-        if not plain or not alpha > 0 or not torch.equal(alpha, agreed):
+        if not plain or not 0 < alpha < torch.inf or not torch.equal(alpha, agreed):
             faults[key] = "no positive number that all blocks share"
     return faults
 
 
 def is_plain(tensor: Tensor) -> bool:
     return tensor.layout == torch.strided and not tensor.is_meta
+
+
+def repeats(tensor: Tensor) -> bool:
+    """Whether a tensor claims more numbers than are stored: one number can stand for gigabytes of its like."""
+    return tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
 
 
 def describe_kind(tensor: Tensor) -> str:

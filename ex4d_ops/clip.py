@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +12,11 @@ from torch import Tensor
 WAN_STRIDE = 4  # source frames per latent frame, after the first; Wan 2.1 VAE
 WAN_GRID = 16  # pixels per token and side: VAE 8, patch 2
 LATENT_CHANNELS = 16  # of one video; Wan 2.1 VAE
+SAME_SHAPE = 0.02  # relative; sides rounded to multiples of 16 change a picture's shape by about as much
 
+# How a picture gets another shape: its sides are cut off, it is squashed as released, or bars are added.
+Fit = Literal["crop", "stretch", "pad"]
+Box = tuple[slice, slice]  # rows and columns
 Progress = Callable[[int, int], None]  # called with what is done and how much there is; what it raises cancels
 
 
@@ -31,7 +36,7 @@ class Clip:
 
     @property
     def size(self) -> tuple[int, int]:
-        return tuple(self.frames.shape[1:3])
+        return size_of(self.frames)
 
 
 def nearest_wan_lengths(frames: int) -> tuple[int, int]:
@@ -52,7 +57,8 @@ def wan_size(size: tuple[int, int]) -> tuple[int, int]:
 
     Resize frames, depth and intrinsics to it: nothing is cropped, and no side changes by more than 8 pixels.
     """
-    return tuple(max(WAN_GRID, (side + WAN_GRID // 2) // WAN_GRID * WAN_GRID) for side in size)
+    height, width = (max(WAN_GRID, (side + WAN_GRID // 2) // WAN_GRID * WAN_GRID) for side in size)
+    return height, width
 
 
 def resize_frame(frame: Tensor, size: tuple[int, int]) -> Tensor:
@@ -64,14 +70,59 @@ def resize_frame(frame: Tensor, size: tuple[int, int]) -> Tensor:
     return resized[0].movedim(0, -1)
 
 
-def center_crop(size: tuple[int, int], shape: tuple[int, int]) -> tuple[slice, slice]:
+def size_of(frames: Tensor) -> tuple[int, int]:
+    """The size (H, W) of frames [T, H, W, ...]."""
+    height, width = frames.shape[1:3]
+    return height, width
+
+
+def center_crop(size: tuple[int, int], shape: tuple[int, int]) -> Box:
     """Rows and columns of the largest part around the centre of a picture of size (H, W) that is shaped like shape."""
     height, width = size
-    inner = min(height, round(width * shape[0] / shape[1])), min(width, round(height * shape[1] / shape[0]))
+    inner = (min(height, max(round(width * shape[0] / shape[1]), 1)),
+             min(width, max(round(height * shape[1] / shape[0]), 1)))
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     return slice(top, top + inner[0]), slice(left, left + inner[1])
 
 
 def crop_to(frame: Tensor, size: tuple[int, int]) -> Tensor:
     """The largest part of a frame [h, w, C] around its centre that has the proportions of size (H, W)."""
-    return frame[center_crop(tuple(frame.shape[:2]), size)]
+    height, width = frame.shape[:2]
+    return frame[center_crop((height, width), size)]
+
+
+def fit_boxes(size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> tuple[Box, Box]:
+    """The part of a picture of size (H, W) that is kept, and the part of one of new_size that it fills."""
+    whole, new_whole = (tuple(slice(0, side) for side in sides) for sides in (size, new_size))
+    if fit == "crop":
+        return center_crop(size, new_size), new_whole
+    return whole, center_crop(new_size, size) if fit == "pad" else new_whole
+
+
+def box_size(box: Box) -> tuple[int, int]:
+    """(H, W) of a part of a picture."""
+    return tuple(side.stop - side.start for side in box)
+
+
+def fit_frame(frame: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
+    """A frame [h, w, C] at size (H, W), resampled as by resize_frame; bars that are added are 0."""
+    kept, filled = fit_boxes(tuple(frame.shape[:2]), size, fit)
+    part = resize_frame(frame[kept], box_size(filled))
+    if tuple(part.shape[:2]) == tuple(size):
+        return part
+    padded = frame.new_zeros(*size, frame.shape[2])
+    padded[filled] = part
+    return padded
+
+
+def describe_fit(size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> str | None:
+    """What a picture of size (H, W) loses by getting new_size, in one sentence; None where it keeps its shape."""
+    ratio = size[1] * new_size[0] / (size[0] * new_size[1])  # above 1: it is wider than what it becomes
+    share = 1 - min(ratio, 1 / ratio)
+    if share < SAME_SHAPE:
+        return None
+    across, along = ("width", "height") if ratio > 1 else ("height", "width")
+    change = {"crop": f"is cropped: {share:.0%} of its {across} is lost",
+              "stretch": f"is stretched: its {across} is squashed by {share:.0%} against its {along}",
+              "pad": f"is padded: {share:.0%} of the new {along} is black bars"}[fit]
+    return f"the picture of {size[1]}x{size[0]} becomes {new_size[1]}x{new_size[0]} and {change}"

@@ -39,12 +39,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from . import files
-from .files.whole import written_whole
+from .files.damage import quoted, reading
+from .files.whole import sweep, written_whole
 from .prior import Prior
 
 MANIFEST = "manifest.jsonl"
 PARTS = "parts"
 INFO, LATENTS, VIDEO, VISIBLE = "clip.json", "latents.safetensors", "video.mkv", "visible.mkv"
+AGAIN = "restore it, or prepare the clips again into another folder"
 LATENT_NAMES = ("video_latent", "prior_latent", "image_latent", "context", "clip_fea")
 
 
@@ -83,20 +85,23 @@ def pack_latents(latents: dict[str, Tensor]) -> dict[str, bytes]:
 
 def pack_pixels(frames: Tensor, visible: Tensor, fps: float) -> dict[str, bytes]:
     """The members that hold a clip [T, H, W, 3] in [0, 1] and its mask [T, H, W]."""
-    packed = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, pictures in ((VIDEO, frames), (VISIBLE, visible)):
-            files.write_video(Path(folder) / name, pictures, fps)
-            packed[name] = (Path(folder) / name).read_bytes()
-    return packed
+    return {VIDEO: files.pack_video(frames, fps), VISIBLE: files.pack_video(visible, fps)}
 
 
 def unpack(members: dict[str, bytes]) -> dict[str, Tensor]:
-    """The tensors of a clip: its latents, or video [T, H, W, 3] in [0, 1] and visible [T, H, W] bool."""
+    """The tensors of a clip: its latents, or video [T, H, W, 3] in [0, 1] and visible [T, H, W] bool.
+
+    Raises ValueError, or what their readers do, where members are missing or damaged.
+    """
     if LATENTS in members:
         from safetensors.torch import load
 
-        return load(members[LATENTS])
+        latents = load(members[LATENTS])
+        if lacking := [name for name in LATENT_NAMES if name not in latents]:
+            raise ValueError(f"lacks {', '.join(lacking)}")
+        return latents
+    if lacking := [name for name in (VIDEO, VISIBLE) if name not in members]:
+        raise ValueError(f"lacks {', '.join(lacking)}")
     with tempfile.TemporaryDirectory() as folder:
         for name in (VIDEO, VISIBLE):
             (Path(folder) / name).write_bytes(members[name])
@@ -147,22 +152,45 @@ def read_manifest(folder: Path) -> list[dict]:
     """The whole lines of a manifest; the last one may be torn."""
     path = folder / MANIFEST
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return [read_info(path, line) for line in lines]
 
 
 def read_infos(shard: Path) -> Iterator[dict]:
-    """What the clips of a shard say of themselves."""
-    with tarfile.open(shard) as tar:
-        for entry in tar:
-            if entry.name.endswith(f".{INFO}"):
-                yield json.load(tar.extractfile(entry))
+    """What the clips of a shard say of themselves. Raises ValueError where it is damaged, or holds none."""
+    with reading(shard, "a shard of clips", AGAIN), tarfile.open(shard, "r:") as tar:
+        contents = [tar.extractfile(entry).read() for entry in list_entries(tar) if entry.name.endswith(f".{INFO}")]
+        if not contents:
+            raise ValueError("it holds no clip")
+    for content in contents:
+        yield read_info(shard, content)
+
+
+def list_entries(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """The members of a shard. Raises ValueError where it doesn't end as one does, which tarfile takes for its end."""
+    entries = tar.getmembers()
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise ValueError("it is damaged or cut short")
+    return entries
+
+
+def read_info(path: Path, content: bytes) -> dict:
+    """What a clip says of itself. Raises ValueError where that is damaged, or names a shard in another folder."""
+    with reading(path, "what clips say of themselves", AGAIN):
+        info = json.loads(content)
+        if not isinstance(info, dict) or not isinstance(info.get("key"), str):
+            raise ValueError(f"{quoted(info)} has no key")
+        shard = info.get("shard", "")
+        if not isinstance(shard, str) or shard != Path(shard).name:
+            raise ValueError(f"{quoted(shard)} is not the name of a shard")
+        return info
 
 
 def mend(folder: Path) -> State:
     """Make a folder that a run left at any moment as if the run had gone on: list what is whole, drop the rest."""
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    for torn in [*folder.glob(".*.part*"), *(folder / PARTS).glob(".*.part*")]:
-        torn.unlink()
+    sweep(folder)
+    sweep(folder / PARTS)
     state, listed = read_state(folder), read_manifest(folder)
     path = folder / MANIFEST
     if path.exists():
@@ -227,12 +255,15 @@ class PreparedClips(Dataset):
         info = self.infos[index]
         shard, prefix = self.folder / info["shard"], f"{info['key']}."
         places = self.members.get(shard.name)
-        if places is None:
-            with tarfile.open(shard) as tar:
-                places = self.members[shard.name] = {entry.name: (entry.offset_data, entry.size) for entry in tar}
-        with open(shard, "rb") as content:
-            return unpack({name.removeprefix(prefix): read_at(content, *place) for name, place in places.items()
-                           if name.startswith(prefix)})
+        with reading(shard, f"a shard that holds clip {quoted(info['key'])}", AGAIN):
+            if places is None:
+                with tarfile.open(shard, "r:") as tar:
+                    places = self.members[shard.name] = {
+                        entry.name: (entry.offset_data, entry.size) for entry in list_entries(tar)
+                        if entry.isreg() and not entry.issparse()}
+            with open(shard, "rb") as content:
+                return unpack({name.removeprefix(prefix): read_at(content, *place) for name, place in places.items()
+                               if name.startswith(prefix)})
 
 
 def read_at(content, offset: int, size: int) -> bytes:

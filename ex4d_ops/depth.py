@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from .camera import check_rigid, check_tensor, default_intrinsics, resize_intrinsics
-from .clip import Progress, center_crop
+from .camera import check_rigid, check_tensor, default_intrinsics, fit_intrinsics, resize_intrinsics
+from .clip import Fit, Progress, box_size, fit_boxes
 from .parallel import one_by_one
 
 RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
@@ -109,25 +110,52 @@ class DepthUnits:
     def __post_init__(self) -> None:
         if self.kind not in DEPTH_KINDS:
             raise ValueError(f"depth kind: got {self.kind!r}; use one of {', '.join(DEPTH_KINDS)}")
-        if not 0 < self.scale < float("inf"):
+        if not 0 < self.scale < math.inf:
             raise ValueError(f"depth scale: got {self.scale:g}, must be above 0")
+        if not math.isfinite(self.shift):
+            raise ValueError(f"depth shift: got {self.shift:g}, must be a finite number")
         if self.kind.startswith("normalized") and (self.near is None or self.far is None):
             raise ValueError(f"depth kind {self.kind}: needs near and far, in scene units")
         if self.kind.startswith("normalized") and not 0 < self.near < self.far:
             raise ValueError(f"near and far: got {self.near:g} and {self.far:g}, need 0 < near < far")
+        if self.kind == "normalized-depth" and self.far == math.inf:
+            raise ValueError("far: got inf, between which and near no number lies; give a finite one")
 
 
-def depth_from(values: Tensor, units: DepthUnits, progress: Progress | None = None) -> Tensor:
+@dataclass(frozen=True)
+class UnitSetting:
+    """A setting of some depth kinds, under its name in DepthUnits. least: of numbers; text: what a user reads of it."""
+
+    name: str
+    default: float | bool
+    text: str
+    least: float = 1e-6
+
+
+SCALED_DISPARITY = UnitSetting("scale", 1.0, "Factor from the numbers to disparity, in 1 / scene units.")
+SHIFT = UnitSetting("shift", 0.0, "Offset added after scaling, in 1 / scene units.", -1e9)
+SCALED_DEPTH = UnitSetting("scale", 1.0, "Factor from the numbers to scene units.")
+METRIC = UnitSetting("metric", False, "On: the scaled numbers are meters. Off: their unit is unknown.")
+NEAR = UnitSetting("near", 1.0, "Depth of the nearest value, in scene units.")
+FAR = UnitSetting("far", 100.0, "Depth of the farthest value, in scene units.")
+UNIT_SETTINGS: dict[DepthKind, tuple[UnitSetting, ...]] = {
+    "released": (), "disparity": (SCALED_DISPARITY, SHIFT), "depth": (SCALED_DEPTH, METRIC),
+    "normalized-disparity": (NEAR, FAR), "normalized-depth": (NEAR, FAR)}
+
+
+def depth_from(values: Tensor, units: DepthUnits, progress: Progress | None = None,
+               out: Tensor | None = None) -> Tensor:
     """Depth [T, H, W] in scene units of the numbers of a source. NaN stays NaN, infinitely far becomes inf.
 
-    progress(done, T) is called after every frame; what it raises cancels. Raises ValueError where values of a
-    normalized kind leave [0, 1] or relative disparities are all the same.
+    progress(done, T) is called after every frame; what it raises cancels. out: where depth is written to, which may be
+    values itself. Raises ValueError where values of a normalized kind leave [0, 1] or relative disparities are all the
+    same.
     """
     if units.kind == "released":
-        return depth_from_disparity_released(values, progress)
+        return depth_from_disparity_released(values, progress, out)
     if units.kind.startswith("normalized"):
         check_normalized(values)
-    depth = torch.empty_like(values)
+    depth = torch.empty_like(values) if out is None else out
     for t, frame in one_by_one(enumerate(values), len(values), progress):
         depth[t] = depth_of_frame(frame, units)
     return depth
@@ -149,15 +177,17 @@ def depth_from_disparity(disparity: Tensor, scale: float = 1.0, shift: float = 0
     return 1 / (disparity * scale + shift)
 
 
-def depth_from_disparity_released(disparity: Tensor, progress: Progress | None = None) -> Tensor:
+def depth_from_disparity_released(disparity: Tensor, progress: Progress | None = None,
+                                  out: Tensor | None = None) -> Tensor:
     """Depth of relative disparity by the released rule: normalised over the whole clip, then 10000 / (3900 d).
 
-    The nearest point lies at 2.564 scene units, the farthest at 10000. Raises ValueError where no two differ.
+    The nearest point lies at 2.564 scene units, the farthest at 10000. out: as in depth_from. Raises ValueError where
+    no two differ.
     """
     low, high = finite_range(disparity)
     if low == high:
         raise ValueError("depth: relative disparity is the same everywhere, so it holds no depth; check its source")
-    depth = torch.empty_like(disparity)
+    depth = torch.empty_like(disparity) if out is None else out
     for t, plane in one_by_one(enumerate(disparity), len(disparity), progress):
         normalized = ((plane - low) / (high - low)).masked_fill(~torch.isfinite(plane), torch.nan)
         depth[t] = (RELEASED_FAR / (RELEASED_GAIN * normalized).clamp(min=1e-5)).clamp(1e-4, RELEASED_FAR)
@@ -173,7 +203,8 @@ def finite_range(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_normalized(values: Tensor) -> None:
-    low, high = torch.aminmax(values.nan_to_num(0.5, posinf=2.0))
+    ranges = torch.stack([torch.stack(frame.nan_to_num(0.5, posinf=2.0).aminmax()) for frame in values])
+    low, high = ranges[:, 0].min(), ranges[:, 1].max()
     if low < 0 or high > 1:
         raise ValueError(f"depth: normalised values must lie in 0..1, got {float(low):g}..{float(high):g}; "
                          "divide them by their largest, or use another depth kind")
@@ -184,13 +215,13 @@ def check_normalized(values: Tensor) -> None:
 
 def check_depth(depth: Tensor) -> None:
     """Raise ValueError unless every pixel of depth [T, H, W] is > 0 (inf = sky) and two surfaces differ."""
-    invalid = invalid_pixels(depth)
-    if invalid.all():
+    invalid = torch.stack([invalid_pixels(frame).sum() for frame in depth])
+    if invalid.sum() == depth.numel():
         raise ValueError("depth: no pixel is a positive number; check what its numbers mean")
     if invalid.any():
-        frame = int(invalid.flatten(1).any(1).nonzero()[0])
         raise ValueError(f"depth: {int(invalid.sum())} of {depth.numel()} pixels are NaN, zero or negative, "
-                         f"first in frame {frame}; fill them from their neighbours (fill) or mend the source")
+                         f"first in frame {int(invalid.nonzero()[0])}; fill them from their neighbours (fill) or mend "
+                         "the source")
     low, high = torch.aminmax(depth)
     if low == high:
         raise ValueError(f"depth: {float(low):g} everywhere, so there is no shape to see from another side; "
@@ -202,13 +233,14 @@ def invalid_pixels(depth: Tensor) -> Tensor:
     return ~(depth > 0)
 
 
-def fill_invalid(depth: Tensor, progress: Progress | None = None) -> Tensor:
+def fill_invalid(depth: Tensor, progress: Progress | None = None, out: Tensor | None = None) -> Tensor:
     """Depth [T, H, W] with NaN, zero and negative pixels given the farther of the closest known left and right of them.
 
     In rows without any, of those above and below. Nothing is averaged, so no surface appears between two others; the
-    farther, for holes lie where a near surface hides the one behind it. Raises ValueError where a frame is all invalid.
+    farther, for holes lie where a near surface hides the one behind it. out: where it is written to, which may be depth
+    itself. Raises ValueError where a frame is all invalid.
     """
-    filled = torch.empty_like(depth)
+    filled = torch.empty_like(depth) if out is None else out
     for t, frame in one_by_one(enumerate(depth), len(depth), progress):
         known = frame.masked_fill(invalid_pixels(frame), 0.0)
         filled[t] = fill_rows(fill_rows(known).mT).mT
@@ -262,13 +294,23 @@ def resize_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
     return VideoDepth(resized, intrinsics, depth.world_from_cam, depth.metric, confidence)
 
 
-def fit_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:
-    """Depth cropped around its centre to the proportions of size (H, W), as clip.crop_to crops frames, and resized."""
-    rows, columns = center_crop(depth.size, size)
-    intrinsics = depth.intrinsics.clone()
-    intrinsics[:, :2, 2] -= intrinsics.new_tensor([columns.start, rows.start])
-    cropped = depth.depth[:, rows, columns].contiguous()
-    return resize_depth(replace(depth, depth=cropped, intrinsics=intrinsics), size)
+def fit_depth(depth: VideoDepth, size: tuple[int, int], fit: Fit = "crop") -> VideoDepth:
+    """Depth at size (H, W) as clip.fit_frame fits frames, intrinsics along; bars that are added are sky, and unsure."""
+    kept, filled = fit_boxes(depth.size, size, fit)
+    intrinsics = fit_intrinsics(depth.intrinsics, depth.size, size, fit)
+    part = replace(depth, **{name: values[(slice(None), *kept)].contiguous() for name, values in planes_of(depth)})
+    part = resize_depth(part, box_size(filled))
+    planes = dict(planes_of(part))
+    if part.size != tuple(size):
+        for (name, values), bar in zip(planes_of(part), (torch.inf, 0.0)):
+            planes[name] = values.new_full((len(depth), *size), bar)
+            planes[name][(slice(None), *filled)] = values
+    return replace(depth, **planes, intrinsics=intrinsics)
+
+
+def planes_of(depth: VideoDepth) -> list[tuple[str, Tensor]]:
+    """What a VideoDepth holds of every pixel, by name."""
+    return [(name, getattr(depth, name)) for name in ("depth", "confidence") if getattr(depth, name) is not None]
 
 
 def resize_depth_map(depth: Tensor, size: tuple[int, int]) -> Tensor:
@@ -287,6 +329,7 @@ def resize_depth_map(depth: Tensor, size: tuple[int, int]) -> Tensor:
 
 def source_rows(length: int, new_length: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The two source rows around every new row, and how far it lies from the first to the second, [new_length] each."""
-    position = (torch.arange(new_length, device=like.device, dtype=torch.float64) + 0.5) * length / new_length - 0.5
+    position = (torch.arange(new_length, dtype=torch.float64) + 0.5) * length / new_length - 0.5
     first = position.floor().long().clamp(0, max(length - 2, 0))  # past the outer rows the surface goes on straight
-    return first, (first + 1).clamp(max=length - 1), (position - first).to(like.dtype)
+    last, between = (first + 1).clamp(max=length - 1), (position - first).to(like.dtype)
+    return first.to(like.device), last.to(like.device), between.to(like.device)

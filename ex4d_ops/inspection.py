@@ -70,7 +70,7 @@ def count_open_edges(faces: Tensor, vertices: int) -> int:
 def border_gap(points: Tensor) -> float:
     """How far the border of a grid of points [H, W, 3] strays from the straight lines between its corners."""
     sides = (points[0], points[-1], points[:, 0], points[:, -1])
-    return max(float(distance_from_chord(side.double()).max()) for side in sides)
+    return max(float(distance_from_chord(side.cpu().double()).max()) for side in sides)
 
 
 def distance_from_chord(points: Tensor) -> Tensor:

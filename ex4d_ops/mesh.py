@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .camera import check_tensor, lift, transform
-from .clip import Progress
+from .clip import Progress, size_of
 from .depth import VideoDepth
 from .parallel import each_frame
 from .raster.grid import cut_faces
@@ -79,7 +79,7 @@ class DWMesh:
 
     @property
     def size(self) -> tuple[int, int]:
-        return tuple(self.depth.shape[1:])
+        return size_of(self.depth)
 
     @property
     def nearest(self) -> float:

@@ -212,12 +212,12 @@ def whole_surfaces(depth: Tensor, moves: Tensor) -> Tensor:
     """The surfaces of depth [h, w], bounded by its edges, most of whose pixels move."""
     number = number_surfaces(depth)
     size = number.flatten().bincount()
-    share = number.flatten().bincount(moves.flatten().double()) / size.clamp(min=1)
-    return (share >= WHOLE)[number]
+    share = number.flatten().bincount(moves.cpu().flatten().double()) / size.clamp(min=1)
+    return (share >= WHOLE)[number].to(depth.device)
 
 
 def number_surfaces(depth: Tensor) -> Tensor:
-    """A number for each pixel [h, w], the same for those joined by neighbours of about the same depth."""
+    """A number for each pixel [h, w], on the CPU, the same for those joined by neighbors of about the same depth."""
     import cv2
 
     height, width = depth.shape
@@ -226,4 +226,4 @@ def number_surfaces(depth: Tensor) -> Tensor:
     for links, a, b in ((joined[::2, 1::2], depth[:, 1:], depth[:, :-1]), (joined[1::2, ::2], depth[1:], depth[:-1])):
         links.copy_(torch.maximum(a, b) < SURFACE_RATIO * torch.minimum(a, b))
     _, numbers = cv2.connectedComponents(joined.numpy(), connectivity=4)
-    return torch.from_numpy(numbers[::2, ::2].astype(np.int64)).to(depth.device)
+    return torch.from_numpy(numbers[::2, ::2].astype(np.int64))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .camera import CameraPath, invert_rigid, lift, transform
-from .clip import Progress, resize_frame
+from .clip import Progress, resize_frame, size_of
 from .depth import VideoDepth
 from .mesh import DWMesh
 from .parallel import one_by_one
@@ -104,7 +104,7 @@ def scene_points(scene: VideoDepth | DWMesh) -> Tensor:
 
 def common_target(cameras: CameraPath) -> Tensor:
     """The point all cameras look at, [1, 3]; none, [0, 3], where their optical axes do not meet in front of them."""
-    eye, forward = cameras.eye.double().cpu(), cameras.cam_from_world[:, 2, :3].double().cpu()
+    eye, forward = cameras.eye.cpu().double(), cameras.cam_from_world[:, 2, :3].cpu().double()
     across = torch.eye(3, dtype=torch.float64) - forward[:, :, None] * forward[:, None]  # off every axis, [T, 3, 3]
     if torch.linalg.matrix_rank(across.sum(0), rtol=1e-4) < 3:  # parallel axes
         return torch.zeros(0, 3)
@@ -128,18 +128,18 @@ def largest_side(points: Tensor) -> float:
     return float((points.amax(0) - points.amin(0)).max())
 
 
-def stitch(source: Tensor, prior: Prior) -> Iterator[Tensor]:
+def stitch(source: Tensor | Sequence[Tensor], prior: Prior) -> Iterator[Tensor]:
     """Frames [H, 3 W, 3]: the source [T, H, W, 3], the colour and the mask of its prior side by side."""
     for frame, color, visible in zip(source, prior.color, prior.visible):
-        yield torch.cat([resize_frame(frame, visible.shape), color, visible[..., None].expand_as(color)], 1)
+        yield torch.cat([resize_frame(frame, size_of(prior.visible)), color, visible[..., None].expand_as(color)], 1)
 
 
-def contact_sheet(source: Tensor, prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
+def contact_sheet(source: Tensor | Sequence[Tensor], prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
     """The source [T, H, W, 3] over the colour over the mask of its prior, at so many moments from first to last."""
     from matplotlib.figure import Figure
 
     frames = torch.linspace(0, len(prior) - 1, min(moments, len(prior))).round().long().tolist()
-    height, width = prior.visible.shape[1:]
+    height, width = size_of(prior.visible)
     figure = Figure(figsize=(2.6 * len(frames), 0.3 + 3 * 2.6 * height / width), dpi=100, layout="constrained",
                     facecolor="0.75")  # so that white masks end somewhere
     axes = figure.subplots(3, len(frames), squeeze=False)
@@ -212,7 +212,7 @@ def draw_depth(depth: Tensor, colormap: str | None = "turbo", progress: Progress
     if colormap is not None:
         from matplotlib import colormaps
 
-        palette = torch.tensor(colormaps[colormap].resampled(256).colors)[:, :3].to(depth)
+        palette = torch.tensor(colormaps[colormap].resampled(256)(range(256)))[:, :3].float().to(depth.device)
     high, low = (1 / bound for bound in depth.aminmax())
     pictures = depth.new_empty(*depth.shape, 3)
     # Frame by frame: working memory is one frame's.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from . import raster
-from .camera import CameraPath, resize_intrinsics
+from .camera import CameraPath, move_to, resize_intrinsics
 from .clip import Progress
 from .mesh import DWMesh
 from .parallel import each_frame
@@ -62,15 +62,17 @@ def coverage_map(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int = 0, radiu
     radius: distance of the target, by default the frame's nearest point + 0.15. progress: as in render_prior.
     """
     radius = float(mesh.depth[frame].min()) + RADIUS_MARGIN if radius is None else radius
+    place = raster.drawing_device(engine, mesh.depth.device)
+    mesh = move_to(mesh, place)
     cameras = views_around(mesh, yaw, pitch, frame, radius)
-    engine = raster.choose_engine(engine, mesh.depth.device)
+    engine = raster.choose_engine(engine, place)
     shares = torch.empty(len(cameras))
 
     def look(k: int) -> None:
         seen = render_frame(mesh, cameras, k, rules, engine)
         shares[k] = (seen.rgba[..., 3] > VISIBLE_ALPHA).float().mean()
 
-    each_frame(look, len(cameras), mesh.depth.device, progress)
+    each_frame(look, len(cameras), place, progress)
     return shares.view(len(pitch), len(yaw))
 
 
@@ -81,14 +83,14 @@ def angles_around(limit: float, step: float) -> Tensor:
 
 def views_around(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int, radius: float) -> CameraPath:
     """One small camera per pitch and yaw, row by row, all of which show one frame."""
-    turns = torch.cartesian_prod(pitch.double(), yaw.double()).to(mesh.depth.device)
+    turns = torch.cartesian_prod(pitch.cpu().double(), yaw.cpu().double())
     still = torch.zeros_like(turns[:, 0])
     rig = dict.fromkeys(CHANNELS, still) | {"pitch": turns[:, 0], "yaw": turns[:, 1]}
     scale = min(COVERAGE_SIDE / max(mesh.size), 1.0)
     size = tuple(max(round(scale * side), 1) for side in mesh.size)
     intrinsics = resize_intrinsics(mesh.intrinsics[frame], mesh.size, size).expand(len(turns), 3, 3)
-    cam_from_world = place_rig(rig, radius) @ torch.linalg.inv(mesh.world_from_cam[frame])
-    return CameraPath(cam_from_world, intrinsics, size, torch.full((len(turns),), frame, device=still.device))
+    cam_from_world = place_rig(rig, radius).to(mesh.depth) @ torch.linalg.inv(mesh.world_from_cam[frame])
+    return CameraPath(cam_from_world, intrinsics, size, torch.full((len(turns),), frame, device=mesh.depth.device))
 
 
 def widest_angles(shares: Tensor, yaw: Tensor, pitch: Tensor, share: float) -> WidestAngles:

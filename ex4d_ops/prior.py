@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -11,8 +11,8 @@ from torch.nn.functional import pad
 
 from . import raster
 from .background import Background, fill_frame
-from .camera import CameraPath, check_tensor, project, resize_intrinsics, transform
-from .clip import Progress, resize_frame
+from .camera import CameraPath, check_tensor, move_to, project, transform, unfit_intrinsics
+from .clip import Fit, Progress, fit_boxes, fit_frame
 from .mesh import DWMesh
 from .parallel import each_frame
 
@@ -20,6 +20,7 @@ VISIBLE_ALPHA = 125 / 255  # released code
 RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
 
 Texture = Literal["vertex", "face"]  # what of a hidden face is black; released, paper
+Erosion = Literal["released"] | int  # of a mask by a random square per frame, or by one of so many pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class RenderRules:
 
     texture: Texture = "vertex"
     anchor_first: bool = True
-    erosion: Literal["released"] | int = "released"
+    erosion: Erosion = "released"
     seed: int = 0
 
 
@@ -79,22 +80,29 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
 
     background: fills what a frame neither shows nor covers by its hidden faces; never a pixel that it shows.
     progress(done, total) is called after every frame, in order; what it raises cancels the rendering and
-    reaches the caller. Raises ValueError where the path shows frames the mesh lacks.
+    reaches the caller. A mesh of one frame is held along the whole path. Raises ValueError where the path shows frames
+    that a mesh of several lacks.
     """
-    frames, (height, width) = len(cameras), cameras.size
+    if len(mesh) == 1:
+        cameras = replace(cameras, source_frame=torch.zeros_like(cameras.source_frame))
+    frames, (height, width), home = len(cameras), cameras.size, mesh.depth.device
     check_frames_exist(mesh, cameras)
-    color = torch.empty(frames, height, width, 3, device=mesh.depth.device)
-    visible = torch.empty(frames, height, width, dtype=torch.bool, device=mesh.depth.device)
+    place = raster.drawing_device(engine, home)
+    mesh, cameras, background = (move_to(given, place) for given in (mesh, cameras, background))
+    color = torch.empty(frames, height, width, 3, device=place)
+    visible = torch.empty(frames, height, width, dtype=torch.bool, device=place)
     origin = None if background is None else torch.empty_like(visible, dtype=torch.int16)
-    sizes = erosion_sizes(rules, frames)
-    anchored = rules.anchor_first and begins_at_source(mesh, cameras)
+    sizes = erosion_sizes(rules.erosion, rules.seed, frames)
+    anchored = source_fit(mesh, cameras) if rules.anchor_first else None
 
     def render(t: int) -> None:
         source = int(cameras.source_frame[t])
         if t == 0 and anchored:
-            color[0], visible[0] = resize_frame(mesh.colors[source], cameras.size), True
+            color[0] = fit_frame(mesh.colors[source], cameras.size, anchored)
+            visible[0] = False
+            visible[0][fit_boxes(mesh.size, cameras.size, anchored)[1]] = True
             if origin is not None:
-                origin[0] = source
+                origin[0] = torch.where(visible[0], source, -1)
             return
         seen = render_frame(mesh, cameras, t, rules, engine)
         shown, own = seen.rgba[..., 3] > VISIBLE_ALPHA, seen.rgba[..., :3]
@@ -107,9 +115,9 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
         if origin is not None:
             origin[t].masked_fill_(~visible[t], -1)
 
-    engine = raster.choose_engine(engine, mesh.depth.device)
-    each_frame(render, frames, mesh.depth.device, progress)
-    return Prior(color, visible, origin)
+    engine = raster.choose_engine(engine, place)
+    each_frame(render, frames, place, progress)
+    return move_to(Prior(color, visible, origin), home)
 
 
 def open_depth(mesh: DWMesh, seen: raster.Fragments, shown: Tensor) -> Tensor:
@@ -151,13 +159,18 @@ def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
                          f"frames 0..{len(mesh) - 1}; fit the path to {len(mesh)} frames")
 
 
-def begins_at_source(mesh: DWMesh, cameras: CameraPath) -> bool:
+def source_fit(mesh: DWMesh, cameras: CameraPath) -> Fit | None:
+    """By which fit output frame 0 shows all of its source frame from the source camera, None where it does not."""
+    return next((fit for fit in ("stretch", "pad") if begins_at_source(mesh, cameras, fit)), None)
+
+
+def begins_at_source(mesh: DWMesh, cameras: CameraPath, fit: Fit = "stretch") -> bool:
     """Whether output frame 0 shows the nearest points of its source frame where they were, within half a pixel."""
     source, (height, width) = int(cameras.source_frame[0]), mesh.size
     corners = mesh.depth.new_tensor([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
     points = mesh.nearest * corners @ torch.linalg.inv(mesh.intrinsics[source]).mT
     seen = project(transform(cameras.cam_from_world[0] @ mesh.world_from_cam[source], points),
-                   resize_intrinsics(cameras.intrinsics[0], cameras.size, mesh.size))
+                   unfit_intrinsics(cameras.intrinsics[0], mesh.size, cameras.size, fit))
     return bool((seen - corners[:, :2]).abs().max() < 0.5)
 
 
@@ -194,12 +207,12 @@ def face_visible(occluded: Tensor, face: Tensor) -> Tensor:
     return visible.index_select(0, face.reshape(-1) + 1).view(face.shape)
 
 
-def erosion_sizes(rules: RenderRules, frames: int) -> list[int]:
+def erosion_sizes(erosion: Erosion, seed: int, frames: int) -> list[int]:
     """Kernel size of every frame in pixels; one draw per frame, so a frame's kernel does not depend on the others."""
-    if rules.erosion != "released":
-        return [int(rules.erosion)] * frames
+    if erosion != "released":
+        return [int(erosion)] * frames
     low, high = RELEASED_EROSION
-    generator = torch.Generator().manual_seed(rules.seed)
+    generator = torch.Generator().manual_seed(seed)
     return torch.randint(low, high + 1, (frames,), generator=generator).tolist()
 
 
@@ -207,7 +220,18 @@ def erode(mask: Tensor, kernel: int) -> Tensor:
     """Erode a mask [H, W] by a square of kernel pixels, anchored at kernel // 2; outside the image counts as set."""
     if kernel <= 1:
         return mask
+    return erode_on_cpu(mask, kernel) if mask.device.type == "cpu" else erode_on_gpu(mask, kernel)
+
+
+def erode_on_cpu(mask: Tensor, kernel: int) -> Tensor:
     import cv2
 
-    eroded = cv2.erode(mask.byte().cpu().numpy(), torch.ones(kernel, kernel, dtype=torch.uint8).numpy())
-    return torch.from_numpy(eroded).bool().to(mask.device)
+    eroded = cv2.erode(mask.byte().numpy(), torch.ones(kernel, kernel, dtype=torch.uint8).numpy())
+    return torch.from_numpy(eroded).bool()
+
+
+def erode_on_gpu(mask: Tensor, kernel: int) -> Tensor:
+    """The same without leaving the device: what is not set grows by the mirrored square."""
+    before, after = kernel // 2, kernel - 1 - kernel // 2
+    hidden = torch.nn.functional.pad((~mask).float(), (before, after, before, after))
+    return torch.nn.functional.max_pool2d(hidden[None], kernel, stride=1)[0] == 0

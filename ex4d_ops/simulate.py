@@ -16,8 +16,8 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
 from . import raster
-from .camera import CameraPath, pixel_centers
-from .clip import Progress
+from .camera import CameraPath, move_to, pixel_centers
+from .clip import Progress, size_of
 from .depth import VideoDepth
 from .mesh import DWMesh, hidden_limits
 from .parallel import each_frame, one_by_one
@@ -60,9 +60,11 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
     progress: as in render_prior.
     """
     check_frames_exist(mesh, cameras)
-    engine = raster.choose_engine(engine, mesh.depth.device)
+    home, place = mesh.depth.device, raster.drawing_device(engine, mesh.depth.device)
+    mesh, cameras = move_to(mesh, place), move_to(cameras, place)
+    engine = raster.choose_engine(engine, place)
     blank = mesh.depth.new_zeros(*mesh.size, 4)
-    visible = torch.empty(len(cameras), *cameras.size, dtype=torch.bool, device=mesh.depth.device)
+    visible = torch.empty(len(cameras), *cameras.size, dtype=torch.bool, device=place)
 
     def render(t: int) -> None:
         source = int(cameras.source_frame[t])
@@ -74,8 +76,8 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
                                  cameras.size, engine, limits)
         visible[t] = erode(face_visible(occluded, drawn.face), dilation)
 
-    each_frame(render, len(cameras), mesh.depth.device, progress)
-    return visible
+    each_frame(render, len(cameras), place, progress)
+    return visible.to(home)
 
 
 def pair_faces(occluded: Tensor) -> Tensor:
@@ -172,7 +174,7 @@ def draw_windows(frames: int, size: tuple[int, int], generator: Generator, low: 
 def crop_frames(frames: Tensor, windows: Tensor, progress: Progress | None = None) -> Tensor:
     """Frames [T, H, W, 3] of which each shows its window [T, 4], enlarged to the old size."""
     cropped = torch.empty_like(frames)
-    for t, grid in one_by_one(enumerate(sampling_grids(frames.shape[1:3], windows)), len(frames), progress):
+    for t, grid in one_by_one(enumerate(sampling_grids(size_of(frames), windows)), len(frames), progress):
         sampled = grid_sample(frames[t].movedim(-1, 0)[None], grid[None].to(frames.device), padding_mode="border",
                               align_corners=False)
         cropped[t] = sampled[0].movedim(0, -1)
@@ -185,7 +187,7 @@ def crop_depth(depth: VideoDepth, windows: Tensor, progress: Progress | None = N
     for t, grid in one_by_one(enumerate(sampling_grids(depth.size, windows)), len(depth), progress):
         cropped[t] = grid_sample(depth.depth[t][None, None], grid[None].to(depth.depth.device), mode="nearest",
                                  padding_mode="border", align_corners=False)[0, 0]
-    corner, extent = windows.to(depth.intrinsics).split(2, -1)
+    corner, extent = windows.float().to(depth.intrinsics.device).split(2, -1)
     intrinsics = depth.intrinsics.clone()
     intrinsics[:, :2, 2] -= corner
     intrinsics[:, :2] *= (extent.new_tensor([depth.size[1], depth.size[0]]) / extent)[..., None]

@@ -11,17 +11,20 @@ downloaded, and no weights file can run code.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .camera import check_tensor
-from .clip import Progress, no_progress, resize_frame
+from .clip import Progress, no_progress, resize_frame, size_of
+from .files.damage import reading
 from .files.tensors import read_tensors
 from .parallel import one_by_one
 
@@ -33,7 +36,8 @@ LK_DRIFT = 1.0  # pixels from frame to frame; what lies farther off is no drift
 LK_LIKENESS = 0.9  # correlation with how it looked in frame 0
 LK_REACH = 1 / 16  # of the picture's shorter side; how far a point is moved to stand on a corner
 OFFLINE_WINDOW = 60  # frames; CoTracker3 offline was trained on so many, and its weights show it
-TAPNEXT_SIZE = (256, 256)  # pixels; the size its weights know
+TAPNEXT_SIZE = (256, 256)  # pixels; the size its weights know, and in which it counts
+TAPNEXT_FINE = "512"  # in the name of weights for pictures twice as large, which nothing else tells: TAPNext++
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +130,7 @@ def track_lk(frames: Tensor, points: Tensor, progress: Progress | None = None) -
         kept = seen[-1] & found & found_back & returned & alike
         here[kept.numpy()] = there[kept.numpy()]
         places.append(torch.from_numpy(here[:, 0].copy()))
-        seen.append(kept & inside(places[-1] + 0.5, frames.shape[1:3]))
+        seen.append(kept & inside(places[-1] + 0.5, size_of(frames)))
         before = after
     return Tracks((torch.stack(places) + 0.5).to(frames.device), torch.stack(seen).to(frames.device))
 
@@ -144,8 +148,8 @@ def step_lk(before, after, here, guess=None) -> tuple:
 
     levels, flags = (LK_LEVELS, 0) if guess is None else (0, cv2.OPTFLOW_USE_INITIAL_FLOW)
     there, found, _ = cv2.calcOpticalFlowPyrLK(
-        before, after, here, None if guess is None else guess.copy(), winSize=(LK_WINDOW, LK_WINDOW), maxLevel=levels,
-        flags=flags, minEigThreshold=LK_CORNER,
+        before, after, here, (here if guess is None else guess).copy(), winSize=(LK_WINDOW, LK_WINDOW),
+        maxLevel=levels, flags=flags, minEigThreshold=LK_CORNER,
         criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01))
     return there, torch.from_numpy(found)[:, 0].bool()
 
@@ -171,9 +175,8 @@ def load_cotracker(weights: Path, code: Path | None, device: torch.device) -> Tr
     window = state["time_emb"].shape[1]
     offline = window == OFFLINE_WINDOW
     with package("cotracker", code):
-        from cotracker.predictor import CoTrackerOnlinePredictor, CoTrackerPredictor
-
-        kind = CoTrackerPredictor if offline else CoTrackerOnlinePredictor
+        predictors = import_module("cotracker.predictor")
+        kind = predictors.CoTrackerPredictor if offline else predictors.CoTrackerOnlinePredictor
         predictor = kind(checkpoint=None, window_len=window)
     assign_weights(predictor.model, state, weights)
     predictor = predictor.to(device).eval()
@@ -186,7 +189,7 @@ def load_cotracker(weights: Path, code: Path | None, device: torch.device) -> Tr
         with reporting(predictor.model.updateformer, len(frames), progress):
             places, visible = follow(predictor, video, queries)
         places = places[0] + 0.5
-        return Tracks(places.to(frames.device), (visible[0] & inside(places, frames.shape[1:3])).to(frames.device))
+        return Tracks(places.to(frames.device), (visible[0] & inside(places, size_of(frames))).to(frames.device))
 
     return track
 
@@ -228,29 +231,29 @@ def reporting(refinement: torch.nn.Module, frames: int, progress: Progress | Non
 def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Tracker:
     """TAPNext, from its own npz, or TAPNext++, from its torch file."""
     with package("tapnet", code):
-        from tapnet.tapnext.tapnext_torch import TAPNext
-        from tapnet.tapnext.tapnext_torch_utils import restore_model_from_jax_checkpoint
-
-        model = TAPNext(image_size=TAPNEXT_SIZE)
+        model = import_module("tapnet.tapnext.tapnext_torch").TAPNext(image_size=TAPNEXT_SIZE)
+        restore = import_module("tapnet.tapnext.tapnext_torch_utils").restore_model_from_jax_checkpoint
     if weights.suffix == ".npz":
-        try:
-            restore_model_from_jax_checkpoint(model, str(weights))
-        except KeyError as error:
-            raise ValueError(f"{weights}: is not TAPNext's, it lacks {error}; use bootstapnext_ckpt.npz") from error
+        with reading(weights, "npz", "use bootstapnext_ckpt.npz"):
+            try:
+                restore(model, str(weights))
+            except KeyError as error:
+                raise ValueError(f"it is not TAPNext's, it lacks {error}") from error
     else:
         state = read_tensors(weights)
         state = state.get("state_dict", state)  # wrapped or not, as TAPNext++ takes its own
         assign_weights(model, {name.removeprefix("tapnext."): value for name, value in state.items()}, weights)
     model = model.to(device).eval()
+    shown = tapnext_picture(weights)
 
     @torch.no_grad()
     def track(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
-        size = frames.shape[1:3]
+        size = size_of(frames)
         shrink = points.new_tensor([TAPNEXT_SIZE[1] / size[1], TAPNEXT_SIZE[0] / size[0]]).to(device)
         queries = torch.nn.functional.pad((points.to(device) * shrink).flip(-1), (1, 0))[None]  # frame, y, x
         places, visible, state = [], [], None
         for frame in one_by_one(frames, len(frames), progress):
-            picture = 2 * resize_frame(frame, TAPNEXT_SIZE)[None, None].to(device) - 1
+            picture = 2 * resize_frame(frame, shown)[None, None].to(device) - 1
             place, _, logit, state = model(picture, queries if state is None else None, state)
             places.append(place[0, 0].flip(-1) / shrink)
             visible.append(logit[0, 0, :, 0] > 0)
@@ -259,6 +262,12 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
         return Tracks(places.to(frames.device), visible.to(frames.device))
 
     return track
+
+
+def tapnext_picture(weights: Path) -> tuple[int, int]:
+    """The size (H, W) of the pictures that weights were trained on, by their public names: tapnextpp_512.ckpt."""
+    fine = TAPNEXT_FINE in re.split("[^0-9]+", weights.stem)
+    return tuple(2 * side for side in TAPNEXT_SIZE) if fine else TAPNEXT_SIZE
 
 
 TRACKERS: dict[str, Callable[[Path, Path | None, torch.device], Tracker] | None] = {

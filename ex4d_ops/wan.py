@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from .clip import LATENT_CHANNELS
 from .dataset import Encoders
+from .files.damage import reading
 
 BASE_DTYPES = {"bfloat16": torch.bfloat16, "float8": torch.float8_e4m3fn, "float32": torch.float32}
 IMAGE_TO_VIDEO_CHANNELS = 36  # noisy video 16, which frames are given 4, those frames 16
+AGAIN = "download it again"
 
 
 def open_comfyui(folder: str | Path | None = None) -> None:
@@ -43,12 +45,8 @@ def load_wan(path: str | Path, dtype: torch.dtype = torch.bfloat16, comfyui: str
     open_comfyui(comfyui)
     import comfy.utils
 
-    try:
+    with reading(path, "model weights", AGAIN):
         weights = comfy.utils.load_torch_file(str(path), safe_load=True)
-    except OSError:
-        raise
-    except Exception as error:  # whatever a damaged file makes its reader raise
-        raise ValueError(f"{path}: cannot be read as model weights ({error}); download it again") from error
     try:
         return build_wan(weights, dtype)
     except ValueError as error:
@@ -108,21 +106,27 @@ def load_vae(path: str | Path):
     import comfy.sd
     import comfy.utils
 
-    vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path), safe_load=True))
+    with reading(path, "a VAE", AGAIN):
+        vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path), safe_load=True))
     if vae.first_stage_model is None or vae.latent_channels != LATENT_CHANNELS:
         raise ValueError(f"{path}: is not the VAE of Wan 2.1; use wan_2.1_vae.safetensors")
     return vae
 
 
 def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | Path) -> Encoders:
-    """What prepares clips for Wan 2.1, of three files. Raises ValueError where there is no ComfyUI, or no such VAE."""
+    """What prepares clips for Wan 2.1, of three files. Raises ValueError where one is damaged or another's."""
     open_comfyui()
     import comfy.clip_vision
     import comfy.sd
     from comfy.latent_formats import Wan21
 
-    video, vision = load_vae(vae), comfy.clip_vision.load(str(clip_vision))
-    text = comfy.sd.load_clip([str(text_encoder)], clip_type=comfy.sd.CLIPType.WAN)
+    video = load_vae(vae)
+    with reading(clip_vision, "a CLIP vision model", AGAIN):
+        vision = comfy.clip_vision.load(str(clip_vision))
+        if vision is None:
+            raise ValueError("it is not one")
+    with reading(text_encoder, "a text encoder", AGAIN):
+        text = comfy.sd.load_clip([str(text_encoder)], clip_type=comfy.sd.CLIPType.WAN)
     return Encoders(
         video=lambda frames: Wan21().process_in(video.encode(frames)),
         text=lambda caption: text.encode_from_tokens(text.tokenize(caption)),

@@ -11,10 +11,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ex4d_ops import files
-from ..ex4d_ops.camera import focal_from_view, intrinsics_from_focal, invert_rigid, resize_intrinsics, rigid
+from ..ex4d_ops.camera import anchor, focal_from_view, intrinsics_from_focal, resize_intrinsics
 from ..ex4d_ops.clip import Progress
 from ..ex4d_ops.depth import (
+    UNIT_SETTINGS,
     DepthUnits,
+    UnitSetting,
     VideoDepth,
     check_depth,
     depth_from,
@@ -25,19 +27,23 @@ from ..ex4d_ops.doubts import doubt_units
 from ..ex4d_ops.files.depth import DepthForm
 from ..ex4d_ops.parallel import one_by_one
 from ..ex4d_ops.plot import draw_depth
-from ..ex4d_ops.rotation import quaternion_of, rotation_of
 from . import folders, sockets
 from .progress import show_progress, warn
 
-FILE_SUFFIXES = {".npz", ".npy", ".exr", ".mkv", ".mp4"}
-FOLDER_SUFFIXES = {".exr", ".png"}
+# What read_depth takes: alone, and by the folder.
+FILE_SUFFIXES = {".npz", ".npy", ".exr", ".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jpg", ".jpeg",
+                 ".webp", ".bmp", ".gif", ".apng", ".mkv", ".mp4", ".mov", ".webm", ".avi"}
+FOLDER_SUFFIXES = {".exr", ".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".pfm", ".jpg", ".jpeg", ".webp", ".bmp",
+                   ".gif", ".apng"}
 COLOR_SPREAD = 0.1  # of white; compression tints gray by less
 DA3_PATCH = 14  # pixels; DA3 works at multiples of it
 DA3_METRIC_FOCAL = 300.0  # pixels; DA3-Metric: metres = focal * output / 300
 STORED = "as stored"
 GIVEN = "as given"
-FILL_TIP = "On: pixels without depth (NaN, zero, negative) get the farthest depth beside them. Off: they are refused."
-
+CHANNEL_TIP = ("Channel of an EXR, or array of an npz, that contains the depth, e.g. ViewLayer.Depth.Z. Empty: finds "
+               "it by its name.")
+FILL_TIP = ("On: fills pixels without depth (NaN, zero, negative) with the farthest depth next to them. Off: stops "
+            "with an error if there are any.")
 
 
 # ---- what the numbers mean, and through which lens they were seen -------------------------------
@@ -45,26 +51,20 @@ FILL_TIP = "On: pixels without depth (NaN, zero, negative) get the farthest dept
 
 def convention_input(*first: io.DynamicCombo.Option) -> io.Input:
     """The choice of what the numbers of a depth source mean, DepthUnits as widgets."""
-    def number(name: str, default: float, tooltip: str, low: float = 1e-6) -> io.Input:
+    def widget(setting: UnitSetting) -> io.Input:
+        if isinstance(setting.default, bool):
+            return io.Boolean.Input(setting.name, default=setting.default, tooltip=setting.text)
         # The front end rounds to the digits of the step.
-        return io.Float.Input(name, default=default, min=low, max=1e9, step=0.0001, tooltip=tooltip)
+        return io.Float.Input(setting.name, default=setting.default, min=setting.least, max=1e9, step=0.0001,
+                              tooltip=setting.text)
 
-    near = number("near", 1.0, "Depth of the nearest value, scene units.")
-    far = number("far", 100.0, "Depth of the farthest value, scene units.")
     return io.DynamicCombo.Input("convention", options=[
         *first,
-        io.DynamicCombo.Option("released", []),
-        io.DynamicCombo.Option("disparity", [
-            number("scale", 1.0, "Disparity per number: multiplies the numbers into 1 / scene units."),
-            number("shift", 0.0, "Added after scaling, 1 / scene units.", -1e9)]),
-        io.DynamicCombo.Option("depth", [
-            number("scale", 1.0, "Multiplies the numbers: scene units per number."),
-            io.Boolean.Input("metric", default=False, tooltip="The scaled numbers are metres.")]),
-        io.DynamicCombo.Option("normalized-disparity", [near, far]),
-        io.DynamicCombo.Option("normalized-depth", [near, far]),
-    ], tooltip="What the numbers mean. released: relative disparity (bright is near) as the released model reads it. "
-               "disparity: 1 / z = scale * v + shift. depth: z = scale * v. normalized-disparity: 1 is near, 0 is far, "
-               "1 / z between. normalized-depth: 0 is near, 1 is far, z between.")
+        *(io.DynamicCombo.Option(kind, list(map(widget, settings))) for kind, settings in UNIT_SETTINGS.items()),
+    ], tooltip=("What the numbers mean. " + ("as stored: reads it from the file. " if first else "") +
+                "released: reads relative disparity, where bright is near, like the released model. disparity: reads "
+                "1 / depth = scale * number + shift. depth: reads depth = scale * number. normalized-disparity: reads "
+                "disparity from 1 at near to 0 at far. normalized-depth: reads depth from 0 at near to 1 at far."))
 
 
 def read_units(convention: dict) -> DepthUnits | None:
@@ -80,11 +80,14 @@ def lens_input(*first: io.DynamicCombo.Option) -> io.Input:
         *first,
         io.DynamicCombo.Option("released", []),
         io.DynamicCombo.Option("focal", [io.Float.Input(
-            "focal", default=500.0, min=1.0, max=1e6, step=0.1, tooltip="Focal length, pixels of the depth.")]),
+            "focal", default=500.0, min=1.0, max=1e6, step=0.1,
+            tooltip="Focal length in pixels of the depth images.")]),
         io.DynamicCombo.Option("field of view", [io.Float.Input(
-            "fov", default=54.2, min=1.0, max=179.0, step=0.01, tooltip="Horizontal field of view, degrees.")]),
-    ], tooltip="Focal length of the source camera. released: 500 pixels at a width of 512, about 54 degrees; or what "
-               "is known of it, in pixels or as horizontal field of view.")
+            "fov", default=54.2, min=1.0, max=179.0, step=0.01, tooltip="Horizontal field of view in degrees.")]),
+    ], tooltip=("Focal length of the source camera. " + (
+        "as given: takes it from the model or the connected input; if there is none, does the same as released. "
+        if first else "") + "released: uses 500 pixels at a width of 512, about 54 degrees. focal: sets it in pixels. "
+        "field of view: sets it by the horizontal angle in degrees."))
 
 
 def read_lens(lens: dict, size: tuple[int, int]) -> Tensor | None:
@@ -103,24 +106,24 @@ class EX4DDepthFromImages(io.ComfyNode):
             node_id="EX4DDepthFromImages",
             display_name="Depth from Images (EX-4D)",
             category="EX-4D/depth",
-            description="Takes gray depth pictures, of whatever node, for the depth of a clip.",
+            description="Converts gray depth images from any node to the depth of a clip.",
             search_aliases=["depth map", "disparity", "depthcrafter", "video depth anything", "zoedepth"],
             inputs=[
-                io.Image.Input("images", tooltip="Gray depth pictures, one per frame."),
+                io.Image.Input("images", tooltip="Gray depth images, one per frame."),
                 convention_input(),
                 lens_input(),
                 io.Boolean.Input("fill", default=False, advanced=True, tooltip=FILL_TIP),
             ],
-            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip; the source camera is taken to stand "
-                                                           "still.")],
+            outputs=[sockets.Depth.Output("depth",
+                                          tooltip="Depth of the clip. The source camera is assumed to stand still.")],
         )
 
     @classmethod
     def execute(cls, images, convention, lens, fill) -> io.NodeOutput:
         units = read_units(convention)
         sockets.check_images("images", images, 1)
+        values = read_gray(images, show_progress())
         with sockets.blame("images"):
-            values = read_gray(images, show_progress())
             depth = depth_from(values, units, show_progress())
             depth = fill_invalid(depth, show_progress()) if fill else depth
             check_depth(depth)
@@ -131,7 +134,7 @@ class EX4DDepthFromImages(io.ComfyNode):
 
 
 def read_gray(images: Tensor, progress: Progress | None = None) -> Tensor:
-    """The numbers [T, H, W] of gray pictures, which may leave 0..1. Raises ValueError for coloured ones."""
+    """The numbers [T, H, W] of gray pictures, which may leave 0..1. Raises ValueError for colored ones."""
     values = torch.empty(images.shape[:3], device=images.device)
     spread = largest = 0.0
     for number, image in zip(values, one_by_one(images, len(images), progress)):
@@ -141,7 +144,8 @@ def read_gray(images: Tensor, progress: Progress | None = None) -> Tensor:
         largest = max(largest, float(finite.abs().max()))
         number[:] = colors[..., 0]
     if spread > COLOR_SPREAD * largest:
-        raise ValueError("are in colour, and depth cannot be read back from a colour map; connect gray pictures")
+        raise ValueError("images: they are in color, and depth cannot be read back from a color map; connect gray "
+                         "images")
     return values
 
 
@@ -155,61 +159,98 @@ class EX4DDepthFromGeometry(io.ComfyNode):
             node_id="EX4DDepthFromGeometry",
             display_name="Depth from Geometry (EX-4D)",
             category="EX-4D/depth",
-            description="Takes what Depth Anything 3 or MoGe found for the depth of a clip, with intrinsics and, from "
-                        "multiview, the source camera's motion. Sky and holes stay infinitely far.",
+            description="Converts the output of Depth Anything 3 or MoGe to the depth of a clip, with the focal length "
+                        "and, in multiview mode, the motion of the source camera. Sky and holes become infinitely far.",
             search_aliases=["depth anything 3", "DA3", "MoGe", "multiview"],
             inputs=[
                 io.MultiType.Input("geometry", [sockets.DA3Geometry, sockets.MoGeGeometry],
-                                   tooltip="From Run Depth Anything 3 (multiview is steady over time) or Run MoGe."),
+                                   tooltip="Output of Run Depth Anything 3 (its multiview mode is steady over time) or "
+                                           "Run MoGe Inference."),
                 io.DynamicCombo.Input("scale", options=[
                     io.DynamicCombo.Option(GIVEN, []),
                     io.DynamicCombo.Option("multiply", [io.Float.Input(
                         "factor", default=1.0, min=1e-6, max=1e6, step=0.0001,
-                        tooltip="Scene units per unit of the geometry.")]),
+                        tooltip="Factor from the unit of the geometry to scene units.")]),
                     io.DynamicCombo.Option("DA3-Metric", [io.Int.Input(
                         "resolution", default=504, min=14, max=4096, step=14,
-                        tooltip="Longest side that Run Depth Anything 3 worked at, pixels: its own resolution.")]),
-                ], tooltip="as given: the geometry's own units. multiply: by a factor, camera motion included. "
-                           "DA3-Metric: metres from the DA3-Metric model, whose output is metres * 300 / focal."),
+                        tooltip="Resolution set in Run Depth Anything 3, in pixels of the longest side.")]),
+                ],
+                tooltip="Unit of the depth. as given: keeps the unit of the geometry. multiply: multiplies depth and "
+                        "camera motion by a factor. DA3-Metric: converts the output of the DA3-Metric model to "
+                        "meters."),
                 lens_input(io.DynamicCombo.Option(GIVEN, [])),
                 io.Boolean.Input("source_cameras", default=True,
-                                 tooltip="Takes over the source camera's motion where the geometry has it (DA3 "
-                                         "multiview). Off: it is taken to stand still."),
+                                 tooltip="On: uses the motion of the source camera if the geometry has it (Depth "
+                                         "Anything 3 in multiview mode). Off: assumes that the source camera stands "
+                                         "still."),
                 io.Float.Input("sky_threshold", default=0.5, min=0.0, max=1.0, step=0.01, advanced=True,
-                               tooltip="Probability from which a pixel counts as sky (DA3 Mono and Metric), 0..1."),
+                               tooltip="Probability, 0..1, from which a pixel counts as sky. Only the Mono and Metric "
+                                       "models of Depth Anything 3 find sky."),
             ],
-            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, seen from its own cameras.")],
+            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, with the source cameras.")],
         )
 
     @classmethod
     def execute(cls, geometry, scale, lens, source_cameras, sky_threshold) -> io.NodeOutput:
-        is_da3 = "mode" in geometry
-        given = read_da3(geometry, sky_threshold, source_cameras) if is_da3 else read_moge(geometry)
-        if lens["lens"] != GIVEN:
-            given = make_video_depth(given.depth, read_lens(lens, given.size), given.world_from_cam)
-        depth = replace(scale_depth(given, scale), confidence=read_confidence(geometry))
         with sockets.blame("geometry"):
+            if not isinstance(geometry, dict):
+                raise ValueError(f"it is a {type(geometry).__name__}; connect Run Depth Anything 3 or Run MoGe "
+                                 "Inference")
+            is_da3 = "mode" in geometry
+            given = read_da3(geometry, sky_threshold, source_cameras) if is_da3 else read_moge(geometry)
+            if lens["lens"] != GIVEN:
+                given = make_video_depth(given.depth, read_lens(lens, given.size), given.world_from_cam)
+            depth = replace(scale_depth(given, scale), confidence=read_confidence(geometry, given.depth.shape))
             check_depth(depth.depth)
         return io.NodeOutput(sockets.keep(depth))
 
 
+def read_tensor(geometry: dict, name: str, *shape: int | None) -> Tensor:
+    """Numbers of this shape (None: any side) of a packet. Raises ValueError where it holds no such."""
+    value = geometry.get(name)
+    if not isinstance(value, Tensor):
+        raise ValueError(f"its {name} is {'missing' if value is None else f'a {type(value).__name__}'}; connect the "
+                         "output of Run Depth Anything 3 or Run MoGe Inference directly")
+    if value.dtype.is_complex or value.dtype == torch.bool or value.ndim != len(shape) or any(
+            got != want if want is not None else got < 1 for got, want in zip(value.shape, shape)):
+        kind = str(value.dtype).removeprefix("torch.")
+        raise ValueError(f"its {name} is {list(value.shape)} {kind}; connect a node that gives numbers of shape "
+                         f"{[side or 'any' for side in shape]}".replace("'", ""))
+    return value.detach().float()
+
+
+def read_surfaces(geometry: dict) -> Tensor:
+    """Depth [T, H, W] of a packet, with everything that is no surface, NaN, zero and negative, infinitely far."""
+    depth = read_tensor(geometry, "depth", None, None, None)
+    if min(depth.shape[1:]) < 2:
+        raise ValueError(f"its depth is {depth.shape[2]}x{depth.shape[1]} pixels; run it on images of at least 2x2 "
+                         "pixels")
+    return torch.where(depth > 0, depth, torch.inf)
+
+
 def read_da3(geometry: dict, sky_threshold: float, source_cameras: bool) -> VideoDepth:
     """Depth of a DA3_GEOMETRY packet: depth, not disparity, and of multiview pixel intrinsics and cam_from_world."""
-    depth = surfaces(geometry["depth"])
-    if "sky" in geometry:
-        depth = torch.where(geometry["sky"] >= sky_threshold, torch.inf, depth)
+    depth = read_surfaces(geometry)
+    if geometry.get("sky") is not None:
+        depth = torch.where(read_tensor(geometry, "sky", *depth.shape) >= sky_threshold, torch.inf, depth)
     cameras = geometry.get("intrinsics")
-    if cameras is None or (cameras == torch.eye(3)).all():  # core's stand-in for a single view
+    if cameras is None or isinstance(cameras, Tensor) and is_stand_in(cameras):
         return make_video_depth(depth)
-    world_from_cam = da3_world_from_cam(geometry["extrinsics"][0]) if source_cameras else None
-    return make_video_depth(depth, da3_intrinsics(cameras[0].float(), depth.shape[1:]), world_from_cam)
+    lens = da3_intrinsics(read_tensor(geometry, "intrinsics", 1, len(depth), 3, 3)[0], depth.shape[1:])
+    return make_video_depth(depth, lens, da3_world_from_cam(geometry, len(depth)) if source_cameras else None)
 
 
-def read_confidence(geometry: dict) -> Tensor | None:
+def is_stand_in(intrinsics: Tensor) -> bool:
+    """Whether intrinsics are what core puts where a single view has none."""
+    return intrinsics.shape[-2:] == (3, 3) and bool((intrinsics == torch.eye(3).to(intrinsics)).all())
+
+
+def read_confidence(geometry: dict, shape: tuple[int, int, int]) -> Tensor | None:
     """How sure the model is, [T, H, W] from 0, the least of the clip, to 1; None where it does not say."""
-    if geometry.get("confidence") is None:
+    raw = geometry.get("confidence")
+    if not isinstance(raw, Tensor) or raw.shape != shape:
         return None
-    raw = geometry["confidence"].float()
+    raw = raw.detach().float().nan_to_num(0.0)
     low, high = raw.aminmax()
     return (raw - low) / (high - low).clamp(min=1e-6)
 
@@ -222,33 +263,27 @@ def da3_intrinsics(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
     """
     worked = (2 * intrinsics[:, [1, 0], 2].median(0).values / DA3_PATCH).round() * DA3_PATCH  # (H, W)
     if not (worked >= DA3_PATCH).all():
-        raise ValueError("geometry: Depth Anything 3 found no lens; run it with the other pose_method, or on fewer "
-                         "frames")
+        raise ValueError("Depth Anything 3 did not find a focal length; run it with the other pose_method, or on "
+                         "fewer frames")
     return resize_intrinsics(intrinsics, tuple(worked.tolist()), size)
 
 
-def da3_world_from_cam(cam_from_anchor: Tensor) -> Tensor:
-    """world_from_cam [T, 4, 4] of DA3's cameras [T, 3 or 4, 4], whose world is that of any view it chose."""
-    cam_from_anchor = cam_from_anchor.double()
-    if not torch.isfinite(cam_from_anchor).all():
-        raise ValueError("geometry: Depth Anything 3 found no camera motion (NaN); turn source_cameras off")
-    rotation = rotation_of(quaternion_of(cam_from_anchor[:, :3, :3]))  # exactly rigid, whatever precision it ran in
-    cam_from_anchor = rigid(rotation, cam_from_anchor[:, :3, 3])
-    return (cam_from_anchor[0] @ invert_rigid(cam_from_anchor)).float()
+def da3_world_from_cam(geometry: dict, frames: int) -> Tensor:
+    """world_from_cam [T, 4, 4] of DA3's cameras [1, T, 3 or 4, 4], whose world is that of any view it chose."""
+    rows = 4 if getattr(geometry.get("extrinsics"), "shape", ())[-2:] == (4, 4) else 3
+    cam_from_view = read_tensor(geometry, "extrinsics", 1, frames, rows, 4)[0]
+    if not torch.isfinite(cam_from_view).all():
+        raise ValueError("the camera motion of Depth Anything 3 is NaN; turn source_cameras off")
+    return anchor("extrinsics", cam_from_view)
 
 
 def read_moge(geometry: dict) -> VideoDepth:
     """Depth of a MOGE_GEOMETRY packet: inf where masked, intrinsics as shares of width and height."""
     if "intrinsics" not in geometry:
-        raise ValueError("geometry: a MoGe panorama has no pinhole camera; use Run MoGe Inference on ordinary pictures")
-    depth = surfaces(geometry["depth"])
-    return make_video_depth(depth, resize_intrinsics(geometry["intrinsics"].float(), (1, 1), tuple(depth.shape[1:])))
-
-
-def surfaces(depth: Tensor) -> Tensor:
-    """Depth [T, H, W] float32 with everything that is no surface, NaN, zero and negative, infinitely far."""
-    depth = depth.float()
-    return torch.where(depth > 0, depth, torch.inf)
+        raise ValueError("a MoGe panorama does not have a focal length; use Run MoGe Inference on ordinary images")
+    depth = read_surfaces(geometry)
+    lens = read_tensor(geometry, "intrinsics", len(depth), 3, 3)
+    return make_video_depth(depth, resize_intrinsics(lens, (1, 1), tuple(depth.shape[1:])))
 
 
 def scale_depth(depth: VideoDepth, scale: dict) -> VideoDepth:
@@ -273,18 +308,18 @@ class EX4DDepthToImages(io.ComfyNode):
             node_id="EX4DDepthToImages",
             display_name="Depth to Images (EX-4D)",
             category="EX-4D/depth",
-            description="Pictures of depth as disparity: the nearest point of the clip is bright, sky is dark.",
+            description="Converts depth to images of disparity: the nearest point of the clip is bright, sky is dark.",
             search_aliases=["preview depth", "depth map", "disparity", "turbo", "colormap"],
             inputs=[
                 sockets.Depth.Input("depth", tooltip="Depth of a clip."),
                 io.Combo.Input("colors", options=["turbo", "viridis", "magma", "gray"], default="turbo",
-                               tooltip="Colour map. Gray can be read back by Depth from Images, as "
+                               tooltip="Color map. Depth from Images can read gray images back, as "
                                        "normalized-disparity."),
             ],
             outputs=[
-                io.Image.Output("images", tooltip="One picture per frame."),
-                io.Float.Output("near", tooltip="Depth of the brightest value, scene units."),
-                io.Float.Output("far", tooltip="Depth of the darkest value, scene units; infinite where there is sky."),
+                io.Image.Output("images", tooltip="Depth images, one per frame."),
+                io.Float.Output("near", tooltip="Depth of the brightest value, in scene units."),
+                io.Float.Output("far", tooltip="Depth of the darkest value, in scene units. Infinite if there is sky."),
             ],
         )
 
@@ -302,19 +337,21 @@ class EX4DLoadDepth(io.ComfyNode):
             node_id="EX4DLoadDepth",
             display_name="Load Depth (EX-4D)",
             category="EX-4D/depth",
-            description="Reads the depth of a clip: npz, npy, EXR or 16-bit PNG (a file or a folder of them), gray "
-                        "video. From ComfyUI's input and output folders only.",
-            search_aliases=["npz", "EXR", "depth file", "depth video"],
+            description="Loads the depth of a clip from ComfyUI's input or output folder: npz, npy, EXR, 16-bit PNG "
+                        "and other images (a file or a folder of them), or gray video.",
+            search_aliases=["npz", "EXR", "PFM", "TIFF", "depth file", "depth video", "depth pass"],
             inputs=[
                 io.Combo.Input("file", options=folders.list_files(FILE_SUFFIXES, FOLDER_SUFFIXES),
-                               tooltip="A file or folder in ComfyUI's input folder, or NAME [output] in its output "
-                                       "folder."),
+                               tooltip="Depth file or folder in ComfyUI's input folder. Names that end in [output] are "
+                                       "in the output folder."),
                 convention_input(io.DynamicCombo.Option(STORED, [])),
-                io.Int.Input("start", default=0, min=0, max=1_000_000, tooltip="First frame to read, counted from 0."),
-                io.Int.Input("frames", default=0, min=0, max=1_000_000, tooltip="The most frames to read; 0: all."),
+                io.Int.Input("start", default=0, min=0, max=1_000_000, tooltip="First frame to load, counted from 0."),
+                io.Int.Input("frames", default=0, min=0, max=1_000_000,
+                             tooltip="Maximum number of frames to load. 0: all."),
                 io.Boolean.Input("fill", default=False, advanced=True, tooltip=FILL_TIP),
+                io.String.Input("channel", default="", optional=True, advanced=True, tooltip=CHANNEL_TIP),
             ],
-            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, with the cameras the file holds.")],
+            outputs=[sockets.Depth.Output("depth", tooltip="Depth of the clip, with the cameras stored in the file.")],
         )
 
     @classmethod
@@ -327,9 +364,9 @@ class EX4DLoadDepth(io.ComfyNode):
         return folders.fingerprint(file)
 
     @classmethod
-    def execute(cls, file, convention, start, frames, fill) -> io.NodeOutput:
+    def execute(cls, file, convention, start, frames, fill, channel="") -> io.NodeOutput:
         depth = files.read_depth(folders.find_file(file), read_units(convention), start, frames or None, fill,
-                                 show_progress())
+                                 show_progress(), channel.strip() or None)
         return io.NodeOutput(sockets.keep(depth))
 
 
@@ -340,16 +377,16 @@ class EX4DSaveDepth(io.ComfyNode):
             node_id="EX4DSaveDepth",
             display_name="Save Depth (EX-4D)",
             category="EX-4D/depth",
-            description="Writes the depth of a clip, with its cameras, into ComfyUI's output folder.",
+            description="Saves the depth of a clip and its cameras to ComfyUI's output folder.",
             search_aliases=["npz", "EXR", "export depth"],
             is_output_node=True,
             inputs=[
                 sockets.Depth.Input("depth", tooltip="Depth of a clip."),
                 io.String.Input("filename_prefix", default="ex4d/depth",
-                                tooltip="Name in the output folder, before a number; may name a subfolder."),
+                                tooltip="Prefix of the file name in the output folder. It may include a subfolder."),
                 io.Combo.Input("format", options=list(get_args(DepthForm)), default="npz",
-                               tooltip="npz and exr (a folder) keep every bit; png (a folder, 16 bit) and video (gray "
-                                       "mkv, 16 bit) keep disparity in 65535 steps."),
+                               tooltip="Format of the file. npz and exr (a folder): save without loss. png (a folder "
+                                       "of 16-bit files) and video (16-bit gray mkv): save disparity in 65535 steps."),
             ],
         )
 

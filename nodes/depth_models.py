@@ -30,12 +30,12 @@ def model_input() -> io.Input:
     weights = {
         "Video-Depth-Anything": [
             io.Combo.Input("file", options=list_weights(), default=DEFAULT_FILE,
-                           tooltip="Weights in models/video_depth_anything. vits is Apache-2.0, vitb and vitl are for "
-                                   "non-commercial use; those named metric_ give metres."),
+                           tooltip="Weights file in models/video_depth_anything. vits: Apache-2.0. vitb and vitl: for "
+                                   "non-commercial use only. Files named metric_ give depth in meters."),
         ],
         "per-frame model": [
             io.Combo.Input("folder", options=list_folders(), default=DEFAULT_FOLDER,
-                           tooltip="Folder of a depth-estimation model of transformers in models/depth."),
+                           tooltip="Folder in models/depth with a depth-estimation model of transformers."),
         ],
     }
     options = [io.DynamicCombo.Option(title, weights.get(title, []) + list(map(setting_input, estimator.settings)))
@@ -44,20 +44,21 @@ def model_input() -> io.Input:
         *options,
         io.DynamicCombo.Option(SOCKET, [
             io.MultiType.Input("depth", [sockets.Depth, sockets.DA3Geometry, sockets.MoGeGeometry],
-                               tooltip="Depth that other nodes found of this clip, to be made steady; pictures come "
-                                       "through Depth from Images, which asks what they mean."),
+                               tooltip="Depth of this clip from other nodes. Convert depth images with Depth from "
+                                       "Images first."),
         ]),
-    ], tooltip="Video-Depth-Anything: steady by itself, the default. DepthCrafter: the released EX-4D's depth, by "
-               "diffusion; its weights are for non-commercial use only. per-frame model: any of transformers, made "
-               "steady. parallax: no model at all, for clips whose camera moves sideways past a scene at rest. depth "
-               "input: what other nodes found, made steady.")
+    ],
+    tooltip="Depth model. Video-Depth-Anything: steady over time, the default. DepthCrafter: the diffusion model that "
+            "gave the released EX-4D its depth, for non-commercial use only. per-frame model: any depth model of "
+            "transformers, made steady over time. parallax: needs no model, but a camera that moves sideways past a "
+            "scene that stands still. depth input: depth from other nodes, made steady over time.")
 
 
 def setting_input(setting: Setting) -> io.Input:
     """The input of one of an estimator's settings."""
     if setting.choices:
         return io.Combo.Input(setting.name, options=list(setting.choices), default=setting.default,
-                              tooltip=setting.help)
+                              optional=setting.late, tooltip=setting.help)
     number = io.Float if isinstance(setting.default, float) else io.Int
     stepped = {"step": setting.step} if setting.step != 1 else {}
     drawn = {"control_after_generate": io.ControlAfterGenerate.fixed} if setting.name == "seed" else {}
@@ -90,53 +91,58 @@ class EstimateVideoDepth(io.ComfyNode):
             node_id="EstimateVideoDepth",
             display_name="Estimate Video Depth (EX-4D)",
             category="EX-4D/depth",
-            description="Finds the depth of a clip with a model of your choice, steady over time. Nothing is "
-                        "downloaded by itself: a missing file is named with its size, licence and address.",
+            description="Estimates the depth of a clip with a model of your choice, steady over time. Nothing is "
+                        "downloaded automatically: if a file is missing, the error names its size, license and "
+                        "address.",
             search_aliases=["DepthCrafter", "Video Depth Anything", "depth anything v2", "depth pro", "monocular depth",
                             "steady depth", "temporal consistency"],
             inputs=[
-                io.Image.Input("images", tooltip="The clip, one to a thousand frames."),
+                io.Image.Input("images", tooltip="Frames of the clip, 1 to 1000."),
                 model_input(),
                 io.DynamicCombo.Input("scale", options=[
                     io.DynamicCombo.Option("released", []),
                     io.DynamicCombo.Option(GIVEN, []),
                     io.DynamicCombo.Option("near and far", [
                         io.Float.Input("near", default=1.0, min=1e-6, max=1e9, step=0.0001,
-                                       tooltip="Depth of the nearest point of the clip, scene units."),
+                                       tooltip="Depth of the nearest point of the clip, in scene units."),
                         io.Float.Input("far", default=100.0, min=1e-6, max=1e9, step=0.0001,
-                                       tooltip="Depth of the farthest point of the clip, scene units."),
+                                       tooltip="Depth of the farthest point of the clip, in scene units."),
                     ]),
-                ], tooltip="released: disparity normalised over the clip, the nearest point at 2.564 scene units, as "
-                           "EX-4D was trained. as given: the units of a model that gives depth, metres or its own. "
-                           "near and far: disparity normalised over the clip, between two depths that you know."),
+                ],
+                tooltip="Unit of the depth. released: normalizes disparity over the clip, with the nearest point at "
+                        "2.564 scene units, as EX-4D was trained. as given: keeps the unit of a model that gives "
+                        "depth, in meters or its own. near and far: normalizes disparity over the clip between two "
+                        "depths that you set."),
                 lens_input(io.DynamicCombo.Option(GIVEN, [])),
                 io.Combo.Input("source_camera", options=["at rest", "estimate"], default="at rest",
-                               tooltip="at rest: the source camera is taken to stand still, or to move as a depth "
-                                       "input says. estimate: its motion is found from the frames and their depth, or "
-                                       "refused where nothing tells it."),
+                               tooltip="Motion of the source camera. at rest: assumes that it stands still, or moves "
+                                       "as a depth input says. estimate: finds its motion from the frames and their "
+                                       "depth, and stops with an error if it cannot."),
                 io.Combo.Input("cuts", options=list(get_args(Cuts)), default="refuse",
-                               tooltip="What to do where the clip cuts to another shot. refuse: stop and say where. "
-                                       "split: each shot gets a depth and a scale of its own. ignore: do not look for "
-                                       "cuts."),
+                               tooltip="What to do if the clip cuts to another shot. refuse: stops with an error that "
+                                       "names the frame. split: gives each shot its own depth and scale. ignore: does "
+                                       "not look for cuts."),
                 io.Combo.Input("alignment", options=[AUTO, *get_args(Alignment)], default=AUTO,
-                               advanced=True, tooltip="What is solved per frame over the whole clip so that depth "
-                                                      "holds still. auto: nothing for video models; for others scale "
-                                                      "and shift of disparity, scale of depth."),
+                               advanced=True,
+                               tooltip="What to correct in each frame so that the depth is steady over the clip. auto: "
+                                       "corrects nothing for video models, scale and shift for disparity, and scale "
+                                       "for depth. none, scale, scale and shift: correct just that."),
                 io.Int.Input("smoothing", default=0, min=0, max=8, advanced=True,
-                             tooltip="Frames before and after that are averaged along the flow; 0: none. Edges are "
-                                     "kept."),
+                             tooltip="Number of frames before and after to average along the motion in the clip. Edges "
+                                     "are kept. 0: no smoothing."),
                 io.Int.Input("edge_width", default=0, min=0, max=8, advanced=True,
-                             tooltip="Pixels to either side over which the model smears edges; those between two "
-                                     "surfaces move to one of them. 0: edges stay as they are."),
+                             tooltip="Width, in pixels to each side, over which the model blurs depth edges. Pixels "
+                                     "between two surfaces move to one of them. 0: leaves edges as they are."),
                 io.Combo.Input("precision", options=[AUTO, *PRECISIONS], default=AUTO, advanced=True,
-                               tooltip="Numbers that the model computes with. auto: half where the device is made for "
-                                       "it."),
+                               tooltip="Number format that the model computes in. auto: uses float16 if the device is "
+                                       "fast with it, otherwise float32."),
             ],
             outputs=[
-                sockets.Depth.Output("depth", tooltip="Depth of the clip, seen from its own cameras."),
-                io.Image.Output("preview", tooltip="The same as pictures: near is bright."),
-                io.String.Output("notes", tooltip="What was found: shots, doubts, steadiness, the residual of the "
-                                                  "source camera."),
+                sockets.Depth.Output("depth", tooltip="Depth of the clip, with the source cameras."),
+                io.Image.Output("preview", tooltip="Depth images. Near is bright."),
+                io.String.Output("notes",
+                                 tooltip="What was found: shots, doubts about the depth, steadiness, and the residual "
+                                         "of the source camera."),
             ],
         )
 
@@ -162,7 +168,7 @@ def find_depth(frames: Tensor, model: dict, rules: ClipRules, intrinsics: Tensor
             given = replace(given, intrinsics=intrinsics.expand_as(given.intrinsics))
         return steady_given_depth(frames, given, rules, progress)
     estimator = ESTIMATORS[model["model"]]
-    settings = {setting.name: model[setting.name] for setting in estimator.settings}
+    settings = {setting.name: model.get(setting.name, setting.default) for setting in estimator.settings}
     loaded, place = None, None
     if estimator.read is not None:
         path = find_model(estimator, model.get("file") or model.get("folder") or "", model_folders(estimator.folder))

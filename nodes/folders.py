@@ -41,28 +41,43 @@ def list_files(suffixes: set[str], folder_suffixes: set[str]) -> list[str]:
     return sorted(names)
 
 
-def find_file(name: str) -> Path:
-    """Where the file or folder of that name lies. Raises ValueError where it is not in the two folders."""
+def find_file(name: str, input: str = "file") -> Path:
+    """Where the file or folder lies that is named at an input. Raises ValueError where it is not in the two folders."""
     found = check_file(name)
     if found is not True:
-        raise ValueError(f"file: {found}")
-    return Path(folder_paths.get_annotated_filepath(name))
+        raise ValueError(f"{input}: {found}")
+    path = Path(folder_paths.get_annotated_filepath(name))
+    check_links(path, input)
+    return path
+
+
+def check_links(path: Path, input: str) -> None:
+    """Raise ValueError where a file of a folder, or what stands beside a file, links out of ComfyUI's folders."""
+    roots = (folder_paths.get_input_directory(), folder_paths.get_output_directory())
+    entries = [path.with_suffix(".json")]  # in which depth says what its numbers mean
+    for inside, folders, files in os.walk(path):  # which follows no links to folders
+        entries += [Path(inside, name) for name in (*folders, *files)]
+    for entry in entries:
+        if entry.is_symlink() and not any(folder_paths.is_within_directory(root, entry) for root in roots):
+            name = entry.relative_to(path.parent).as_posix()
+            raise ValueError(f"{input}: '{name}' is a link that leads out of ComfyUI's input and output folders; copy "
+                             "the file there")
 
 
 def check_file(name: str | None) -> bool | str:
     """True, or what is wrong with a chosen name, for validate_inputs."""
     if name is None or name and folder_paths.exists_annotated_filepath(name):  # None: linked, known when it runs
         return True
-    return (f"there is no '{name}' in ComfyUI's input folder; put it there, or write 'NAME [output]' for one that lies "
-            "in the output folder")
+    return (f"there is no '{name}' in ComfyUI's input folder; put it there, or write 'NAME [output]' for one in the "
+            "output folder")
 
 
-def fingerprint(name: str | None) -> str | float:
+def fingerprint(name: str | None, input: str = "file") -> str | float:
     """What changes when the file, or one in the folder, does; of a linked name, which is not known yet, anything."""
     if name is None:
         return math.nan
-    path = find_file(name)
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    path = find_file(name, input)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return str([(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files])
 
 
@@ -70,7 +85,7 @@ def new_file(prefix: str, suffix: str) -> tuple[Path, dict[str, str]]:
     """A new name in the output folder, and how the front end is told of it. Raises ValueError where it lies outside."""
     root = folder_paths.get_output_directory()
     if not folder_paths.is_within_directory(root, os.path.join(root, prefix)):
-        raise ValueError(f"filename_prefix: '{prefix}' leads out of ComfyUI's output folder; name a folder inside it, "
+        raise ValueError(f"filename_prefix: '{prefix}' leads out of ComfyUI's output folder; use a folder inside it, "
                          "e.g. ex4d/take")
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root)
     file = f"{name}_{counter:05}_{suffix}"

@@ -34,7 +34,7 @@ def check_model(model: ModelPatcher, adapter: Adapter) -> None:
     config = model.model.model_config.unet_config
     name = name_model(model)
     if not name.startswith("Wan 2.1 I2V"):
-        raise ValueError(f"model: this is {name}; EX-4D was trained on Wan 2.1 I2V 14B, load that, 480P or 720P")
+        raise ValueError(f"model: this is {name}, but EX-4D needs Wan 2.1 I2V 14B; load it, 480P or 720P")
     try:
         adapter.check_base(config["dim"], config["ffn_dim"], config["num_layers"])
     except ValueError as error:
@@ -74,8 +74,8 @@ def apply_lora(model: ModelPatcher, adapter: Adapter, strength: float) -> None:
     patches = comfy.lora.load_lora(stock_lora(adapter), comfy.lora.model_lora_keys_unet(model.model, {}))
     placed = model.add_patches(patches, strength)
     if len(placed) != len(LAYERS) * adapter.blocks:
-        raise ValueError(f"model: {len(placed)} of the LoRA's {len(LAYERS) * adapter.blocks} layers found their place "
-                         f"in {name_model(model)}; load a Wan 2.1 I2V whose layers have their own names")
+        raise ValueError(f"model: only {len(placed)} of the LoRA's {len(LAYERS) * adapter.blocks} layers fit "
+                         f"{name_model(model)}; load a Wan 2.1 I2V whose layers have their original names")
     model.set_attachments(KEY, patches)
 
 
@@ -176,8 +176,8 @@ class PriorOfModel:
         """Raise ValueError unless a latent of this size (t, h, w) is the prior's."""
         if tuple(size) != tuple(self.latents.shape[TIME:]):
             made_for = describe(self.latents.shape[TIME:])
-            raise ValueError(f"prior: made for {made_for}, the latent is for {describe(size)}; give Encode Prior the "
-                             "width, height and length of the node that makes the latent")
+            raise ValueError(f"prior: it was made for {made_for}, but the latent is for {describe(size)}; give Encode "
+                             "Prior the width, height and length of the node that makes the latent")
 
 
 def describe(size: tuple[int, int, int]) -> str:

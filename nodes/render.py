@@ -11,7 +11,7 @@ from ..ex4d_ops.background import make_background
 from ..ex4d_ops.camera import move_to
 from ..ex4d_ops.plot import origin_sheet
 from ..ex4d_ops.prior import RenderRules, Texture, describe_origin, render_prior
-from ..ex4d_ops.raster import ENGINES
+from ..ex4d_ops.raster import ENGINES, drawing_device
 from . import sockets
 from .progress import show_progress
 
@@ -23,42 +23,50 @@ class RenderDWMesh(io.ComfyNode):
             node_id="RenderDWMesh",
             display_name="Render Watertight Mesh (EX-4D)",
             category="EX-4D/render",
-            description="Shows the mesh along a camera path: a colour video, and a mask of what the source has seen. "
-                        "The defaults are the released model's.",
+            description="Renders the mesh along a camera path: a color video, and a mask of what the source has seen. "
+                        "The defaults are those of the released model.",
             search_aliases=["prior video", "novel view", "re-camera", "reproject", "rasterize"],
             inputs=[
-                sockets.Mesh.Input("mesh", tooltip="One watertight mesh per source frame."),
-                sockets.Cameras.Input("cameras", tooltip="The new path; it may show only source frames the mesh has."),
+                sockets.Mesh.Input("mesh", tooltip="Watertight meshes of the clip, one per source frame."),
+                sockets.Cameras.Input("cameras",
+                                      tooltip="Camera path to render. It sets the length and the size of the result, "
+                                              "and may show only source frames that the mesh has."),
                 io.DynamicCombo.Input("erosion", options=[
                     io.DynamicCombo.Option("released", []),
                     io.DynamicCombo.Option("fixed", [
                         io.Int.Input("pixels", default=4, min=1, max=64,
-                                     tooltip="Side of the square that shrinks every frame's mask, pixels."),
+                                     tooltip="Side of the square that erodes each mask, in pixels."),
                     ]),
                     io.DynamicCombo.Option("none", []),
-                ], tooltip="Shrinks the mask, whose rim is the least certain. released: by a random square of 2 to 8 "
-                           "pixels per frame, as the model was shown; fixed: by one size; none: not at all."),
+                ],
+                tooltip="Shrinks the mask, because its rim is the least reliable part. released: erodes each frame by "
+                        "a random square of 2 to 8 pixels, as in EX-4D's training. fixed: erodes all frames by the "
+                        "same square. none: does not erode."),
                 io.Int.Input("seed", default=0, min=0, max=2**32 - 1,
                              control_after_generate=io.ControlAfterGenerate.fixed,
-                             tooltip="A number that draws the random squares of the released erosion."),
+                             tooltip="Random seed of the released erosion. The same seed gives the same result."),
                 io.Boolean.Input("anchor_first_frame", default=True,
-                                 tooltip="Frame 0 is the source frame, all of it seen, as the released model expects. "
-                                         "Turn off for paths that do not begin at the source camera."),
+                                 tooltip="On: shows the source itself in frame 0, all of it visible, as the released "
+                                         "model expects, if the path starts at the source camera. Off: renders frame 0 "
+                                         "like the others."),
                 io.Combo.Input("engine", options=["auto", *ENGINES], default="auto", advanced=True,
-                               tooltip="What draws; auto takes the fastest that runs here. warp: GPU and CPU. torch: "
-                                       "anywhere, slower. nvdiffrast: where installed. All agree away from edges."),
+                               tooltip="Renderer. auto: uses the fastest one that runs here. warp: runs on NVIDIA "
+                                       "GPUs and on any CPU. torch: runs anywhere, but is slower. nvdiffrast: needs "
+                                       "an NVIDIA GPU and the nvdiffrast package. They differ only at edges."),
                 io.Combo.Input("texture", options=list(get_args(Texture)), default="vertex", advanced=True,
-                               tooltip="Blackens the vertices of hidden faces (released) or the faces alone (paper)."),
+                               tooltip="How to blacken hidden faces. vertex: blackens their vertices, as in EX-4D. "
+                                       "face: blackens only the faces, as in the paper."),
                 io.Mask.Input("moving", optional=True,
-                              tooltip="1 = moves, from Motion Mask or any segmentation. When connected, what a frame "
-                                      "does not see is filled with surfaces at rest that other frames saw. Use it with "
-                                      "a mesh of bounded hidden_reach."),
+                              tooltip="Mask per frame of what moves, from Motion Mask (EX-4D) or any segmentation: 1 = "
+                                      "moves, 0 = stands still. If connected, fills what a frame does not see with "
+                                      "what other frames have seen of the rest. Set hidden_reach of the mesh to 0.1 "
+                                      "for it."),
             ],
             outputs=[
-                io.Image.Output("color", tooltip="What the new camera sees; black where the source saw nothing."),
+                io.Image.Output("color", tooltip="What the new camera sees. Black where the source has seen nothing."),
                 io.Mask.Output("visible", tooltip="1 = seen in the source, 0 = to be painted. Invert it for VACE and "
                                                   "inpainting nodes, which paint where a mask is 1."),
-                io.String.Output("coverage", tooltip="How much of the path the source has seen, in words."),
+                io.String.Output("coverage", tooltip="How much of the path the source has seen, as text."),
             ],
         )
 
@@ -66,7 +74,7 @@ class RenderDWMesh(io.ComfyNode):
     def execute(cls, mesh, cameras, erosion, seed, anchor_first_frame, engine, texture, moving=None) -> io.NodeOutput:
         pixels = {"released": "released", "fixed": erosion.get("pixels"), "none": 0}[erosion["erosion"]]
         rules = RenderRules(texture, anchor_first_frame, pixels, seed)
-        device = comfy.model_management.get_torch_device()
+        device = drawing_device(engine, comfy.model_management.get_torch_device())
         mesh, cameras = move_to(mesh, device), move_to(cameras, device)
         background = None if moving is None else make_background(
             mesh, sockets.read_mask("moving", moving).to(device), progress=show_progress())

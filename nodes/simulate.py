@@ -12,6 +12,7 @@ from comfy_api.latest import io, ui
 
 from ..ex4d_ops.camera import move_to
 from ..ex4d_ops.prior import Prior
+from ..ex4d_ops.raster import drawing_device
 from ..ex4d_ops.simulate import (
     CROP_SHARE,
     DILATION,
@@ -40,12 +41,12 @@ PREVIEW_FRAMES = 16
 def seed_input() -> io.Input:
     return io.Int.Input("seed", default=0, min=0, max=2**32 - 1,
                         control_after_generate=io.ControlAfterGenerate.fixed,
-                        tooltip="A number that draws everything left to chance; the same draws the same.")
+                        tooltip="Random seed. The same seed gives the same result.")
 
 
 def masked_outputs() -> list[io.Output]:
-    return [io.Image.Output("images", tooltip="The clip's own frames, black where hidden."),
-            io.Mask.Output("visible", tooltip="1 = shown, 0 = hidden; what EX-4D's mask videos show white.")]
+    return [io.Image.Output("images", tooltip="Frames of the clip, black where hidden."),
+            io.Mask.Output("visible", tooltip="1 = shown (white in EX-4D's mask videos), 0 = hidden.")]
 
 
 def preview(frames: torch.Tensor) -> ui.PreviewImage:
@@ -66,20 +67,23 @@ class EX4DRenderingMask(io.ComfyNode):
             node_id="EX4DRenderingMask",
             display_name="Rendering Mask (EX-4D)",
             category=CATEGORY,
-            description="Hides of a clip what a camera going around its scene would not see of it: a training "
-                        "condition made without a second view.",
+            description="Masks the parts of a clip that a camera orbiting the scene would not see. Makes training data "
+                        "without a second view.",
             search_aliases=["simulated mask", "training mask", "occlusion mask", "DW-Mesh"],
             inputs=[
-                sockets.Mesh.Input("mesh", tooltip="The clip's watertight meshes; they hold its frames."),
+                sockets.Mesh.Input("mesh", tooltip="Watertight meshes of the clip, which include its frames."),
                 sockets.Cameras.Input("cameras", optional=True,
-                                      tooltip="The path to look along, in the clip's size. Without one: the sweep."),
+                                      tooltip="Camera path to look along, with the length and the size of the clip. "
+                                              "Without it, the camera swings by sweep."),
                 io.Float.Input("sweep", default=SWEEP, min=-180.0, max=180.0, step=1.0,
-                               tooltip="Degrees to either side that the camera swings where no path is connected."),
+                               tooltip="Angle that the camera swings to each side, in degrees, if no camera path is "
+                                       "connected."),
                 io.Int.Input("dilation", default=DILATION, min=1, max=31, step=2,
-                             tooltip="Side of the square by which hidden areas grow, pixels. 1: not at all."),
+                             tooltip="Side of the square by which hidden areas grow, in pixels. 1: no growth."),
                 io.Combo.Input("surface", options=list(get_args(Surface)), default="watertight", advanced=True,
-                               tooltip="watertight: hidden faces hide what is behind them. visible: they are left out, "
-                                       "the ablation without a watertight mesh; slower."),
+                               tooltip="Which faces occlude. watertight: lets hidden faces occlude what is behind "
+                                       "them, as far as they reach. visible: leaves hidden faces out, as in the "
+                                       "paper's ablation without a watertight mesh."),
             ],
             outputs=masked_outputs(),
         )
@@ -88,9 +92,9 @@ class EX4DRenderingMask(io.ComfyNode):
     def execute(cls, mesh, sweep, dilation, surface, cameras=None) -> io.NodeOutput:
         cameras = sweep_path(mesh, sweep) if cameras is None else cameras
         if cameras.size != mesh.size or len(cameras) != len(mesh):
-            raise ValueError(f"cameras: {len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, the clip has "
-                             f"{len(mesh)} of {mesh.size[1]}x{mesh.size[0]}; make the path for the clip")
-        device = comfy.model_management.get_torch_device()
+            raise ValueError(f"cameras: the path has {len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, but "
+                             f"the clip has {len(mesh)} of {mesh.size[1]}x{mesh.size[0]}; make the path for this clip")
+        device = drawing_device("auto", comfy.model_management.get_torch_device())
         visible = rendering_mask(move_to(mesh, device), move_to(cameras, device), dilation, surface,
                                  progress=show_progress())
         return masked(mask_frames(mesh.colors, visible.to(mesh.colors.device)))
@@ -103,30 +107,32 @@ class EX4DTrackingMask(io.ComfyNode):
             node_id="EX4DTrackingMask",
             display_name="Tracking Mask (EX-4D)",
             category=CATEGORY,
-            description="Hides rectangles that stick to the moving surfaces of a clip, each from some frame on.",
+            description="Masks rectangles that stick to surfaces of a clip and move with them, each from a random "
+                        "frame on.",
             search_aliases=["simulated mask", "training mask", "point tracking", "cotracker", "tapnext", "flow"],
             inputs=[
-                io.Image.Input("images", tooltip="The clip."),
+                io.Image.Input("images", tooltip="Frames of the clip."),
                 io.DynamicCombo.Input("tracker", options=[
                     io.DynamicCombo.Option("lk", []),
                     io.DynamicCombo.Option("cotracker", model_inputs()),
                     io.DynamicCombo.Option("tapnext", model_inputs()),
-                ], tooltip="What follows the points. lk: OpenCV, needs nothing. cotracker: CoTracker3, whose licence "
-                           "(CC BY-NC 4.0) forbids commercial use. tapnext: TAPNext."),
+                ],
+                tooltip="Point tracker. lk: uses OpenCV and needs no download. cotracker: uses CoTracker3, whose "
+                        "license (CC BY-NC 4.0) forbids commercial use. tapnext: uses TAPNext."),
                 io.Int.Input("fewest_points", default=GRID_POINTS[0], min=1, max=400,
-                             tooltip="A number that bounds from below how many points are followed, which is drawn."),
+                             tooltip="Minimum number of points to track. The actual number is random."),
                 io.Int.Input("most_points", default=GRID_POINTS[1], min=1, max=400,
-                             tooltip="A number that bounds from above how many points are followed."),
+                             tooltip="Maximum number of points to track. The actual number is random."),
                 seed_input(),
             ],
             outputs=[*masked_outputs(),
-                     io.Tracks.Output("tracks", tooltip="The points, as the WanMove nodes take them.")],
+                     io.Tracks.Output("tracks", tooltip="Tracked points, for the WanMove nodes.")],
         )
 
     @classmethod
     def execute(cls, images, tracker, fewest_points, most_points, seed) -> io.NodeOutput:
         if fewest_points > most_points:
-            raise ValueError(f"fewest_points: got {fewest_points}, more than most_points ({most_points}); lower it")
+            raise ValueError(f"fewest_points: {fewest_points} is more than most_points ({most_points}); lower it")
         frames = sockets.read_frames("images", images)
         size, generator = tuple(frames.shape[1:3]), torch.Generator().manual_seed(seed)
         points = draw_points(size, generator, fewest_points, most_points)
@@ -139,10 +145,10 @@ def model_inputs() -> list[io.Input]:
     """What a tracker with weights asks for."""
     folder_paths.add_model_folder_path(TRACKER_FOLDER, str(Path(folder_paths.models_dir) / TRACKER_FOLDER))
     return [io.Combo.Input("weights", options=folder_paths.get_filename_list(TRACKER_FOLDER),
-                           tooltip=f"Its weights file, in models/{TRACKER_FOLDER}."),
+                           tooltip=f"Weights file of the tracker in models/{TRACKER_FOLDER}."),
             io.String.Input("code", default="",
-                            tooltip=f"Folder in models/{TRACKER_FOLDER} that holds a clone of its repository; empty: "
-                                    "the installed package.")]
+                            tooltip=f"Folder in models/{TRACKER_FOLDER} with a clone of the tracker's repository. "
+                                    "Empty: uses the installed package.")]
 
 
 def choose_tracker(tracker: dict) -> Tracker:
@@ -155,7 +161,7 @@ def choose_tracker(tracker: dict) -> Tracker:
         root = (Path(folder_paths.models_dir) / TRACKER_FOLDER).resolve()
         code = (root / tracker["code"]).resolve()
         if not code.is_relative_to(root):
-            raise ValueError(f"code: {tracker['code']} lies outside models/{TRACKER_FOLDER}; put the repository there")
+            raise ValueError(f"code: '{tracker['code']}' is outside models/{TRACKER_FOLDER}; put the repository there")
     return load_tracker(tracker["tracker"], weights, code, comfy.model_management.get_torch_device())
 
 
@@ -172,10 +178,10 @@ class EX4DRandomMask(io.ComfyNode):
             node_id="EX4DRandomMask",
             display_name="Random Mask (EX-4D)",
             category=CATEGORY,
-            description="Hides rectangles at places drawn anew in every frame: the baseline that rendering and "
-                        "tracking masks are measured against.",
+            description="Masks random rectangles, new ones in every frame: the baseline to compare rendering and "
+                        "tracking masks with.",
             search_aliases=["simulated mask", "training mask", "ablation"],
-            inputs=[io.Image.Input("images", tooltip="The clip."), seed_input()],
+            inputs=[io.Image.Input("images", tooltip="Frames of the clip."), seed_input()],
             outputs=masked_outputs(),
         )
 
@@ -194,30 +200,33 @@ class EX4DSmoothCrop(io.ComfyNode):
             node_id="EX4DSmoothCrop",
             display_name="Smooth Crop (EX-4D)",
             category=CATEGORY,
-            description="Shows a clip through a window that glides over it: an augmentation that lends still cameras "
-                        "motion.",
+            description="Crops a clip with a window that glides over it, which adds motion to clips from a still "
+                        "camera.",
             search_aliases=["augmentation", "ken burns", "moving crop", "stabilize"],
             inputs=[
-                io.Image.Input("images", tooltip="The clip."),
-                sockets.Depth.Input("depth", optional=True, tooltip="Its depth, cropped alike, cameras too."),
+                io.Image.Input("images", tooltip="Frames of the clip."),
+                sockets.Depth.Input("depth", optional=True,
+                                    tooltip="Depth of the clip. It is cropped in the same way, with its cameras."),
                 io.Float.Input("smallest", default=CROP_SHARE[0], min=0.1, max=1.0, step=0.01,
-                               tooltip="Least size of the window, a share of the frame's sides; it is drawn once."),
+                               tooltip="Minimum size of the window, as a share of the frame's width and height. The "
+                                       "actual size is random."),
                 io.Float.Input("largest", default=CROP_SHARE[1], min=0.1, max=1.0, step=0.01,
-                               tooltip="Largest size of the window, a share of the frame's sides."),
+                               tooltip="Maximum size of the window, as a share of the frame's width and height. The "
+                                       "actual size is random."),
                 seed_input(),
             ],
-            outputs=[io.Image.Output("images", display_name="images", tooltip="The clip through the window."),
-                     sockets.Depth.Output("depth", tooltip="Its depth through the window, if connected.")],
+            outputs=[io.Image.Output("images", display_name="images", tooltip="Frames of the cropped clip."),
+                     sockets.Depth.Output("depth", tooltip="Depth of the cropped clip, if depth is connected.")],
         )
 
     @classmethod
     def execute(cls, images, smallest, largest, seed, depth=None) -> io.NodeOutput:
         if smallest > largest:
-            raise ValueError(f"smallest: got {smallest:g}, more than largest ({largest:g}); lower it")
+            raise ValueError(f"smallest: {smallest:g} is more than largest ({largest:g}); lower it")
         frames = sockets.read_frames("images", images)
         size = tuple(frames.shape[1:3])
         if depth is not None and (depth.size != size or len(depth) != len(frames)):
-            raise ValueError(f"depth: {len(depth)} frames of {depth.size[1]}x{depth.size[0]}, the clip has "
+            raise ValueError(f"depth: it has {len(depth)} frames of {depth.size[1]}x{depth.size[0]}, but the clip has "
                              f"{len(frames)} of {size[1]}x{size[0]}; use the depth of this clip")
         windows = draw_windows(len(frames), size, torch.Generator().manual_seed(seed), smallest, largest)
         cropped = crop_frames(frames, windows, show_progress())

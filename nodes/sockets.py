@@ -19,33 +19,41 @@ Cameras = io.Custom("EX4D_CAMERAS")  # ex4d_ops.CameraPath
 PriorLatents = io.Custom("EX4D_PRIOR")  # a Prior as the VAE encodes it, [1, 32, t, H/8, W/8]
 DA3Geometry = io.Custom("DA3_GEOMETRY")  # core's
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")  # core's
+BRIGHTEST = 2.0  # of white; sharpening and resampling overshoot by less, pictures of 0..255 by far more
 CAMERA_FIELDS = ("cam_from_world", "world_from_cam", "intrinsics", "source_frame")
 
 
 def read_frames(name: str, images: Tensor) -> Tensor:
     """Frames [T, H, W, 3] float32 in [0, 1] of the IMAGE at input `name`, in memory of their own.
 
-    They come to where ComfyUI keeps what flows. Raises ValueError where they are none, or not finite.
+    They come to where ComfyUI keeps what flows, what overshoots a little is cut off. Raises ValueError where they are
+    none, not finite, or not of this range.
     """
     check_images(name, images, 3)
+    if not images.is_floating_point():
+        raise ValueError(f"{name}: contains {images.dtype}, but an IMAGE has float numbers from 0 to 1; convert it "
+                         "(uint8: divide it by 255)")
     frames = images[..., :3].to(comfy.model_management.intermediate_device(), torch.float32)
     if not torch.isfinite(frames).all():
-        raise ValueError(f"{name}: holds NaN or infinity; the node before it failed")
+        raise ValueError(f"{name}: contains NaN or infinity; check the node that it comes from")
+    if (most := float(frames.max())) > BRIGHTEST:
+        raise ValueError(f"{name}: contains numbers up to {most:.4g}, but an IMAGE has numbers from 0 to 1; divide it "
+                         "by 255, or tone-map it if it is HDR")
     return frames.clamp(0, 1)
 
 
 def check_images(name: str, images: Tensor, channels: int) -> None:
     """Raise ValueError unless images are [T, H, W, C], with so many channels or more, and large enough for a mesh."""
     if images.ndim != 4 or images.shape[-1] < channels or len(images) == 0 or min(images.shape[1:3]) < 2:
-        raise ValueError(f"{name}: got {list(images.shape)}, needs one frame or more [T, H, W, {channels}] of 2x2 "
-                         "pixels or more")
+        raise ValueError(f"{name}: the shape {list(images.shape)} is not one or more frames [T, H, W, {channels}] of "
+                         "at least 2x2 pixels; connect the frames of a clip")
 
 
 def read_mask(name: str, mask: Tensor) -> Tensor:
     """The MASK at input `name` as truths [T, H, W]; a single one may come without its first axis."""
     mask = mask[None] if mask.ndim == 2 else mask
     if mask.ndim != 3:
-        raise ValueError(f"{name}: got {list(mask.shape)}, needs a mask for every frame [T, H, W]")
+        raise ValueError(f"{name}: the shape {list(mask.shape)} is not one mask per frame [T, H, W]; connect a MASK")
     return mask > 0.5
 
 

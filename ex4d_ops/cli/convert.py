@@ -6,21 +6,28 @@ from pathlib import Path
 
 from .. import files
 from ..checkpoint import load_adapter, save_adapter, save_parts
+from ..files.paths import READ_SUFFIXES
+from .options import add_path_options, path_settings
 from .terminal import add_command, describe_size, parse_size
 
 
 def add_convert_path_command(commands) -> None:
     parser = add_command(commands, "convert-path", convert_path, "A camera path from one format to another.")
-    parser.add_argument("source", type=Path, help="json, npz, txt, .chan or a COLMAP folder")
+    parser.add_argument("source", type=Path, help=f"{', '.join(sorted(READ_SUFFIXES))} or a COLMAP folder")
     parser.add_argument("target", type=Path, help=".json, .npz, .txt (RealEstate10K), .chan, or a folder (COLMAP)")
     parser.add_argument("--size", type=parse_size, metavar="WxH", help="picture size, where the source stores none")
     parser.add_argument("--radius", type=float, help="distance of the target, where the source gives angles")
-    parser.add_argument("--from", dest="source_format", metavar="FORMAT", help="of the source, where it can't be told")
+    parser.add_argument("--frames", type=int, metavar="T",
+                        help="length of the path, where the source gives keyframes or is fitted (--path-length fit)")
     parser.add_argument("--to", dest="target_format", metavar="FORMAT", help="of the target, e.g. recammaster")
+    add_path_options(parser.add_argument_group("how the source is read"), {"format": "--from", "camera": "--camera"})
 
 
 def convert_path(options) -> None:
-    cameras = files.read_path(options.source, options.size, format=options.source_format, radius=options.radius)
+    if options.frames is not None and options.frames < 1:
+        raise ValueError(f"--frames: got {options.frames}, must be 1 or more")
+    cameras = files.read_path(options.source, options.size, options.frames, radius=options.radius,
+                              **path_settings(options))
     files.write_path(options.target, cameras, options.target_format)
     print(f"{options.target}: {len(cameras)} cameras at {describe_size(cameras.size)}")
 

@@ -31,7 +31,8 @@ def add_inspect_command(commands) -> None:
 
 
 def inspect(options) -> None:
-    depth = files.read_depth(options.depth, depth_units(options), options.frame, 1, options.fill_depth)
+    depth = files.read_depth(options.depth, depth_units(options), options.frame, 1, options.fill_depth,
+                             channel=options.depth_channel)
     mesh = build_dw_mesh(depth.depth.new_zeros(*depth.depth.shape, 3), depth, mesh_rules(options))
     units = "metres" if depth.metric else "scene units"
     print(f"{options.depth}, frame {options.frame}: {describe_size(depth.size)}, {units}")

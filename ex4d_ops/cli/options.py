@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from typing import get_args
 
-from ..depth import DEPTH_KINDS, DepthUnits
+from ..depth import DEPTH_KINDS, UNIT_SETTINGS, DepthUnits, UnitSetting
+from ..files.paths import SCALE_HELP, SETTINGS
 from ..mesh import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules
+
+FLAGS = {"scale": "--depth-scale", "shift": "--depth-shift", "metric": "--depth-metric", "near": "--near",
+         "far": "--far"}  # of the settings of depth kinds
 
 
 def add_depth_options(parser) -> None:
@@ -13,19 +19,66 @@ def add_depth_options(parser) -> None:
     depth.add_argument("--depth-kind", choices=DEPTH_KINDS,
                        help="where the file doesn't say: depth (z), disparity (1 / z), released (relative disparity as "
                        "the released model reads it), normalized-depth or normalized-disparity (0..1; --near, --far)")
-    depth.add_argument("--depth-scale", type=float, default=1.0, metavar="S",
-                       help="multiplies the numbers of kind depth or disparity (default: 1)")
-    depth.add_argument("--near", type=float, metavar="D", help="nearest depth of a normalized kind, scene units")
-    depth.add_argument("--far", type=float, metavar="D", help="farthest depth of a normalized kind, scene units")
+    for name, flag in FLAGS.items():
+        of_kinds = {kind: setting for kind, settings in UNIT_SETTINGS.items() for setting in settings
+                    if setting.name == name}
+        default = next(iter(of_kinds.values())).default
+        if isinstance(default, bool):
+            depth.add_argument(flag, action="store_true", help=describe_setting(of_kinds))
+        else:
+            depth.add_argument(flag, type=float, metavar="N", default=None if name in ("near", "far") else default,
+                               help=describe_setting(of_kinds))
+    depth.add_argument("--depth-channel", metavar="NAME",
+                       help="channel of an EXR, or array of an npz, that holds the depth (default: found by its name)")
     depth.add_argument("--fill-depth", action="store_true",
                        help="fill pixels without depth (NaN, zero, negative) from their neighbours")
 
 
+def describe_setting(of_kinds: dict[str, UnitSetting]) -> str:
+    """What a setting does, and which depth kinds have it."""
+    kinds: dict[str, list[str]] = {}
+    for kind, setting in of_kinds.items():
+        kinds.setdefault(setting.text.rstrip("."), []).append(kind)
+    return "; ".join(f"{', '.join(names)}: {text[0].lower()}{text[1:]}" for text, names in kinds.items())
+
+
 def depth_units(options) -> DepthUnits | None:
     """What the numbers of the depth file mean, None where that is left to the file."""
-    if options.depth_kind is None:
-        return None
-    return DepthUnits(options.depth_kind, options.depth_scale, near=options.near, far=options.far)
+    settings = {name: getattr(options, flag.removeprefix("--").replace("-", "_")) for name, flag in FLAGS.items()}
+    if options.depth_kind is not None:
+        return DepthUnits(options.depth_kind, **settings)
+    for name, value in settings.items():
+        if value != getattr(DepthUnits, name):
+            raise ValueError(f"{FLAGS[name]}: is of no use without --depth-kind; say what the numbers mean with it")
+    return None
+
+
+def add_path_options(parser, named: dict[str, str] | None = None) -> None:
+    """How a file of cameras is read: --path-NAME for each of SETTINGS and the scale; named: shorter ones beside it."""
+    for name, setting in SETTINGS.items():
+        flags = [(named or {}).get(name), f"--path-{name.replace('_', '-')}"]
+        shown = {"choices": setting.choices, "default": setting.choices[0]} if setting.choices else {}
+        known = f" One of: {', '.join(setting.choices)}." if shown else ""
+        parser.add_argument(*filter(None, flags), dest=f"path_{name}", metavar="NAME", help=setting.help + known,
+                            **shown)
+    parser.add_argument("--path-scale", type=parse_scale, default=1.0, metavar="S",
+                        help=f"{SCALE_HELP.format(automatic='auto')} (default: 1)")
+
+
+def path_settings(options) -> dict[str, object]:
+    """What read_path is told by these options."""
+    return {name: getattr(options, f"path_{name}") for name in (*SETTINGS, "scale")}
+
+
+def parse_scale(text: str) -> float | str:
+    """"auto", or a number above 0."""
+    try:
+        scale = math.nan if text == "auto" else float(text)
+    except ValueError:
+        scale = 0.0
+    if text != "auto" and not 0 < scale < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a scale; write auto, or a number above 0")
+    return "auto" if text == "auto" else scale
 
 
 def add_mesh_options(parser) -> None:

@@ -97,7 +97,7 @@ def read_recipe(options) -> Recipe:
         raise ValueError(f"--tracker: {options.tracker} needs --tracker-weights FILE; lk needs none")
     return Recipe(options.frames, options.size, options.masks, options.surface, not options.no_crop, options.depth,
                   depth_units(options), options.tracker, options.tracker_weights, options.tracker_code,
-                  options.caption, options.seed, hidden_reach(options))
+                  options.caption, options.seed, options.fill_depth, options.depth_channel, hidden_reach(options))
 
 
 def choose_encoders(options):

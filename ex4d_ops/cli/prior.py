@@ -12,20 +12,41 @@ import torch
 
 from .. import files, plot, raster
 from ..background import find_motion, make_background
-from ..camera import CameraPath, intrinsics_from_focal, move_to
-from ..clip import WAN_GRID, Clip, check_wan_length, nearest_wan_lengths, resize_frame, wan_size
-from ..depth import VideoDepth, match_depth
-from ..files.whole import written_whole
+from ..camera import CameraPath, fit_intrinsics, intrinsics_from_focal, move_to
+from ..clip import (
+    WAN_GRID,
+    Clip,
+    Fit,
+    box_size,
+    check_wan_length,
+    describe_fit,
+    fit_boxes,
+    fit_frame,
+    nearest_wan_lengths,
+    wan_size,
+)
+from ..depth import VideoDepth, fit_depth, match_depth
+from ..files.paths import READ_SUFFIXES
+from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, RenderRules, Texture, origin_shares, render_prior
 from ..trajectory import EASES, MOVES, RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
 from ..trajectory.editing import freeze
 from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, estimate_depth
-from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
+from .options import (
+    add_depth_options,
+    add_mesh_options,
+    add_path_options,
+    depth_units,
+    mesh_rules,
+    path_settings,
+)
 from .terminal import add_command, describe_size, parse_device, parse_erosion, parse_size, progress_bar, say, timed
 
 BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
+SHEET, PLOT, ORIGIN = "sheet.png", "path.png", "origin.png"
+RUN = "run.json"  # written last, so that where it is everything is
 
 EPILOG = """\
 examples:
@@ -33,6 +54,7 @@ examples:
   ex4d prior clip.mp4 --depth depth/ --depth-kind disparity --move orbit:yaw=60,pitch=10 --out result
   ex4d prior clip.mp4 --depth depth.npz --move "orbit:yaw=-60..60+dolly:distance=-0.3" --out result
   ex4d prior clip.mp4 --depth depth.npz --path cameras.json --out result
+  ex4d prior clip.mp4 --depth depth.npz --path shot.chan --path-world first --path-length fit --out result
   ex4d prior clip.mp4 --depth-model video-depth-anything-small --preset 60 --out result
   ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
 
@@ -56,11 +78,13 @@ def add_prior_command(commands) -> None:
     clip.add_argument("--frames", type=int, metavar="T",
                       help="how many frames, 4k+1 as Wan needs (default: the most the clip has, at most 49)")
     clip.add_argument("--size", type=parse_size, metavar="WxH",
-                      help="size to work at, multiples of 16; other proportions stretch the picture (default: the "
-                           "clip's, rounded to such)")
+                      help="size to work at, multiples of 16 (default: the clip's, rounded to such)")
+    clip.add_argument("--fit", choices=get_args(Fit), default="stretch",
+                      help="what to do where that has another shape than the clip: stretch squashes the picture "
+                      "(default), crop cuts off its sides, pad adds black bars that count as not seen")
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--depth", type=Path, metavar="FILE",
-                       help="npz, npy, EXR, folder of EXR or 16-bit PNG, or gray video")
+                       help="npz, npy, EXR, 16-bit PNG, TIFF, PFM ..., a folder of such, or gray video")
     depth.add_argument("--depth-model", metavar="NAME", help=f"find it with a model: {MODEL_NAMES}")
     parser.add_argument("--focal", type=float, metavar="PX",
                         help="focal length at the working width (default: the depth file's, or 500 px at width 512)")
@@ -99,10 +123,12 @@ def add_camera_options(parser) -> None:
     which.add_argument("--preset", choices=["30", "60", "90", "180"], help="a path of the released model")
     which.add_argument("--move", metavar="MOVE", help="moves joined by +, see below")
     which.add_argument("--path", type=Path, metavar="FILE",
-                       help="json, npz, TrajectoryCrafter / RealEstate10K txt, ReCamMaster json, COLMAP folder, .chan")
+                       help=f"a file of cameras, {', '.join(sorted(READ_SUFFIXES))}, or a COLMAP folder, read as below")
     camera.add_argument("--radius", type=float, metavar="R",
                         help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
-    camera.add_argument("--freeze", type=int, metavar="N", help="hold source frame N while the camera moves")
+    camera.add_argument("--freeze", type=int, metavar="N",
+                        help="hold source frame N while the camera moves; a single picture is held in any case")
+    add_path_options(parser.add_argument_group("how --path is read"))
 
 
 def describe_moves() -> str:
@@ -117,13 +143,13 @@ def describe_moves() -> str:
 def make_prior(options) -> None:
     seconds: dict[str, float] = {}
     with timed(seconds, "read"):
-        clip = read_clip(options)
+        clip, size = read_clip(options)
         depth = read_clip_depth(options, clip)
-    cameras = choose_path(options, depth)
+    cameras = choose_path(options, depth, size)
     check_mesh_frames(options, len(clip))
     if options.moving is not None and not options.background:
         raise ValueError("--moving: says what must not fill other frames; add --background")
-    options.out.mkdir(parents=True, exist_ok=True)
+    begin_folder(options.out)
     with timed(seconds, "mesh"):
         rules = mesh_rules(options)
         if options.background and rules.hidden_reach is None:
@@ -135,11 +161,14 @@ def make_prior(options) -> None:
             background = make_background(mesh, read_moving(options, clip, depth))
     with timed(seconds, "render"), progress_bar("rendering") as progress:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress, background)
+    if not prior.visible.any():
+        say("nothing of the clip is seen along this path; where it was made for another world or in other units, add "
+            "--path-world first or --path-scale")
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
-        files.write_picture(options.out / "path.png", plot.plot_path(cameras, depth))
+        files.write_picture(options.out / PLOT, plot.plot_path(cameras, depth))
         if background is not None:
-            files.write_picture(options.out / "origin.png", plot.origin_sheet(prior, cameras))
+            files.write_picture(options.out / ORIGIN, plot.origin_sheet(prior, cameras))
         for t in options.mesh:
             files.write_mesh(options.out / f"mesh_{t:04d}.{options.mesh_format}", mesh, t, options.closed_ring)
     write_run(options, depth, cameras, prior, seconds)
@@ -147,32 +176,49 @@ def make_prior(options) -> None:
           f"{prior.coverage.mean():.0%} seen in the source, {sum(seconds.values()):.1f} s")
 
 
-def read_clip(options) -> Clip:
-    """The clip at the length and size to work on, or the one frame held; says where it trims or resizes."""
+def begin_folder(out: Path) -> None:
+    """Make the folder of results, without what tells of an earlier run: what follows may be stopped half-way."""
+    out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
+    for name in (RUN, SHEET, PLOT, ORIGIN):
+        (out / name).unlink(missing_ok=True)
+
+
+def read_clip(options) -> tuple[Clip, tuple[int, int]]:
+    """The clip at the length to work on, or the one frame held, and the size (H, W) to render; says what is changed.
+
+    It is cropped or stretched to that size; one that is to be padded is as large as fits into it.
+    """
     if options.frames is not None:
         check_wan_length(options.frames)
     if options.size and options.size != wan_size(options.size):
         raise ValueError(f"--size: Wan needs multiples of {WAN_GRID}, got {describe_size(options.size)}; "
                          f"use {describe_size(wan_size(options.size))}")
+    filmed = files.read_video(options.input, options.start, 1).size
+    size = options.size or wan_size(filmed)
+    if loss := describe_fit(filmed, size, options.fit):
+        say(f"{options.input}: {loss}")
+    elif size != filmed and not options.size:
+        say(f"{options.input}: {describe_size(filmed)}, works at {describe_size(size)} (Wan needs {WAN_GRID}s)")
+    _, filled = fit_boxes(filmed, size, options.fit)
     length = options.frames or RELEASED_FRAMES
-    if options.freeze is not None:
-        clip = files.read_video(options.input, options.start + options.freeze, 1, options.size)
-    else:
-        clip = trim_clip(options, files.read_video(options.input, options.start, length, options.size))
-    size = wan_size(clip.size)
-    if size == clip.size:
-        return clip
-    say(f"{options.input}: {describe_size(clip.size)}, works at {describe_size(size)} (Wan needs {WAN_GRID}s)")
-    return Clip(torch.stack([resize_frame(frame, size) for frame in clip.frames]), clip.fps)
+    start, count = (options.start, length) if options.freeze is None else (options.start + options.freeze, 1)
+    clip = files.read_video(options.input, start, count, None if options.fit == "crop" else box_size(filled))
+    if options.freeze is None:
+        clip = trim_clip(options, clip)
+    if clip.size != box_size(filled):
+        clip = Clip(torch.stack([fit_frame(frame, size, options.fit) for frame in clip.frames]), clip.fps)
+    return clip, size
 
 
 def trim_clip(options, clip: Clip) -> Clip:
-    """The clip at a length that Wan takes: the one asked for, or the most there is."""
+    """The clip at a length that Wan takes: the one asked for, or the most there is; or the only frame, to be held."""
+    if len(clip) == 1:
+        say(f"{options.input}: one frame, held while the camera moves")
+        return clip
     if options.frames and len(clip) < options.frames:
         raise ValueError(f"{options.input}: {len(clip)} frames from frame {options.start} on, --frames asks for "
                          f"{options.frames}; use fewer, or hold one with --freeze N")
-    if len(clip) == 1:
-        raise ValueError(f"{options.input}: one frame; add --freeze 0 --frames {RELEASED_FRAMES} to fly around it")
     length, _ = nearest_wan_lengths(len(clip))
     if length < len(clip):
         say(f"{options.input}: {len(clip)} frames, Wan needs 4k+1; uses the first {length}")
@@ -189,10 +235,11 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
     if options.depth_model is not None:
         return move_to(estimate_depth(options, clip, lens), options.device)
     start = options.start + (options.freeze or 0)
-    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth)
+    depth = files.read_depth(options.depth, depth_units(options), start, len(clip), options.fill_depth,
+                             clip=options.input, channel=options.depth_channel)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
-    depth = match_depth(clip.frames, depth, resize=True)
+    depth = match_depth(clip.frames, fit_depth(depth, clip.size, "crop" if options.fit == "crop" else "stretch"))
     if lens is not None:
         depth = replace(depth, intrinsics=lens.expand_as(depth.intrinsics))
     return move_to(depth, options.device)
@@ -203,25 +250,32 @@ def read_moving(options, clip: Clip, depth: VideoDepth) -> torch.Tensor:
     if options.moving is None:
         with progress_bar("finding what moves") as progress:
             return find_motion(clip.frames.to(options.device), depth, progress)
-    masks = files.read_video(options.moving, options.start + (options.freeze or 0), len(clip), clip.size).frames
-    return masks.mean(-1).to(options.device) > 0.5
+    masks = files.read_video(options.moving, options.start + (options.freeze or 0), len(clip)).frames
+    fit = "crop" if options.fit == "crop" else "stretch"
+    return torch.stack([fit_frame(mask, clip.size, fit).mean(-1) > 0.5 for mask in masks]).to(options.device)
 
 
-def choose_path(options, depth: VideoDepth) -> CameraPath:
-    """The path asked for by --preset, --move or --path, holding one source frame where --freeze says so."""
-    held = options.freeze is not None
+def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath:
+    """The path asked for by --preset, --move or --path, holding the source frame where it is the only one.
+
+    size: (H, W) to render, in whose middle the depth lies where it is smaller.
+    """
+    held = len(depth) == 1
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
     if options.radius is not None and not options.radius > 0:
         raise ValueError(f"--radius: got {options.radius:g}, must be above 0")
     radius = automatic_radius(depth) if options.radius is None else options.radius
-    intrinsics = depth.intrinsics[0] if held else depth.intrinsics
+    intrinsics = fit_intrinsics(depth.intrinsics, depth.size, size, "pad")
+    intrinsics = intrinsics[0] if held else intrinsics
     if options.path:
-        cameras = files.read_path(options.path, depth.size, frames, radius=radius, intrinsics=depth.intrinsics[0].cpu())
+        lens = intrinsics.reshape(-1, 3, 3)[0].cpu()
+        cameras = files.read_path(options.path, size, frames, radius=radius, intrinsics=lens,
+                                  source=depth.world_from_cam.cpu(), **path_settings(options))
         cameras = move_to(cameras, options.device)
     elif options.preset:
-        cameras = released_path(options.preset, frames, radius, intrinsics, depth.size)
+        cameras = released_path(options.preset, frames, radius, intrinsics, size)
     else:
-        cameras = move_path(parse_moves(options.move), frames, radius, intrinsics, depth.size)
+        cameras = move_path(parse_moves(options.move), frames, radius, intrinsics, size)
     return freeze(cameras) if held else cameras
 
 
@@ -238,14 +292,14 @@ def render_rules(options) -> RenderRules:
 
 def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
     """Write colour, mask, preview, contact sheet and path into a folder."""
-    source = clip.frames[cameras.source_frame.cpu()]
+    source = [fit_frame(clip.frames[t], cameras.size, "pad") for t in cameras.source_frame.tolist()]
     prior = move_to(prior, torch.device("cpu"))
     files.write_video(out / "color.mkv", prior.color, clip.fps)
     files.write_video(out / "visible.mkv", prior.visible, clip.fps)
     files.write_video(out / "preview.mp4", plot.stitch(source, prior), clip.fps)
     files.write_path(out / "cameras.json", cameras)
     files.write_path(out / "cameras.npz", cameras)
-    files.write_picture(out / "sheet.png", plot.contact_sheet(source, prior))
+    files.write_picture(out / SHEET, plot.contact_sheet(source, prior))
 
 
 def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, seconds: dict[str, float]) -> None:
@@ -253,12 +307,12 @@ def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, sec
     settings = {name: value for name, value in vars(options).items() if name != "command"}
     figures = {
         "frames": len(prior), "size": describe_size(cameras.size),
-        "engine": raster.choose_engine(options.engine, depth.depth.device),
+        "engine": raster.choose_engine(options.engine, raster.drawing_device(options.engine, depth.depth.device)),
         "radius": automatic_radius(depth) if options.radius is None else options.radius,
         "nearest_depth": depth.nearest, "coverage": [round(share, 4) for share in prior.coverage.tolist()],
         "origin": {name: round(share, 4) for name, share in origin_shares(prior, cameras).items()},
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "python": platform.python_version(), "torch": torch.__version__, "machine": platform.platform(),
     }
-    with written_whole(options.out / "run.json") as part:
+    with written_whole(options.out / RUN) as part:
         part.write_text(json.dumps({"settings": settings, "figures": figures}, indent=2, default=str) + "\n")

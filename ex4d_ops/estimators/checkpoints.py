@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
 
-from ..files.tensors import first_line, read_tensors
+from ..files.damage import first_line
+from ..files.tensors import read_tensors
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -32,15 +34,21 @@ def load_strictly(path: Path, model: torch.nn.Module, weights: dict[str, Tensor]
 
 
 def load_part(kind: type[torch.nn.Module], folder: Path, dtype: torch.dtype) -> torch.nn.Module:
-    """A part by diffusers' or transformers' own loader, from disk only. Raises ValueError where a tensor is missing."""
-    variant = "fp16" if any(folder.glob("*.fp16.safetensors")) else None
+    """A part by diffusers' or transformers' own loader, from disk only. Raises ValueError where a tensor is missing.
+
+    Of a folder without safetensors the older pytorch_model.bin is read, as tensors alone: the loaders' own default.
+    """
+    safe = any(folder.glob("*.safetensors")) or not any(folder.glob("*.bin"))
+    variant = "fp16" if any(folder.glob(f"*.fp16.{'safetensors' if safe else 'bin'}")) else None
+    remedy = "download it again" if safe else "download it again, in safetensors where it is offered"
     try:
         part, told = kind.from_pretrained(str(folder), torch_dtype=dtype, variant=variant, local_files_only=True,
-                                          use_safetensors=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{folder}: cannot be loaded ({first_line(error)}); download it again") from None
+                                          use_safetensors=safe, output_loading_info=True)
+    except Exception as error:  # as in `reading`
+        reason = "it is damaged or holds code" if isinstance(error, UnpicklingError) else first_line(error)
+        raise ValueError(f"{folder}: cannot be loaded ({reason}); {remedy}") from None
     faults = [*told["missing_keys"], *told["mismatched_keys"]]
     if faults:
         first = sorted(map(str, faults))[0]
-        raise ValueError(f"{folder}: lacks {len(faults)} tensors, the first is {first}; download it again")
+        raise ValueError(f"{folder}: lacks {len(faults)} tensors, the first is {first}; {remedy}")
     return part.eval()

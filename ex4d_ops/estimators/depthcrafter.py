@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..clip import Progress, resize_frame
-from ..files.tensors import first_line
+from ..clip import Progress, resize_frame, size_of
+from ..files.damage import first_line
 from .checkpoints import load_part
 from .estimate import Estimate, Place, Work
 from .packages import need
@@ -50,10 +51,10 @@ class DepthCrafterRules:
 class DepthCrafter:
     """Its parts, diffusers' and transformers' own classes: they come to the device one after the other."""
 
-    image_encoder: nn.Module
-    vae: nn.Module
-    unet: nn.Module
-    scheduler: object
+    image_encoder: Any  # their annotations leave out what they return
+    vae: Any
+    unet: Any
+    scheduler: Any
 
     @torch.no_grad()
     def estimate(self, frames: Tensor, place: Place, rules: DepthCrafterRules = DepthCrafterRules(),
@@ -62,7 +63,7 @@ class DepthCrafter:
 
         progress(done, T) is called after every few frames; what it raises cancels.
         """
-        count, size = len(frames), tuple(frames.shape[1:3])
+        count, size = len(frames), size_of(frames)
         windows = window_spans(count, rules.window, rules.overlap)
         passes = sum(end - begin for begin, end in windows) * rules.steps * (2 if rules.guidance > 1 else 1)
         work = Work(progress, count, 3 * count + passes)
@@ -174,9 +175,16 @@ def window_spans(count: int, window: int, overlap: int) -> list[tuple[int, int]]
 
 
 def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
-    """The multiples of 64 (H, W) at which the networks see pictures of a size, the longer at most the resolution."""
-    scale = min(1.0, resolution / max(size))
-    return tuple(max(round(side * scale / GRID), 1) * GRID for side in size)
+    """The multiples of 64 (H, W) at which the networks see pictures of a size, the longer at most the resolution.
+
+    As released, sides are rounded first, and shrunk only where the longer is then above the resolution.
+    """
+    height, width = (max(round(side / GRID), 1) * GRID for side in size)
+    if max(height, width) <= resolution:
+        return height, width
+    scale = resolution / max(size)
+    height, width = (max(round(side * scale / GRID), 1) * GRID for side in size)
+    return height, width
 
 
 def per_frame_unet() -> type[nn.Module]:

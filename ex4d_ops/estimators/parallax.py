@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from ..camera import default_intrinsics, pixel_centers, ray_of, resize_intrinsics
-from ..clip import Progress
+from ..clip import Progress, size_of
 from ..optical_flow import Flow, find_flow, shrink
 from .estimate import Estimate, Work
 
@@ -38,12 +38,12 @@ def estimate_parallax(frames: Tensor, intrinsics: Tensor | None = None,
 
     intrinsics: [3, 3], by default the released ones. Raises ValueError where the camera stands still or only turns.
     """
-    count, size = len(frames), tuple(frames.shape[1:3])
+    count, size = len(frames), size_of(frames)
     work = Work(progress, count, count)
     gray = lru_cache(2 * STEPS[0] + 1)(lambda t: shrink(frames[t], SIDE))
-    small = gray(0).shape
     lens = default_intrinsics(size) if intrinsics is None else intrinsics.cpu()
-    lens = resize_intrinsics(lens, size, small).double()
+    height, width = gray(0).shape
+    lens = resize_intrinsics(lens, size, (height, width)).double()
     values = torch.empty(count, *size)
     for t in range(count):
         disparity, weight = find_parallax(gray, count, t, lens)
@@ -76,8 +76,8 @@ def triangulate(flow: Flow, lens: Tensor) -> tuple[Tensor, Tensor] | None:
     """Disparity and weight [H, W] from the flow between two views, None where there is too little parallax."""
     import cv2
 
-    size = flow.trusted.shape
-    source, target = (ray_of(places.double(), lens) for places in (pixel_centers(size), flow.target))
+    height, width = flow.trusted.shape
+    source, target = (ray_of(places.double(), lens) for places in (pixel_centers((height, width)), flow.target))
     trusted = flow.trusted.flatten().nonzero()[:, 0]
     picked = trusted[torch.linspace(0, len(trusted) - 1, SAMPLES).long()]
     first, second = (rays.reshape(-1, 3)[picked, :2].numpy() for rays in (source, target))
@@ -90,7 +90,7 @@ def triangulate(flow: Flow, lens: Tensor) -> tuple[Tensor, Tensor] | None:
     turned = source @ torch.from_numpy(rotation).T
     towards = torch.from_numpy(direction[:, 0]).expand_as(target)
     way = (turned[..., :2] / turned[..., 2:] - target[..., :2]).norm(dim=-1)
-    if way[flow.trusted].median() < ENOUGH * size[1] * pixel:
+    if way[flow.trusted].median() < ENOUGH * width * pixel:
         return None
     across, step = torch.linalg.cross(target, turned), torch.linalg.cross(target, towards)
     disparity = -(across * step).sum(-1) / step.square().sum(-1).clamp(min=1e-12)

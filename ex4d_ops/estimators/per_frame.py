@@ -13,9 +13,9 @@ from .estimate import Estimate, Place, Work
 from .packages import need
 
 AT_ONCE = 4  # frames
-# What the numbers of each architecture mean; Depth Anything says it in its configuration.
-KINDS = {"dpt": "disparity", "glpn": "depth", "zoedepth": "depth", "depth_pro": "depth"}
-METRIC = {"glpn", "zoedepth", "depth_pro"}
+DISPARITY, METRES = ("disparity", False), ("depth", True)
+# What the numbers of each architecture mean; Depth Anything and DPT say it in their configuration.
+KINDS = {"glpn": METRES, "zoedepth": METRES, "depth_pro": METRES}
 
 
 class PerFrame:
@@ -75,12 +75,23 @@ def load_per_frame(folder: str | Path, dtype: torch.dtype = torch.float32, kind:
 
 def meaning(folder: Path, config, kind: str | None) -> tuple[str, bool]:
     """What the numbers of a model mean, and whether they are metres. Raises ValueError where nobody says."""
-    declared = getattr(config, "depth_estimation_type", None)
+    known = declared_meaning(config)
     if kind is not None:
-        return kind, kind == "depth" and (declared == "metric" or config.model_type in METRIC)
-    if config.model_type == "depth_anything":
-        return ("depth", True) if declared == "metric" else ("disparity", False)
-    if config.model_type not in KINDS:
+        return kind, (kind, True) == known
+    if known is None:
         raise ValueError(f"{folder}: nobody says whether a {config.model_type} model gives depth or disparity; choose "
                          "which")
-    return KINDS[config.model_type], config.model_type in METRIC
+    return known
+
+
+def declared_meaning(config) -> tuple[str, bool] | None:
+    """The same as far as a model's configuration tells.
+
+    DPT was trained for disparity with every backbone but DINOv2, with which it gives the metres of NYU and KITTI.
+    """
+    if config.model_type == "depth_anything":
+        return METRES if getattr(config, "depth_estimation_type", None) == "metric" else DISPARITY
+    if config.model_type == "dpt":
+        backbone = getattr(getattr(config, "backbone_config", None), "model_type", "")
+        return METRES if backbone.startswith("dinov2") else DISPARITY
+    return KINDS.get(config.model_type)

@@ -5,6 +5,7 @@ The node and the command line read this table; who adds an estimator adds a row.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,10 @@ SAID = "as it says"
 
 @dataclass(frozen=True)
 class Setting:
-    """One choice of an estimator's user. option: its name on the command line; low and high are included."""
+    """One choice of an estimator's user. option: its name on the command line; low and high are included.
+
+    late: workflows were saved before it was there.
+    """
 
     name: str
     option: str
@@ -36,6 +40,7 @@ class Setting:
     high: float = 0
     step: float = 1
     choices: tuple[str, ...] = ()
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,23 @@ def read_per_frame(path: Path, precision: torch.dtype, meaning: str) -> object:
     return load_per_frame(path, precision, None if meaning == SAID else meaning)
 
 
+def read_video_depth_anything(path: Path, precision: torch.dtype, meaning: str) -> object:
+    return load_video_depth_anything(path, precision, None if meaning == SAID else meaning == "depth")
+
+
+def meaning_setting(help: str, late: bool = False) -> Setting:
+    """The choice of what a model's numbers mean."""
+    return Setting("meaning", "--depth-meaning", SAID, help, choices=(SAID, "depth", "disparity"), late=late)
+
+
 ESTIMATORS: dict[str, Estimator] = {
     "Video-Depth-Anything": Estimator(
         False, run_with_rules,
         (Setting("resolution", "--depth-resolution", RESOLUTION,
-                 "Shorter side of the frames the model sees, in pixels. It was trained at 518.", 112, 2044, 14),),
-        lambda resolution: resolution, "video_depth_anything", load_video_depth_anything),
+                 "Shorter side of the frames the model sees, in pixels. It was trained at 518.", 112, 2044, 14),
+         meaning_setting("Whether the weights give disparity, or depth in meters. as it says: depth where the "
+                         "file's name contains the word metric.", late=True)),
+        lambda resolution, meaning: resolution, "video_depth_anything", read_video_depth_anything, ("meaning",)),
     "DepthCrafter": Estimator(
         False, run_with_rules,
         (Setting("steps", "--steps", DepthCrafterRules.steps, "Number of denoising steps. EX-4D uses 5.", 1, 100),
@@ -103,9 +119,8 @@ ESTIMATORS: dict[str, Estimator] = {
         DepthCrafterRules, "depthcrafter", load_depthcrafter),
     "per-frame model": Estimator(
         True, run_per_frame,
-        (Setting("meaning", "--depth-meaning", SAID,
-                 "Whether the model gives depth or disparity. as it says: read it from the model's configuration.",
-                 choices=(SAID, "depth", "disparity")),),
+        (meaning_setting("Whether the model gives depth or disparity. as it says: reads it from the model's "
+                         "configuration."),),
         folder="depth", read=read_per_frame, reading=("meaning",)),
     "parallax": Estimator(True, run_parallax),
 }
@@ -119,6 +134,8 @@ def catalogued(folder: str) -> dict[str, str]:
 
 def find_model(estimator: Estimator, name: str, folders: list[Path]) -> Path:
     """Where the weights called name lie in the folders for an estimator. Raises ValueError saying where to get them."""
+    if not is_below(name):
+        raise ValueError(f"model: '{name}' is not a name in {folders[0]}; put the model there and give its name")
     public = catalogued(estimator.folder).get(name)
     if public is not None:
         return find_weights(public, folders) / name
@@ -126,6 +143,11 @@ def find_model(estimator: Estimator, name: str, folders: list[Path]) -> Path:
     if found is None:
         raise ValueError(f"model: '{name}' is not in {folders[0]}; put it there or choose another model")
     return found
+
+
+def is_below(name: str) -> bool:
+    """Whether a name stays in the folder that it is looked up in; links in that folder are its owner's."""
+    return not (os.path.isabs(name) or os.path.normpath(name).startswith(".."))
 
 
 def recognize(path: Path) -> str:

@@ -6,6 +6,8 @@ Chen et al., arXiv 2501.12375; Ranftl et al., arXiv 2103.13413. Parameter names 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from einops import rearrange
@@ -23,7 +25,7 @@ FINE_FRAMES = 4  # worked on at once where frames no longer see each other
 class TemporalHead(nn.Module):
     """width: of a backbone token; channels: of the four levels, fine to coarse; features: of all once joined."""
 
-    def __init__(self, width: int, channels: tuple[int, int, int, int], features: int, frames: int) -> None:
+    def __init__(self, width: int, channels: Sequence[int], features: int, frames: int) -> None:
         super().__init__()
         self.projects = nn.ModuleList(nn.Conv2d(width, count, 1) for count in channels)
         self.resize_layers = nn.ModuleList([nn.ConvTranspose2d(channels[0], channels[0], 4, 4),
@@ -36,7 +38,7 @@ class TemporalHead(nn.Module):
             "output_conv2": nn.Sequential(nn.Conv2d(features // 2, LAST_CHANNELS, 3, 1, 1), nn.ReLU(),
                                           nn.Conv2d(LAST_CHANNELS, 1, 1), nn.ReLU())})
         self.motion_modules = nn.ModuleList(
-            nn.ModuleDict({"temporal_transformer": AlongTime(count, frames)})
+            nn.Sequential(OrderedDict(temporal_transformer=AlongTime(count, frames)))
             for count in (channels[2], channels[3], features, features))
 
     def forward(self, tokens: list[Tensor], grid: tuple[int, int]) -> Tensor:
@@ -55,7 +57,7 @@ class TemporalHead(nn.Module):
         return self.resize_layers[k](self.projects[k](rearrange(tokens[k], "t (h w) c -> t c h w", h=grid[0])))
 
     def look(self, k: int, features: Tensor) -> Tensor:
-        return self.motion_modules[k]["temporal_transformer"](features)
+        return self.motion_modules[k](features)
 
     def refine(self, tokens: list[Tensor], coarse: Tensor, grid: tuple[int, int]) -> Tensor:
         """Values [N, 14 h, 14 w] of some frames, of their two fine levels and the joined coarse ones."""
@@ -64,7 +66,7 @@ class TemporalHead(nn.Module):
         joined = self.scratch["output_conv1"](self.scratch["refinenet1"](joined, first))
         joined = interpolate(joined, (grid[0] * PATCH, grid[1] * PATCH), mode="bilinear", align_corners=True)
         last = self.scratch["output_conv2"]
-        return last(joined.to(last[0].weight.dtype))[:, 0].float()
+        return last(joined.to(next(last.parameters()).dtype))[:, 0].float()
 
 
 class Fusion(nn.Module):
@@ -78,8 +80,8 @@ class Fusion(nn.Module):
     def forward(self, joined: Tensor, level: Tensor | None = None, size: tuple[int, int] | None = None) -> Tensor:
         joined = joined if level is None else joined + self.resConfUnit1(level)
         joined = self.resConfUnit2(joined)
-        size = size or tuple(2 * length for length in joined.shape[-2:])
-        return self.out_conv(interpolate(joined, size, mode="bilinear", align_corners=True))
+        height, width = joined.shape[-2:]
+        return self.out_conv(interpolate(joined, size or (2 * height, 2 * width), mode="bilinear", align_corners=True))
 
 
 class Residual(nn.Module):
@@ -112,17 +114,14 @@ class TimeBlock(nn.Module):
         super().__init__()
         self.attention_blocks = nn.ModuleList(TimeAttention(channels, frames) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
-        self.ff = nn.ModuleDict({"net": nn.ModuleList([GatedGelu(channels), nn.Identity(),
-                                                       nn.Linear(4 * channels, channels)])})
+        self.ff = nn.ModuleDict({"net": nn.Sequential(GatedGelu(channels), nn.Identity(),
+                                                      nn.Linear(4 * channels, channels))})
         self.ff_norm = nn.LayerNorm(channels)
 
     def forward(self, places: Tensor) -> Tensor:
         for attention, norm in zip(self.attention_blocks, self.norms):
             places = places + attention(norm(places))
-        widened = self.ff_norm(places)
-        for layer in self.ff["net"]:
-            widened = layer(widened)
-        return places + widened
+        return places + self.ff["net"](self.ff_norm(places))
 
 
 class TimeAttention(nn.Module):
@@ -134,7 +133,7 @@ class TimeAttention(nn.Module):
         self.pos_encoder.register_buffer("pe", sinusoids(frames, channels))
 
     def forward(self, places: Tensor) -> Tensor:
-        places = places + self.pos_encoder.pe[:, :places.shape[1]].to(places.dtype)
+        places = places + self.pos_encoder.get_buffer("pe")[:, :places.shape[1]].to(places.dtype)
         query, key, value = (rearrange(project(places), "n t (heads c) -> n heads t c", heads=HEADS)
                              for project in (self.to_q, self.to_k, self.to_v))
         mixed = scaled_dot_product_attention(query, key, value)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ..clip import Progress
+from ..clip import Progress, resize_frame, size_of
 from .checkpoints import load_strictly, read_checkpoint
 from .dinov2 import PATCH, DinoV2
 from .estimate import Estimate, Place, Work
@@ -19,6 +21,7 @@ WINDOW, OVERLAP = 32, 10  # frames; the model was trained for 32
 KEYS = (0, 12, *range(24, 32))  # frames of a window that the next one sees again, in place of its first 10
 ALIGNED = 2  # the first of these fix its scale and shift, the others are blended
 RESOLUTION = 518  # pixels of the shorter side; released
+LONGEST = 1280  # pixels; longer clips are shrunk to it before all else, as released
 WIDEST = 1.777  # sides; wider pictures are shown at a smaller resolution, as released: 1.78 and more
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 TAPS = {24: (4, 11, 17, 23)}  # blocks whose tokens are used; else the last of every quarter
@@ -28,7 +31,7 @@ BACKBONE_FRAMES = 4  # worked on at once
 class VideoDepthAnything(nn.Module):
     """The network, of a size read from its weights. metric: depth in metres, else relative disparity."""
 
-    def __init__(self, width: int, depth: int, places: int, channels: tuple[int, int, int, int], features: int,
+    def __init__(self, width: int, depth: int, places: int, channels: Sequence[int], features: int,
                  frames: int = WINDOW, metric: bool = False) -> None:
         super().__init__()
         self.taps = TAPS.get(depth, tuple(depth * k // 4 - 1 for k in (1, 2, 3, 4)))
@@ -47,20 +50,21 @@ class VideoDepthAnything(nn.Module):
 
         The backbone sees every frame once. progress(done, T) is called after every few frames; what it raises cancels.
         """
-        count, size = len(frames), tuple(frames.shape[1:3])
+        count, size = len(frames), size_of(frames)
         windows = window_frames(count)
         work = Work(progress, count, count + len(windows) * WINDOW)
         device = place(self)
         values = torch.empty(len(windows) * (WINDOW - OVERLAP) + OVERLAP, *size)
         stitcher = Stitcher(values, self.metric)
-        tokens: dict[int, list[Tensor]] = {}
-        shape = network_size(size, resolution)
+        tokens: dict[int, Sequence[Tensor]] = {}
+        shown = released_size(size)
+        shape = network_size(shown, resolution)
         for window in windows:
             tokens = {t: tokens[t] for t in window if t in tokens}
             unseen = sorted(set(window) - set(tokens))
             for k in range(0, len(unseen), BACKBONE_FRAMES):
                 part = unseen[k:k + BACKBONE_FRAMES]
-                pictures = torch.stack([prepare(frames[t], shape) for t in part]).to(device)
+                pictures = torch.stack([prepare(resize_frame(frames[t], shown), shape) for t in part]).to(device)
                 tokens.update(zip(part, zip(*(level.split(1) for level in self.look(pictures)))))
                 work.add(len(part))
             levels = [torch.cat([tokens[t][k] for t in window]) for k in range(len(self.taps))]
@@ -106,6 +110,15 @@ class Stitcher:
         self.done += len(window)
 
 
+def released_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The size (H, W) to which pictures are shrunk before the network's own resizing: even sides, 1280 at most."""
+    if max(size) <= LONGEST:
+        return size
+    scale = LONGEST / max(size)
+    sides = (round(side * scale) for side in size)
+    return tuple(max(side + side % 2, 2) for side in sides)
+
+
 def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
     """The multiples of 14 (H, W) at which the network sees pictures of a size, the shorter about the resolution."""
     ratio = max(size) / min(size)
@@ -114,7 +127,8 @@ def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
     scale = resolution / min(size)
     least = max(resolution, PATCH)
     lengths = [max(round(side * scale / PATCH), 1) * PATCH for side in size]
-    return tuple(length if length >= least else -(-least // PATCH) * PATCH for length in lengths)
+    height, width = (length if length >= least else -(-least // PATCH) * PATCH for length in lengths)
+    return height, width
 
 
 def prepare(frame: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -136,12 +150,12 @@ def load_video_depth_anything(path: str | Path, dtype: torch.dtype = torch.float
                               metric: bool | None = None) -> VideoDepthAnything:
     """The network in a public weights file (.pth or .safetensors), of whatever size.
 
-    metric: whether it was trained for metres, which the weights do not tell; None: as its name says. Raises ValueError
-    in one sentence where the file is damaged or holds another model.
+    metric: whether it was trained for metres, which the weights do not tell; None: where "metric" is a word of its
+    name. Raises ValueError in one sentence where the file is damaged or holds another model.
     """
     path = Path(path)
     weights = read_checkpoint(path)
-    metric = path.name.lower().startswith("metric") if metric is None else metric
+    metric = "metric" in re.split("[^a-z0-9]+", path.stem.lower()) if metric is None else metric
     try:
         width, places = weights["pretrained.cls_token"].shape[-1], weights["pretrained.pos_embed"].shape[1]
         depth = 1 + max(int(key.split(".")[2]) for key in weights if key.startswith("pretrained.blocks."))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files.tensors import first_line
+from ..files.damage import first_line
 from .depthcrafter import SVD_FOLDER, UNET_FOLDER
 from .packages import need
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 def fit_scale_shift(values: Tensor, reference: Tensor) -> tuple[float, float]:
     """The scale and shift that bring values closest to a reference of the same shape, least squares; 1, 0 if flat."""
-    x, y = values.double().flatten(), reference.double().flatten()
+    x, y = values.cpu().double().flatten(), reference.cpu().double().flatten()
     spread = x - x.mean()
     variance = spread.square().sum()
     if variance == 0:

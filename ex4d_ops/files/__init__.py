@@ -1,15 +1,17 @@
 """Reading and writing video, depth, camera paths, meshes and pictures. Each reader is imported when first used.
 
-video.py reads clips, through decode.py (video files) or pictures.py (images), both of which give a Footage
-(footage.py); depth.py reads depth from any of them and from arrays; paths.py reads camera paths, format by format in
-path_formats.py; meshes.py writes meshes. parsing.py and tensors.py read text and weights in one sentence of error;
+video.py reads clips, through decode.py (video files, whose colors are those of colors.py) or pictures.py (images;
+those of more than 8 bits in deep_pictures.py), both of which give a Footage (footage.py); depth.py reads depth from any
+of them, from exr.py and from depth_arrays.py (npz and npy, stored as arrays.py knows), timing.py tells which of it
+belongs to a clip whose rate varies; paths.py reads camera paths, format by format in path_formats.py; meshes.py writes
+meshes. parsing.py and tensors.py read text and weights in one sentence of error, damage.py words it for all readers;
 whole.py lets a file appear only when it is complete.
 """
 
 from importlib import import_module
 
 HOMES = {
-    "read_video": "video", "write_video": "video",
+    "read_video": "video", "write_video": "video", "pack_video": "video",
     "read_depth": "depth", "write_depth": "depth", "DepthUnits": "depth", "DEPTH_KINDS": "depth",
     "write_mesh": "meshes",
     "write_picture": "pictures",

@@ -2,53 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import av
+import av.filter
 import numpy as np
 
-from .footage import MAX_PIXELS, UNTIMED_FPS, CutShort, Footage, at_rate, estimate_rate, gray_of, over_black
+from .colors import codes_of, color_of, doubt_transfer, gray_white
+from .footage import UNTIMED_FPS, CutShort, Footage, at_rate, estimate_rate, most_pixels, squared
 
 TEXT_FORMATS = {"tty", "lavfi", "concat"}  # FFmpeg draws or follows text files; they are no video here
 REORDERED = 100  # packets; more than a decoder holds back, so that the times of those before are whole
-MPEG_RANGE = 1  # AVCOL_RANGE_MPEG: black and white are not the ends of the scale
-CAREFUL = 2 | 0x2000 | 0x40000  # SWS_BILINEAR, _FULL_CHR_H_INT, _ACCURATE_RND: else yuv420p is 1.3 / 255 too dark
-PLAIN_GRAY = {"gray", *(f"gray{bits}le" for bits in (9, 10, 12, 14, 16))}
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha of webm out
+WIDEST_PIXEL = 4  # times as wide as high, or high as wide; what a file states beyond that is damage
+
+log = logging.getLogger(__name__)
 
 
 def open_video(path: Path, gray: bool, limit: int | None) -> Footage:
     """Start decoding a video file: see open_footage. Its timestamps are read first, its frames as they are taken."""
     with opened(path) as (container, stream):
-        stated = float(stream.average_rate or stream.guessed_rate or 0) or None
-        packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
-        times = [packet.pts for packet in islice(packets, limit and 2 * limit + REORDERED)]
-        times = sorted(float(pts * stream.time_base) for pts in times if pts is not None)
-        white = gray_white(stream) if gray else 1.0
-    rate = estimate_rate(times, stated)
-    fps = rate or stated or UNTIMED_FPS
+        times, rate, fps = read_times(container, stream, limit)
+        context, aspect = stream.codec_context, pixel_aspect(path, stream)
+        white = gray_white(context) if gray else 1.0
+        transfer, primaries = context.color_trc, context.color_primaries
     length = round((times[-1] - times[0]) * fps) + 1 if rate else len(times)
-    convert = codes_of if gray else color_of
-    frames = at_rate(path, timed_frames(path, fps, timed=rate is not None), fps)
-    return Footage((convert(path, frame) for frame in frames), fps, white, length)
+    frames = timed_frames(path, fps, timed=rate is not None)
+    if gray:
+        pictures = ((seconds, frame, codes_of(path, frame)) for seconds, frame in frames)
+    else:
+        doubt_transfer(path, transfer)
+        pictures = ((seconds, frame, color_of(path, frame, transfer, primaries))
+                    for seconds, frame in deinterlaced(path, frames))
+    shown = ((seconds, upright(squared(picture, aspect, gray), frame)) for seconds, frame, picture in pictures)
+    return Footage(at_rate(path, shown, fps), fps, white, length)
+
+
+def frame_times(path: Path, limit: int | None) -> tuple[list[float], float]:
+    """When the frames of a video file appear: see clip_times."""
+    with opened(path) as (container, stream):
+        times, rate, fps = read_times(container, stream, limit)
+    return times if rate else [], fps
+
+
+def read_times(container, stream, limit: int | None) -> tuple[list[float], float | None, float]:
+    """When frames appear, sorted, in seconds, as many as so many pictures need; their rate, if any; that to read at."""
+    stated = float(stream.average_rate or stream.guessed_rate or 0) or None
+    packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
+    times = [packet.pts for packet in islice(packets, limit and 2 * limit + REORDERED)]
+    times = sorted(float(pts * stream.time_base) for pts in times if pts is not None)
+    rate = estimate_rate(times, stated)
+    return times, rate, rate or stated or UNTIMED_FPS
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple]:
     """Open a file's first video stream that is no cover picture. Raises ValueError where there is none."""
     try:
-        options = {"max_pixels": str(MAX_PIXELS)}
-        with av.open(str(path), options=options, metadata_errors="replace") as container:
+        with open_container(path) as container:
             streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
             if not streams or container.format.name in TEXT_FORMATS or not streams[0].codec_context:
                 raise ValueError(f"{path}: holds no video")
+            context, most = streams[0].codec_context, most_pixels(path)
+            if context.width * context.height > most:
+                raise ValueError(f"{path}: is {context.width}x{context.height}, at most {most} pixels are read of a "
+                                 "file of its size")
+            context.options = {"max_pixels": str(most)}  # given to av.open, PyAV before 17 crashes over FLV
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
     except av.FFmpegError as error:
         raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); is it whole, and a video?") from error
+
+
+def open_container(path: Path):
+    """Open a file whatever its metadata is written in: PyAV before 19 refuses all but UTF-8 unless told."""
+    try:
+        return av.open(str(path))
+    except UnicodeDecodeError:
+        return av.open(str(path), metadata_errors="replace")
 
 
 def timed_frames(path: Path, fps: float, timed: bool) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -58,7 +95,7 @@ def timed_frames(path: Path, fps: float, timed: bool) -> Iterator[tuple[float, a
         for frame in sound_frames(container, stream):
             seconds = float(frame.pts * stream.time_base) if timed and frame.pts is not None else count / fps
             yield seconds, frame
-            end, count = seconds + max(float(frame.duration * stream.time_base), 1 / fps), count + 1
+            end, count = seconds + max(float((frame.duration or 0) * stream.time_base), 1 / fps), count + 1
         if count == 0 or timed and end + 1.5 / fps < stated_end(container, stream):
             raise CutShort("cut short")
 
@@ -85,7 +122,9 @@ def choose_decoder(stream) -> av.CodecContext:
     """The stream's own decoder, or one that keeps the alpha of a webm."""
     tags = {name.lower(): value for name, value in stream.metadata.items()}
     if tags.get("alpha_mode") == "1" and stream.codec_context.name in ALPHA_DECODERS:
-        return av.CodecContext.create(ALPHA_DECODERS[stream.codec_context.name], "r")
+        decoder = av.CodecContext.create(ALPHA_DECODERS[stream.codec_context.name], "r")
+        decoder.options = stream.codec_context.options
+        return decoder
     return stream.codec_context
 
 
@@ -101,36 +140,69 @@ def stated_end(container, stream) -> float:
     return 0.0
 
 
-def color_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
-    """A frame upright as RGB [H, W, 3] float32 in [0, 1], alpha over black."""
-    alpha = frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
-    deep = max(component.bits for component in frame.format.components) > 8
-    name = {(False, False): "rgb24", (False, True): "rgba", (True, False): "rgb48le", (True, True): "rgba64le"}
-    return over_black(upright(frame.to_ndarray(format=name[deep, alpha], interpolation=CAREFUL), frame))
-
-
-def codes_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
-    """The numbers of a gray frame upright, [H, W] float32, 0..gray_white. Raises ValueError where it is coloured."""
-    if is_plain_gray(frame.format.name, frame.color_range):
-        return upright(frame.to_ndarray(), frame).astype(np.float32)
-    rgb = frame.to_ndarray(format="rgb48le", interpolation=CAREFUL)
-    return upright(gray_of(path, rgb), frame)
-
-
-def gray_white(stream) -> float:
-    """The largest number codes_of can yield."""
-    context = stream.codec_context
-    known = context.format  # None in damaged files, of which PyAV 17's context.pix_fmt crashes
-    if known and is_plain_gray(known.name, context.color_range):
-        return 2.0 ** known.components[0].bits - 1
-    return 65535.0
-
-
-def is_plain_gray(pixel_format: str, color_range: int) -> bool:
-    """Whether the one plane of such frames holds the numbers themselves, black at 0."""
-    return pixel_format in PLAIN_GRAY and color_range != MPEG_RANGE
-
-
 def upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
     """Turn a picture as the file says it is to be shown, in quarter turns."""
     return np.rot90(picture, round(frame.rotation / 90))
+
+
+def pixel_aspect(path: Path, stream) -> Fraction:
+    """How wide a stored pixel is shown, by its height."""
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not 1 / WIDEST_PIXEL <= aspect <= WIDEST_PIXEL:
+        log.warning("%s: states pixels %s as wide as high, taken for square", path, aspect)
+        return Fraction(1)
+    if aspect != 1:
+        log.warning("%s: its pixels are %.4g times as wide as high, resampled to square ones", path, aspect)
+    return aspect
+
+
+def deinterlaced(path: Path, timed: Iterable[tuple[float, av.VideoFrame]]) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Frames and their times, whole pictures in place of two half pictures woven into one."""
+    graph, kind, times, damage = None, None, deque(), None
+    try:
+        for seconds, frame in timed:
+            if graph is None and not frame.interlaced_frame:
+                yield seconds, frame
+                continue
+            if graph is None:
+                log.warning("%s: interlaced, deinterlaced with FFmpeg's bwdif", path)
+                graph, kind = make_deinterlacer(frame), describe(frame)
+            if describe(frame) != kind:  # which FFmpeg's filters do not check
+                raise CutShort(f"its pictures change from {kind} to {describe(frame)}")
+            times.append(seconds)
+            graph.push(frame)
+            yield from pull_frames(graph, times)
+    except CutShort as reason:
+        damage = reason
+    except av.FFmpegError as error:
+        raise CutShort(f"cannot be deinterlaced ({error.strerror})") from error
+    if graph is not None:
+        graph.push(None)
+        yield from pull_frames(graph, times)
+    if damage is not None:
+        raise damage
+
+
+def describe(frame: av.VideoFrame) -> str:
+    """Size and storage of a frame in words."""
+    return f"{frame.width}x{frame.height} {frame.format.name}"
+
+
+def make_deinterlacer(frame: av.VideoFrame) -> av.filter.Graph:
+    """A filter graph that gives one whole picture per frame like this one, and lets others pass."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name,
+                              time_base=frame.time_base or Fraction(1, 1000))
+    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+    graph.configure()
+    return graph
+
+
+def pull_frames(graph: av.filter.Graph, times: deque) -> Iterator[tuple[float, av.VideoFrame]]:
+    """What a filter graph has ready, with the times of what went in."""
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        yield times.popleft(), frame

@@ -1,19 +1,18 @@
-"""Depth from npz, npy, EXR, 16-bit PNG and gray video, and back."""
+"""Depth from npz, npy, EXR, pictures and gray video, and back."""
 
 from __future__ import annotations
 
 import json
 import logging
-import tokenize
-import zipfile
-import zlib
+import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..clip import Progress
@@ -28,57 +27,55 @@ from ..depth import (
 )
 from ..doubts import doubt_units
 from ..parallel import one_by_one
+from .damage import quoted, reading
+from .depth_arrays import CAMERAS, Meaning, as_matrices, count_frames, cut, read_arrays
+from .exr import find_channels, read_exr
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
+from .timing import follow_clip
 from .video import encode, open_footage, write_pngs
 from .whole import written_whole
 
 DepthForm = Literal["npz", "exr", "png", "video"]
 FORMS: dict[str, DepthForm] = {".npz": "npz", ".mkv": "video"}
-ARRAY_NAMES = ("depth", "depths", "disparity", "disparities", "disp")  # in an npz of any origin
-CAMERAS = ("intrinsics", "world_from_cam")
+ARRAYS = {".npz", ".npy"}
 STEPS = 65535  # of a 16-bit number
 SIDECAR = "depth.json"
-
-# What numpy raises over damaged files.
-DAMAGED = (OSError, ValueError, EOFError, KeyError, SyntaxError, TypeError, MemoryError, OverflowError,
-           NotImplementedError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Meaning:
-    """What a depth file says of its numbers, None where it doesn't."""
-
-    units: DepthUnits | None = None
-    intrinsics: Tensor | None = None
-    world_from_cam: Tensor | None = None
-    confidence: Tensor | None = None
-
-
 def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0, frames: int | None = None,
-               fill: bool = False, progress: Progress | None = None) -> VideoDepth:
-    """Read the depth of a clip: npz, npy, EXR or 16-bit PNG (a file or a folder of them), or gray video.
+               fill: bool = False, progress: Progress | None = None, clip: str | Path | None = None,
+               channel: str | None = None) -> VideoDepth:
+    """Read the depth of a clip: npz, npy, EXR or picture (a file or a folder of them), or gray video.
 
     units: what the numbers mean, where the file doesn't say or to overrule it. start, frames: as in read_video;
     relative disparity is normalised over what is read, and numbers that look like the other kind are warned of. fill:
     give pixels without depth that of their neighbours (see fill_invalid) instead of refusing them. progress: called
-    after every picture; what it raises stops the reading. Raises ValueError in one sentence.
+    after every picture; what it raises stops the reading. clip: the file whose frames these are, without which the
+    frames of one with a variable rate are not found (see follow_clip). channel: which channel of an EXR or array of an
+    npz holds depth, None to find it. Raises ValueError in one sentence.
     """
     path = Path(path)
-    values, white, said = read_numbers(path, frame_span(path, start, frames), progress)
+    span, shown = frame_span(path, start, frames), None
+    if clip is not None:
+        span, shown = follow_clip(path, partial(count_pictures, channel=channel), Path(clip), span)
+    values, white, said = read_numbers(path, span, units, channel, progress)
+    if shown is not None:
+        values, said = values[shown], said.of_frames(shown)
     units = units or said.units
     if units is None:
         raise ValueError(f"{path}: does not say what its numbers mean; "
                          f"give the depth kind, one of {', '.join(DEPTH_KINDS)}")
     if units.kind.startswith("normalized"):
-        values = values / white
+        values /= white
     try:
-        depth = depth_from(values, units)
-        depth = fill_invalid(depth) if fill else depth
+        doubt = doubt_units(values, units)
+        depth = depth_from(values, units, out=values)  # a clip may fill the memory, so there is never a second one
+        depth = fill_invalid(depth, out=depth) if fill else depth
         check_depth(depth)
-        if doubt := doubt_units(values, units):
+        if doubt:
             log.warning("%s: %s", path, doubt)
         made = make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
         return replace(made, confidence=said.confidence)
@@ -86,82 +83,46 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         raise ValueError(f"{path}: {error}") from error
 
 
-def read_numbers(path: Path, span: slice, progress: Progress | None) -> tuple[Tensor, float, Meaning]:
+def count_pictures(path: Path, channel: str | None) -> int:
+    """How many pictures a depth file holds."""
+    if path.suffix.lower() in ARRAYS:
+        return count_frames(path, channel)
+    if path.suffix.lower() == ".exr" or path.is_dir() and any(path.glob("*.exr")):
+        return len(list_pictures(path, {".exr"})) if path.is_dir() else 1
+    return open_footage(path, slice(0, None), gray=True).length
+
+
+def read_numbers(path: Path, span: slice, units: DepthUnits | None, channel: str | None,
+                 progress: Progress | None) -> tuple[Tensor, float, Meaning]:
     """The numbers [T, H, W] float32 of a depth file, the one that stands for white, and what it says of them."""
     suffix = path.suffix.lower()
-    if suffix in (".npz", ".npy"):
-        return read_arrays(path, span)
+    if suffix in ARRAYS:
+        values, said = read_arrays(path, span, channel, units is not None, progress)
+        return values, 1.0, said
+    said = read_sidecar(path, span)
     if suffix == ".exr" or path.is_dir() and any(path.glob("*.exr")):
-        files = list_pictures(path, {".exr"})[span] if path.is_dir() else [path][span]
-        pictures = one_by_one(map(read_exr, files), len(files), progress)
-        return stack_pictures(path, pictures, len(files)), 1.0, read_sidecar(path, span)
+        return read_exrs(path, span, nothing_in(units or said.units), channel, progress), 1.0, said
+    if channel is not None:
+        raise ValueError(f"{path}: only EXR and npz files have channels of a name; leave the depth channel out")
     footage = open_footage(path, span, gray=True)
     pictures = one_by_one(footage.pictures, footage.length, progress)
-    return stack_pictures(path, pictures, footage.length), footage.white, read_sidecar(path, span)
+    return stack_pictures(path, pictures, footage.length), footage.white, said
 
 
-def read_arrays(path: Path, span: slice) -> tuple[Tensor, float, Meaning]:
-    """Read our npz, another's with an array of depth in it, or an npy.
-
-    An array named depth is taken for z in scene units, unless it spans exactly 0..1: so DepthCrafter stores disparity.
-    """
-    arrays = load_arrays(path)
-    name = next((name for name in ARRAY_NAMES if name in arrays), next(iter(arrays)) if len(arrays) == 1 else None)
-    if name is None:
-        raise ValueError(f"{path}: holds {', '.join(arrays) or 'nothing'}; the depth must be named depth")
-    values = as_values(path, arrays[name], span)
-    relative = values.min() == 0 and values.max() == 1
-    metric = "metric" in arrays and bool(arrays["metric"].any())
-    units = DepthUnits("depth", metric=metric) if name == "depth" and not relative else None
-    cameras = {key: as_cameras(path, key, arrays[key], span) for key in CAMERAS if key in arrays}
-    sure = as_values(path, arrays["confidence"], span) if units and "confidence" in arrays else None
-    return values, 1.0, Meaning(units, **cameras, confidence=sure)
+def read_exrs(path: Path, span: slice, outside: float | None, channel: str | None,
+              progress: Progress | None) -> Tensor:
+    """The numbers [T, H, W] float32 of an EXR file or of a folder of them, all from the channel of the first."""
+    files = list_pictures(path, {".exr"}) if path.is_dir() else [path]
+    names = find_channels(files[0], channel)
+    pictures = one_by_one((read_exr(file, names, outside) for file in files[span]), len(files[span]), progress)
+    return stack_pictures(path, pictures, len(files[span]))
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an npz by name, or the one of an npy. Raises ValueError where it is neither, or damaged."""
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        return {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except DAMAGED as error:
-        raise ValueError(f"{path}: cannot be read as {path.suffix[1:]} ({error})") from error
-
-
-def as_values(path: Path, array: np.ndarray, span: slice) -> Tensor:
-    """Numbers [T, H, W] float32 of an array [T, H, W] or [H, W]. Raises ValueError where it is none of these."""
-    if array.dtype.kind not in "fiu" or array.ndim not in (2, 3) or 0 in array.shape:
-        raise ValueError(f"{path}: depth is {list(array.shape)} {array.dtype}, must be numbers [frames, height, width]")
-    values = array[None][span] if array.ndim == 2 else array[span]
-    if len(values) == 0:
-        raise ValueError(f"{path}: holds {len(array)} frames, none from {span.start} on; start earlier")
-    with np.errstate(over="ignore"):  # beyond float32 is infinitely far
-        return torch.from_numpy(np.array(values, np.float32))
-
-
-def as_cameras(path: Path, name: str, array: np.ndarray, span: slice) -> Tensor:
-    """Matrices [3, 3] or [T, n, n] float32 of the frames read. Raises ValueError where they are none."""
-    if array.dtype.kind not in "fiu" or array.ndim not in (2, 3):
-        raise ValueError(f"{path}: {name} is {list(array.shape)} {array.dtype}, must be one matrix per frame")
-    with np.errstate(over="ignore"):  # checked to be finite later
-        return torch.from_numpy(np.array(array if array.ndim == 2 else array[span], np.float32))
-
-
-def read_exr(path: Path) -> np.ndarray:
-    """The depth channel [H, W] float32 of an EXR file: Z, the only one, or three that agree."""
-    import OpenEXR
-
-    try:
-        with OpenEXR.File(str(path), separate_channels=True) as file:
-            channels = {name: channel.pixels for part in file.parts for name, channel in part.channels.items()}
-    except (RuntimeError, ValueError, TypeError, MemoryError) as error:
-        raise ValueError(f"{path}: cannot be read as EXR ({error})") from error
-    named = [pixels for name, pixels in channels.items() if name.split(".")[-1].lower() in ("z", "depth")]
-    if len(named) == 1 or len(channels) == 1:
-        return np.asarray((named or list(channels.values()))[0], np.float32)
-    planes = [np.asarray(channels[name], np.float32) for name in "RGB" if name in channels]
-    if len(planes) == 3 and all(np.array_equal(planes[0], plane, equal_nan=True) for plane in planes):
-        return planes[0]
-    raise ValueError(f"{path}: holds the channels {', '.join(channels)}; the depth must be Z, the only one, or gray")
+def nothing_in(units: DepthUnits | None) -> float | None:
+    """The number of a pixel in which no surface is seen, None where a kind has none."""
+    if units is not None and units.kind == "disparity" and units.shift == 0:
+        return 0.0
+    return math.inf if units is not None and units.kind == "depth" else None
 
 
 def sidecar_of(path: Path) -> Path:
@@ -174,14 +135,24 @@ def read_sidecar(path: Path, span: slice) -> Meaning:
     file = sidecar_of(path)
     if not file.is_file():
         return Meaning()
-    try:
+    with reading(file, "what depth says of itself"):
         said = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(said, dict) or "depth_units" not in said:
             return Meaning()
-        cameras = [as_cameras(file, key, np.array(said[key]), span) for key in CAMERAS]
-        return Meaning(DepthUnits(**said["depth_units"]), *cameras)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{file}: cannot be read as what depth says of itself ({error})") from error
+        cameras = [cut(as_matrices(key, np.array(said[key])), span) for key in CAMERAS]
+        return Meaning(as_units(said["depth_units"]), *cameras)
+
+
+def as_units(said: object) -> DepthUnits:
+    """DepthUnits of what json holds. Raises ValueError, or what DepthUnits does, where a value is of another type."""
+    if not isinstance(said, dict):
+        raise ValueError(f"depth_units is {quoted(said)}, must be settings by name")
+    for name, value in said.items():
+        kinds = {"kind": str, "metric": bool}.get(name, (int, float, NoneType))
+        if not isinstance(value, kinds) or isinstance(value, bool) and kinds is not bool:
+            raise ValueError(f"{quoted(name)} is {quoted(value)}, must be of another type")
+    return DepthUnits(**{name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+                         for name, value in said.items()})
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -224,7 +195,7 @@ def write_depth(path: str | Path, depth: VideoDepth, form: DepthForm | None = No
 def in_steps(depth: Iterable[Tensor], units: DepthUnits) -> Iterator[np.ndarray]:
     """Frames [H, W] uint16 of 1 / z by units, 0 in the sky, of frames of depth."""
     for frame in depth:
-        yield (1 / (frame.double() * units.scale)).round().clamp(max=STEPS).cpu().numpy().astype(np.uint16)
+        yield (1 / (frame.cpu().double() * units.scale)).round().clamp(max=STEPS).numpy().astype(np.uint16)
 
 
 def write_exrs(folder: Path, depth: Iterable[Tensor]) -> None:

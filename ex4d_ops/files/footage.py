@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
@@ -12,12 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..clip import resize_frame
+
 MAX_PIXELS = 2**26  # 8192 x 8192; a damaged header can ask for gigabytes
+TRUSTED_PIXELS = 2**25  # 8K; more are believed of files only that are large enough to hold them
+PIXELS_PER_BYTE = 256  # in a large picture; photos have some 10
+TRUSTED_BYTES = 2**30  # what a file claims to hold is allocated at once up to here, beyond as it is decoded
+HELD_BYTES = 2**31  # of pictures shown for longer than one frame
+HELD_SHARE = 4  # or so many times those decoded
 UNTIMED_FPS = 15.0  # pictures carry no rate; that of the released example
 SAME_RATE = 0.01  # relative; a rate this close to what the file states is what it states
 COLOR_SPREAD = 0.1  # of white; compression tints gray by less
 MAX_HELD = 1000  # frames shown for one; a longer hole in the timestamps is damage, not a pause
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".apng"}
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".apng", ".pgm", ".ppm", ".pnm",
+                    ".pfm", ".hdr"}
 
 log = logging.getLogger(__name__)
 
@@ -103,10 +112,36 @@ def hold_pictures(path: Path, timed: Iterable[tuple[float, object]], fps: float)
         yield held
 
 
+def most_pixels(path: Path) -> int:
+    """How many pixels a file may claim for a picture, to be asked before anything is allocated."""
+    return min(MAX_PIXELS, max(TRUSTED_PIXELS, PIXELS_PER_BYTE * path.stat().st_size))
+
+
 def over_black(picture: np.ndarray) -> np.ndarray:
     """RGB or RGBA [H, W, 3 or 4] of uint8 or uint16 as RGB float32 in [0, 1], laid over black."""
-    scaled = picture.astype(np.float32) / np.iinfo(picture.dtype).max
+    scaled = picture.astype(np.float32)
+    scaled /= np.iinfo(picture.dtype).max
     return scaled if scaled.shape[2] == 3 else scaled[..., :3] * scaled[..., 3:]
+
+
+def squared(picture: np.ndarray, aspect: Fraction, exact: bool) -> np.ndarray:
+    """A picture [H, W] or [H, W, 3] whose pixels are so many times as wide as high, larger, with square pixels.
+
+    exact: its numbers are kept, each pixel takes that of the nearest.
+    """
+    if aspect == 1:
+        return picture
+    height, width = picture.shape[:2]
+    size = max(1, round(height * max(1, 1 / aspect))), max(1, round(width * max(1, aspect)))
+    if not exact:
+        return resampled(picture, size)
+    rows, columns = ((np.arange(new) + 0.5) * old // new for new, old in zip(size, (height, width)))
+    return picture[rows.astype(int)][:, columns.astype(int)]
+
+
+def resampled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture [H, W, 3] float32 resampled to size (H, W)."""
+    return resize_frame(torch.from_numpy(np.ascontiguousarray(picture)), size).numpy()
 
 
 def gray_of(path: Path, picture: np.ndarray) -> np.ndarray:
@@ -118,19 +153,31 @@ def gray_of(path: Path, picture: np.ndarray) -> np.ndarray:
 
 
 def stack_pictures(path: Path, pictures: Iterator[np.ndarray], expected: int) -> Tensor:
-    """Stack pictures into one tensor [T, ...], growing it in place: the clip is never held twice."""
+    """Stack pictures into one tensor [T, ...], growing it in place: the clip is never held twice.
+
+    expected: about how many, which is not trusted far. A picture that is shown for longer comes as the same array
+    again; where that makes most of the clip, ValueError, as where memory ends.
+    """
     first = next(pictures, None)
     if first is None:
         raise ValueError(f"{path}: holds no frame to start at; start earlier")
-    stack = np.empty((max(expected, 1), *first.shape), np.float32)
-    count = 0
-    for picture in chain([first], pictures):
-        if picture.shape != first.shape:
-            raise ValueError(f"{path}: picture {count} from the start is {picture.shape[1]}x{picture.shape[0]}, "
-                             f"those before {first.shape[1]}x{first.shape[0]}; all must be of one size")
-        if count == len(stack):
-            stack.resize((count + count // 4 + 1, *first.shape), refcheck=False)
-        stack[count] = picture
-        count += 1
-    stack.resize((count, *first.shape), refcheck=False)
+    count, held, last = 0, 0, None
+    try:
+        stack = np.empty((max(1, min(expected, TRUSTED_BYTES // first.nbytes)), *first.shape), np.float32)
+        for picture in chain([first], pictures):
+            if picture.shape != first.shape:
+                raise ValueError(f"{path}: picture {count} from the start is {picture.shape[1]}x{picture.shape[0]}, "
+                                 f"those before {first.shape[1]}x{first.shape[0]}; all must be of one size")
+            held += picture is last
+            if held * first.nbytes > max(HELD_BYTES, HELD_SHARE * (count - held) * first.nbytes):
+                raise ValueError(f"{path}: its timestamps show {count - held} pictures for {count} frames and more; "
+                                 "read fewer frames, or cut out the pauses")
+            if count == len(stack):
+                stack.resize((count + count // 4 + 1, *first.shape), refcheck=False)
+            stack[count] = last = picture
+            count += 1
+        stack.resize((count, *first.shape), refcheck=False)
+    except MemoryError as error:
+        raise ValueError(f"{path}: more than {count} frames of {first.shape[1]}x{first.shape[0]} do not fit into "
+                         "memory; read fewer frames, or a smaller size") from error
     return torch.from_numpy(stack)

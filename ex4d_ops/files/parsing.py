@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+QUOTED = 60  # letters of a file that a sentence quotes at most
+LISTED = 12  # names of a file that a sentence lists at most
 
 
 def read_lines(path: Path) -> list[str]:
@@ -35,6 +40,24 @@ def read_json(path: Path) -> object:
         raise ValueError("is nested too deep for a camera path") from None
 
 
+def quote(value: object) -> str:
+    """A piece of a file as a sentence shows it: on one line, of printable letters, cut where it is long."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(value)[:QUOTED * 4]).split())
+    return line if len(line) <= QUOTED else f"{line[:QUOTED]}..."
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Names out of a file as a sentence lists them, the first few."""
+    names = [quote(name) for name in names]
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more or "nothing"
+
+
+def natural_order(name: str) -> list[tuple[int, int | str]]:
+    """What to sort names by so that numbers in them count by their value."""
+    return [(0, int(part)) if part.isdecimal() and len(part) < 100 else (1, part) for part in re.split(r"(\d+)", name)]
+
+
 def are_numbers(words: list[str]) -> bool:
     try:
         return bool([float(word) for word in words])
@@ -46,7 +69,7 @@ def number_row(line: str, counts: tuple[int, ...], layout: str) -> list[float]:
     """The numbers of a line, or ValueError where there are not so many."""
     words = line.split()
     if len(words) not in counts or not are_numbers(words):
-        raise ValueError(f"'{line[:40]}' should read: {layout}")
+        raise ValueError(f"'{quote(line)}' should read: {layout}")
     return [float(word) for word in words]
 
 
@@ -57,9 +80,9 @@ def number_array(name: str, value: object, shape: tuple[int | None, ...]) -> Ten
         numbers = array.astype(np.float64) if array.dtype.kind in "fiu" else None
     except (TypeError, ValueError, OverflowError):
         numbers = None
-    expected = str([n or "T" for n in shape]).replace("'", "")
+    expected = str([n or "T" for n in shape]).replace("'", "") if shape else "one number"
     if numbers is None:
-        raise ValueError(f"{name} must be numbers {expected}")
+        raise ValueError(f"{name} must be numbers {expected}" if shape else f"{name} must be a number")
     if numbers.ndim != len(shape) or any(n not in (None, got) for n, got in zip(shape, numbers.shape)):
         raise ValueError(f"{name} is {list(numbers.shape)}, must be {expected}")
     return torch.from_numpy(np.ascontiguousarray(numbers))

@@ -1,17 +1,34 @@
 """Reading and writing camera paths.
 
-format            file                     world              written   holds
-ex4d              .json                    the file's         yes       everything
-keyframes         .json, a list            the source's       no        what keyframes.py says
-released          .npz of EX-4D            the file's         yes       everything
-colmap            folder with images.txt   the file's         yes       all but source frames
-chan              .chan of Nuke            the file's         yes       all but source frames; centred square pixels
-realestate        .txt, also CameraCtrl    its first camera   yes       all but source frames
-recammaster       .json                    its first camera   yes       where cameras stand and look, in metres
-trajectorycrafter .txt                     its first camera   no        angles and distance of an orbit
+format             file                     world               written  holds
+ex4d               .json                    the file's          yes      everything
+keyframes          .json, a list            the source's        no       what keyframes.py says
+released           .npz of EX-4D            the file's          yes      everything
+colmap             a model or its project   the file's          yes      all but source frames
+chan               .chan of Nuke            the file's          yes      all but source frames; centred square pixels
+realestate         .txt, also CameraCtrl    its first camera    yes      all but source frames
+recammaster        .json                    its first camera    yes      where cameras stand and look, in metres
+trajectorycrafter  .txt                     its first camera    no       angles and distance of an orbit
+viewcrafter        .txt                     its first camera    no       the same, otherwise ordered and signed
+opencv             .npz of DA3, VGGT        its first camera    no       cameras and lenses
+vista4d            .npz, also MegaSaM       the file's          no       cameras and lenses
+nerfstudio         transforms.json          its first camera    no       cameras and lenses
+3dgs               cameras.json             its first camera    no       cameras and focal lengths
+neoverse           .json, .npz              the source's        no       cameras and zoom
+crossviewwarp      .json, a list            the source's        no       angles and distance of an orbit
+gltf               .glb, .gltf              the file's          no       an animated camera and its view
 
-Formats whose own tools take cameras relative to the first are anchored there: it becomes the world, the camera of
-source frame 0. world="file" keeps what is written, and brings back a path that does not begin at the source camera.
+Formats whose own tools take cameras relative to the first, and those of reconstructions, whose world is any, are
+anchored there: it becomes the world, the camera of source frame 0. world="file" keeps what is written, and brings back
+a path that does not begin at the source camera.
+
+Where each convention comes from: the released code's saved camera file (released); COLMAP's documentation, "Output
+Format", and sensor/models.h (colmap); Nuke's reference of the Camera node and Blender's export_nuke_chan (chan);
+RealEstate10K's data page and CameraCtrl's pose reader (realestate); ReCamMaster's and InfCam's data sets (recammaster);
+the readers of the two programs' --traj_txt (trajectorycrafter, viewcrafter) and ViewCrafter's docs/gradio_tutorial.md;
+Depth Anything 3's export/npz.py and VGGT's pose_encoding_to_extri_intri (opencv); Vista4D's utils/media.py and camera
+editor (vista4d); docs.nerf.studio, "Data conventions" (nerfstudio); camera_to_JSON of 3D Gaussian Splatting; NeoVerse's
+docs/trajectory_format.md and coordinate_system.md; ComfyUI-CrossViewWarp's README; glTF 2.0, 3.10 Cameras.
 """
 
 from __future__ import annotations
@@ -25,10 +42,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..camera import CameraPath, check_rigid, cover_intrinsics, invert_rigid
-from . import path_formats as formats
-from .parsing import are_numbers, read_json, read_lines
-from .path_formats import Request, Size
+from ..camera import CameraPath, check_rigid, cover_intrinsics, invert_rigid, move_to
+from ..trajectory.editing import fit, lay_on, scale_places
+from .parsing import quote
+from .path_formats import chan, colmap, gltf, neoverse, npz, orbits, ours, pose_rows, transforms, unreal
+from .path_formats.recognition import BY_SUFFIX, guess_format, guess_from_suffix
+from .path_formats.request import Request, Size
 from .whole import written_whole
 
 
@@ -38,39 +57,81 @@ class Format:
 
     world: Literal["first", "file"]
     read: Callable[[Path, Request], CameraPath]
-    write: Callable[[CameraPath], dict[str, bytes]] | None
+    write: Callable[[CameraPath], dict[str, bytes]] | None = None
+    suffix: str = ""  # of what is written
 
 
 FORMATS = {
-    "ex4d": Format("file", formats.read_ex4d, formats.write_ex4d),
-    "keyframes": Format("file", formats.read_keyframes, None),
-    "released": Format("file", formats.read_released, formats.write_released),
-    "colmap": Format("file", formats.read_colmap, formats.write_colmap),
-    "chan": Format("file", formats.read_chan, formats.write_chan),
-    "realestate": Format("first", formats.read_realestate, formats.write_realestate),
-    "recammaster": Format("first", formats.read_recammaster, formats.write_recammaster),
-    "trajectorycrafter": Format("first", formats.read_trajectorycrafter, None),
+    "ex4d": Format("file", ours.read_ex4d, ours.write_ex4d, ".json"),
+    "keyframes": Format("file", ours.read_keyframes),
+    "released": Format("file", npz.read_released, npz.write_released, ".npz"),
+    "colmap": Format("file", colmap.read_colmap, colmap.write_colmap),
+    "chan": Format("file", chan.read_chan, chan.write_chan, ".chan"),
+    "realestate": Format("first", pose_rows.read_realestate, pose_rows.write_realestate, ".txt"),
+    "recammaster": Format("first", unreal.read_recammaster, unreal.write_recammaster, ".json"),
+    "trajectorycrafter": Format("first", orbits.read_trajectorycrafter),
+    "viewcrafter": Format("first", orbits.read_viewcrafter),
+    "opencv": Format("first", npz.read_opencv),
+    "vista4d": Format("file", npz.read_vista4d),
+    "nerfstudio": Format("first", transforms.read_nerfstudio),
+    "3dgs": Format("first", transforms.read_gaussians),
+    "neoverse": Format("file", neoverse.read_neoverse),
+    "crossviewwarp": Format("file", orbits.read_crossviewwarp),
+    "gltf": Format("file", gltf.read_gltf),
 }
+WRITTEN = {name: kind.suffix for name, kind in FORMATS.items() if kind.write}
+READ_SUFFIXES = set(BY_SUFFIX) - {""}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of how a file is read, as the command line and a node's widget show it. No choices: any text."""
+
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+SETTINGS = {
+    "format": Setting("Format of the file. auto: detects it from the file extension and the content, and warns if it "
+                      "is not sure. released: reads EX-4D's npz.", ("auto", *FORMATS)),
+    "world": Setting("Where the path starts. auto: follows the convention of the format. first: moves the path so that "
+                     "it starts at the source camera. file: keeps the positions in the file.",
+                     ("auto", "first", "file")),
+    "camera": Setting("Name of the camera to load from a ReCamMaster or glTF file, e.g. cam05. Empty: the only one in "
+                      "the file."),
+    "rotation_order": Setting("Order of the rotations in a .chan file. auto: follows the file, or uses ZXY if it does "
+                              "not say, as in Nuke. Blender writes XYZ.", ("auto", *chan.ROTATION_ORDERS)),
+    "length": Setting("What to do if the file does not have as many cameras as needed. exact: stops with an error. "
+                      "fit: changes the path to that length.", ("exact", "fit")),
+}
+SCALE_HELP = ("Factor from the unit of the file to scene units. {automatic}: turns, moves and scales the path to match "
+              "the source cameras of the clip, which it must follow and which the depth must include.")
 
 
 def read_path(path: str | os.PathLike, size: Size | None = None, frames: int | None = None, format: str | None = None,
-              world: Literal["first", "file"] | None = None, radius: float | None = None,
-              intrinsics: Tensor | None = None, camera: str | None = None) -> CameraPath:
+              world: Literal["first", "file", "auto"] | None = None, radius: float | None = None,
+              intrinsics: Tensor | None = None, camera: str | None = None, rotation_order: str | None = None,
+              length: Literal["exact", "fit"] = "exact", scale: float | Literal["auto"] = 1.0,
+              source: Tensor | None = None) -> CameraPath:
     """Read a camera path; the format is told from suffix and content unless named.
 
     size: (H, W) to use it at, needed where the file stores none; a view stored for another size is resampled.
-    frames: the length it must have. world: see above. radius: scene units from the source camera to the target, for
-    keyframes and trajectorycrafter. intrinsics: [3, 3] of the source, for formats that store none. camera: which one,
-    where recammaster holds several. Raises ValueError naming the file.
+    frames: the length it must have, or is made to have with length="fit". world: see above. radius: scene units from
+    the source camera to the target, for orbits and keyframes. intrinsics: [3, 3] of the source, for formats that store
+    none. camera: which one, where a file holds several. rotation_order: of a chan file, "ZXY" turns about z first.
+    scale: multiplies distances; "auto" lays the path onto source, world_from_cam [T, 4, 4] of the clip. "auto" or None
+    leaves any other setting to the file. Raises ValueError naming the file.
     """
-    request = Request(size, frames, radius, camera, intrinsics)
     try:
-        kind = FORMATS[check_format(format or guess_format(Path(path)))]
+        order = check_choice("rotation_order", rotation_order)
+        request = Request(size, frames, radius, camera, intrinsics, order, source)
+        kind = FORMATS[check_choice("format", format) or guess_format(Path(path))]
         cameras = kind.read(Path(path), request)
         check_cameras(cameras)
-        if (world or kind.world) == "first":
+        if (check_choice("world", world) or kind.world) == "first":
             cameras = anchor_at_first(cameras)
-        return at_size(cameras, request)
+        cameras = at_size(at_length(cameras, frames, check_choice("length", length)), request)
+        return at_scale(cameras, scale, source)
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror or error})") from None
     except ValueError as error:
@@ -84,10 +145,10 @@ def write_path(path: str | os.PathLike, cameras: CameraPath, format: str | None 
     """
     path = Path(path)
     try:
-        name = check_format(format or guess_from_suffix(path.suffix.lower()))
+        name = check_choice("format", format) or guess_from_suffix(path.suffix.lower())
         if FORMATS[name].write is None:
             raise ValueError(f"{name} can't hold every path and is not written; use .json")
-        contents = FORMATS[name].write(cameras)
+        contents = FORMATS[name].write(move_to(cameras, torch.device("cpu")))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     with written_whole(path) as part:
@@ -97,34 +158,13 @@ def write_path(path: str | os.PathLike, cameras: CameraPath, format: str | None 
             (part / file_name).write_bytes(content)
 
 
-def check_format(name: str) -> str:
-    if name not in FORMATS:
-        raise ValueError(f"there is no path format '{name}'; use one of {', '.join(FORMATS)}")
-    return name
-
-
-def guess_format(path: Path) -> str:
-    """The format of a file, from its suffix and, for .json and .txt, its content."""
-    if path.is_dir() or path.name in ("images.txt", "cameras.txt"):
-        return "colmap"
-    if path.suffix.lower() == ".json":
-        content = read_json(path)
-        if isinstance(content, list):
-            return "keyframes"
-        return "recammaster" if isinstance(content, dict) and "frame0" in content else "ex4d"
-    if path.suffix.lower() == ".txt":
-        rows = [line.split() for line in read_lines(path)]
-        cameras = {len(row) for row in rows} == {formats.REALESTATE_COLUMNS}
-        orbit = len(rows) == 3 and all(map(are_numbers, rows)) and not cameras
-        return "trajectorycrafter" if orbit else "realestate"
-    return guess_from_suffix(path.suffix.lower())
-
-
-def guess_from_suffix(suffix: str) -> str:
-    known = {".json": "ex4d", ".npz": "released", "": "colmap", ".chan": "chan", ".txt": "realestate"}
-    if suffix not in known:
-        raise ValueError(f"'{suffix}' is not a camera path; use .json, .npz, .txt, .chan or a COLMAP folder")
-    return known[suffix]
+def check_choice(setting: str, value: str | None) -> str | None:
+    """A value of one of SETTINGS, None where it is left to the file; ValueError names the choices."""
+    choices = SETTINGS[setting].choices
+    if value is not None and value not in choices:
+        known = ", ".join(choice for choice in choices if choice != "auto")
+        raise ValueError(f"there is no path {setting} '{quote(value)}'; use one of {known}")
+    return None if value == "auto" else value
 
 
 def anchor_at_first(cameras: CameraPath) -> CameraPath:
@@ -133,14 +173,30 @@ def anchor_at_first(cameras: CameraPath) -> CameraPath:
     return CameraPath(moved.float(), cameras.intrinsics, cameras.size, cameras.source_frame)
 
 
+def at_length(cameras: CameraPath, frames: int | None, length: str | None) -> CameraPath:
+    """The path, fitted to so many frames where that is asked, or ValueError where it has another length."""
+    if frames is None or len(cameras) == frames:
+        return cameras
+    if length == "fit":
+        return fit(cameras, frames)
+    raise ValueError(f"has {len(cameras)} frames, {frames} are needed; read it as it is and fit it, fit it at once "
+                     "(path length: fit), or write one that long")
+
+
 def at_size(cameras: CameraPath, request: Request) -> CameraPath:
-    """The path at the size asked for, or ValueError where it has another length."""
-    if request.frames is not None and len(cameras) != request.frames:
-        raise ValueError(f"has {len(cameras)} frames, {request.frames} are needed; read it as it is and fit it, or "
-                         "write one that long")
+    """The path at the size asked for."""
     size = request.size or cameras.size
     intrinsics = cover_intrinsics(cameras.intrinsics, cameras.size, size)
     return CameraPath(cameras.cam_from_world, intrinsics, tuple(size), cameras.source_frame)
+
+
+def at_scale(cameras: CameraPath, scale: float | str, source: Tensor | None) -> CameraPath:
+    """The path with its distances multiplied, or laid onto the source cameras."""
+    if scale != "auto":
+        return cameras if scale == 1 else scale_places(cameras, scale)
+    if source is None or (source == torch.eye(4, device=source.device)).all():
+        raise ValueError("scale: can't be found, for it is not known how the clip's own camera moved; give a number")
+    return lay_on(cameras, source.cpu())
 
 
 def check_cameras(cameras: CameraPath) -> None:

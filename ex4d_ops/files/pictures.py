@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +10,9 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
+from .damage import first_line, reading
+from .deep_pictures import DeepPicture, check_colors, read_deep, read_portable
 from .footage import (
-    MAX_PIXELS,
     PICTURE_SUFFIXES,
     UNTIMED_FPS,
     CutShort,
@@ -21,6 +20,7 @@ from .footage import (
     at_rate,
     estimate_rate,
     gray_of,
+    most_pixels,
     over_black,
 )
 from .whole import written_whole
@@ -29,42 +29,53 @@ ANIMATIONS = {"GIF", "PNG", "WEBP"}  # a JPEG's further pictures are its thumbna
 UNSTATED_DURATION = 0.1  # seconds; what browsers show a GIF frame of duration 0 for
 WHITES = {"I": 65535.0, "I;16": 65535.0, "I;16B": 65535.0, "F": 1.0}  # by Pillow mode; all others are 8-bit
 
-# What Pillow's readers raise over damaged files.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-           struct.error, zlib.error, Image.DecompressionBombError)
-
 
 def open_pictures(path: Path, gray: bool) -> Footage:
     """Start reading a folder of images, an image or an animation: see open_footage."""
     files = list_pictures(path, PICTURE_SUFFIXES) if path.is_dir() else [path]
     convert = codes_of if gray else color_of
     first = read_picture(files[0])
-    white = WHITES.get(first.mode, 255.0) if gray else 1.0
-    times = [] if path.is_dir() or first.format not in ANIMATIONS else animation_times(path)
+    white = white_of(first) if gray else 1.0
+    times, fps = picture_times(path)
     if len(times) < 2:
-        return Footage((convert(file, read_picture(file)) for file in files), UNTIMED_FPS, white, len(files))
-    fps = estimate_rate(times, None) or UNTIMED_FPS
-    frames = at_rate(path, animation_frames(path), fps)
-    return Footage((convert(path, frame) for frame in frames), fps, white, round(times[-1] * fps) + 1)
+        stills = (read_picture(file, white if gray else None) for file in files)
+        return Footage(map(convert, files, stills), UNTIMED_FPS, white, len(files))
+    pictures = ((seconds, convert(path, frame)) for seconds, frame in animation_frames(path))
+    return Footage(at_rate(path, pictures, fps), fps, white, round(times[-1] * fps) + 1)
 
 
-def read_picture(path: Path) -> Image.Image:
-    """Read an image as it is to be shown, upright. Raises ValueError where it is none, or damaged."""
-    try:
+def read_picture(path: Path, white: float | None = None) -> Image.Image | DeepPicture:
+    """Read an image as it is to be shown, upright, with every bit it has.
+
+    Raises ValueError where it is none, damaged, or its white is another number than the one given.
+    """
+    picture = read_portable(path) or read_by_pillow(path)
+    if white not in (None, white_of(picture)):
+        raise ValueError(f"{path}: its numbers go up to {white_of(picture):g}, those of the first picture to "
+                         f"{white:g}; all must be of one kind")
+    return picture
+
+
+def read_by_pillow(path: Path) -> Image.Image | DeepPicture:
+    with reading(path, "an image"):
         image = Image.open(path)
-        check_pixels(image)
+        check_pixels(path, image)
         upright = ImageOps.exif_transpose(image)
         upright.load()
-    except DAMAGED as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error})") from error
-    upright.format = image.format
-    return upright
+        upright.format = image.format
+        return read_deep(path, image, upright) or upright
 
 
-def check_pixels(image: Image.Image) -> None:
-    """Raise ValueError, before anything is decoded, where an image claims more pixels than a video may have."""
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"it is {image.width}x{image.height}, at most {MAX_PIXELS} pixels are read")
+def white_of(picture: Image.Image | DeepPicture) -> float:
+    """The number that stands for white."""
+    return picture.white if isinstance(picture, DeepPicture) else WHITES.get(picture.mode, 255.0)
+
+
+def check_pixels(path: Path, image: Image.Image) -> None:
+    """Raise ValueError, before anything is decoded, where an image claims more pixels than its file may have."""
+    most = most_pixels(path)
+    if image.width * image.height > most:
+        raise ValueError(f"it is {image.width}x{image.height}, at most {most} pixels are read of a file of its size")
 
 
 def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
@@ -72,12 +83,22 @@ def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
     seconds = 0.0
     try:
         with Image.open(path) as image:
-            check_pixels(image)
             for page in ImageSequence.Iterator(image):
+                check_pixels(path, page)  # each: a GIF's later pictures can claim more than its first
                 yield seconds, page.copy()
                 seconds += page.info.get("duration", 0) / 1000 or UNSTATED_DURATION
-    except DAMAGED as error:
-        raise CutShort(f"damaged or cut short ({error})") from error
+    except Exception as error:  # as in `reading`
+        raise CutShort(f"damaged or cut short ({first_line(error)})") from error
+
+
+def picture_times(path: Path) -> tuple[list[float], float]:
+    """When the pictures of an animation appear, in seconds, none where it is none; and the rate it is read at."""
+    if path.is_dir() or read_portable(path) is not None:
+        return [], UNTIMED_FPS
+    with reading(path, "an image"), Image.open(path) as image:
+        moves = image.format in ANIMATIONS
+    times = animation_times(path) if moves else []
+    return times, estimate_rate(times, None) or UNTIMED_FPS
 
 
 def animation_times(path: Path) -> list[float]:
@@ -91,17 +112,22 @@ def animation_times(path: Path) -> list[float]:
     return times
 
 
-def color_of(path: Path, image: Image.Image) -> np.ndarray:
+def color_of(path: Path, image: Image.Image | DeepPicture) -> np.ndarray:
     """An image as RGB [H, W, 3] float32 in [0, 1], alpha over black."""
+    if isinstance(image, DeepPicture):
+        return image.color(path)
     if image.mode in WHITES:
         gray = np.asarray(image, np.float32) / WHITES[image.mode]
+        check_colors(path, gray)
         return np.repeat(gray.clip(0, 1)[..., None], 3, axis=2)
     transparent = "A" in image.getbands() or "transparency" in image.info
     return over_black(np.asarray(image.convert("RGBA" if transparent else "RGB")))
 
 
-def codes_of(path: Path, image: Image.Image) -> np.ndarray:
+def codes_of(path: Path, image: Image.Image | DeepPicture) -> np.ndarray:
     """The numbers of a gray image, [H, W] float32. Raises ValueError where it is coloured."""
+    if isinstance(image, DeepPicture):
+        return image.gray(path)
     if image.mode in WHITES or image.mode == "L":
         return np.asarray(image, np.float32)
     return gray_of(path, np.asarray(image.convert("RGB")))

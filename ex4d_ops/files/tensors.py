@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
+
+from .damage import first_line
 
 SAFETENSORS = (".safetensors", ".sft")
 
 
-def read_tensors(path: Path) -> dict[str, object]:
+def read_tensors(path: Path) -> dict[str, Any]:
     """What a torch file (.pth, .pt, .ckpt) or a safetensors file holds, mapped from the disk where it can be.
 
     Raises ValueError in one sentence where it is missing, empty, damaged, or holds anything but tensors by name.
@@ -26,7 +29,7 @@ def read_tensors(path: Path) -> dict[str, object]:
         if path.suffix.lower() in SAFETENSORS:
             return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=start == b"PK")
-    except Exception as error:  # a damaged or hostile file can make either reader raise anything
+    except Exception as error:  # as in `reading`
         # Of a pickle, torch's own words advise to run it.
         reason = "it is damaged or holds code" if isinstance(error, UnpicklingError) else first_line(error)
         raise ValueError(f"{path}: cannot be read as a file of tensors alone ({reason}); download it again from where "
@@ -35,7 +38,3 @@ def read_tensors(path: Path) -> dict[str, object]:
         raise ValueError(f"{path}: holds no tensors by name; download it again")
     return tensors
 
-
-def first_line(error: Exception) -> str:
-    """What an error says, cut to one line, or its kind where it says nothing."""
-    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

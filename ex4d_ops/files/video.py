@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
@@ -13,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import Clip, resize_frame
-from .footage import PICTURE_SUFFIXES, Footage, frame_span, stack_pictures
+from ..clip import Clip
+from .footage import PICTURE_SUFFIXES, Footage, frame_span, resampled, stack_pictures
 from .whole import written_whole
 
 Codec = Literal["ffv1", "h264", "png"]
@@ -34,8 +35,17 @@ def read_video(path: str | Path, start: int = 0, frames: int | None = None,
     """
     path = Path(path)
     footage = open_footage(path, frame_span(path, start, frames))
-    pictures = footage.pictures if size is None else (resampled(picture, size) for picture in footage.pictures)
+    pictures = footage.pictures if size is None else resample_each(footage.pictures, size)
     return Clip(stack_pictures(path, pictures, footage.length), footage.fps)
+
+
+def resample_each(pictures: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Pictures resampled to size (H, W), those that are shown for longer once."""
+    last = shown = None
+    for picture in pictures:
+        if picture is not last:
+            last, shown = picture, resampled(picture, size)
+        yield shown
 
 
 def open_footage(path: Path, span: slice, gray: bool = False) -> Footage:
@@ -53,10 +63,6 @@ def open_footage(path: Path, span: slice, gray: bool = False) -> Footage:
         footage = open_video(path, gray, span.stop)
     length = len(range(footage.length)[span])
     return replace(footage, pictures=islice(footage.pictures, span.start, span.stop), length=length)
-
-
-def resampled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return resize_frame(torch.from_numpy(np.ascontiguousarray(picture)), size).numpy()
 
 
 def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, codec: Codec | None = None) -> None:
@@ -100,20 +106,29 @@ def write_pngs(folder: Path, pictures: Iterator[np.ndarray]) -> None:
         Image.fromarray(picture).save(folder / f"{index:06d}.png")
 
 
-def encode(path: Path, pictures: Iterator[np.ndarray], fps: float, codec: Codec) -> None:
-    """Encode pictures into a file whose suffix names the container."""
+def pack_video(frames: Iterable[Tensor], fps: float) -> bytes:
+    """What write_video puts into a lossless .mkv of these frames; no file is written."""
+    packed = BytesIO()
+    encode(packed, map(quantized, frames), fps, "ffv1")
+    return packed.getvalue()
+
+
+def encode(target: Path | BytesIO, pictures: Iterator[np.ndarray], fps: float, codec: Codec) -> None:
+    """Encode pictures into a file whose suffix names the container, or as Matroska into memory."""
     import av
 
     first = next(pictures)
     make_frame, options = {"ffv1": (lossless_frame, {"level": "3", "slicecrc": "1"}),
                            "h264": (preview_frame, {"crf": PREVIEW_QUALITY})}[codec]
-    with av.open(str(path), "w") as container:
+    place = (target, "w", "matroska") if isinstance(target, BytesIO) else (str(target), "w")
+    with av.open(*place) as container:
         stream = container.add_stream({"ffv1": "ffv1", "h264": "libx264"}[codec], as_fraction(fps), options)
         frame = make_frame(first)
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
         context = stream.codec_context
-        context.color_range, context.colorspace = frame.color_range, frame.colorspace
-        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+        if codec == "h264":
+            context.colorspace = context.color_primaries = context.color_trc = BT709
+            context.color_range = MPEG_RANGE
         for picture in chain([first], pictures):
             container.mux(stream.encode(make_frame(picture)))
         container.mux(stream.encode(None))
@@ -142,6 +157,4 @@ def preview_frame(picture: np.ndarray):
     height, width = picture.shape[:2]
     even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     frame = av.VideoFrame.from_ndarray(even, "rgb24")
-    frame = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=MPEG_RANGE)
-    frame.color_primaries = frame.color_trc = BT709
-    return frame
+    return frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=MPEG_RANGE)

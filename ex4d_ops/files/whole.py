@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left half written in a folder."""
+    for part in folder.glob(".*.part*"):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink()
+
+
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Yield a name beside path to write a file or folder to; it becomes path once the block ends well, else it goes.

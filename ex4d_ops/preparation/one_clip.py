@@ -42,9 +42,10 @@ class Recipe:
 
     frames, size (H, W): of a clip. masks: which hide something; "both": what either hides is hidden. surface:
     "visible" for masks of a mesh that isn't watertight. crop: through a gliding window. depth: folder of depth files
-    named like the videos, None where they lie beside them; units: what they mean, where they don't say. tracker,
-    weights, code: as in load_tracker. caption: for videos that have none. seed: with a clip's key it draws all that is
-    left to chance. hidden_reach: of the mesh of the rendering masks, see MeshRules.
+    named like the videos, None where they lie beside them; units: what they mean, where they don't say; fill,
+    channel: as in read_depth. tracker, weights, code: as in load_tracker. caption: for videos that have none. seed:
+    with a clip's key it draws all that is left to chance. hidden_reach: of the mesh of the rendering masks, see
+    MeshRules.
     """
 
     frames: int = 49
@@ -59,6 +60,8 @@ class Recipe:
     code: Path | None = None
     caption: str = ""
     seed: int = 0
+    fill: bool = False
+    channel: str | None = None
     hidden_reach: float | None = None
 
 
@@ -112,5 +115,6 @@ def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip) -> VideoD
     place = next((place for place in places if place.exists()), None)
     if place is None:
         raise ValueError(f"no depth: there is no {places[0]}")
-    depth = files.read_depth(place, recipe.units, start, len(clip))
+    depth = files.read_depth(place, recipe.units, start, len(clip), recipe.fill, clip=source.path,
+                             channel=recipe.channel)
     return match_depth(clip.frames, fit_depth(depth, clip.size))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import csv
+import logging
+import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"}
-COLUMNS = {"video": ("video", "path", "file"), "caption": ("caption", "text", "prompt")}  # OpenVid's names first
+# Names of columns, in any case: OpenVid's first, then those of Hugging Face's video folders and of others.
+COLUMNS = {"video": ("video", "path", "file", "file_name", "filename", "video_path", "file_path", "videopath"),
+           "caption": ("caption", "text", "prompt", "description")}
+NO_CHARACTER = "\ufffd"  # Unicode's stand-in for what is not one
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,15 +30,15 @@ class Source:
 
     @property
     def key(self) -> str:
-        words = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(self.name).with_suffix("").as_posix())[-60:]
+        words = re.sub(r"[^A-Za-z0-9_-]+", "-", os.path.splitext(Path(self.name).as_posix())[0])[-60:]
         return f"{words}-{zlib.crc32(self.name.encode()):08x}"
 
 
 def list_sources(place: Path, videos: Path | None = None) -> Iterator[Source]:
     """The videos of a folder, in all its folders, or of a table (CSV) with a column of them.
 
-    videos: where a table's videos lie, None for beside it. OpenVid's columns are understood, others by name. Raises
-    ValueError where there is neither.
+    videos: where a table's videos lie, None for beside it. Raises ValueError where there is neither, or the table
+    cannot be read.
     """
     if place.is_dir():
         for path in sorted(place.rglob("*")):
@@ -44,14 +51,27 @@ def list_sources(place: Path, videos: Path | None = None) -> Iterator[Source]:
 
 
 def read_table(table: Path, videos: Path) -> Iterator[Source]:
-    """The rows of a CSV file, one at a time."""
+    """The rows of a CSV file, one at a time; one that names no video is warned of and left out."""
     csv.field_size_limit(2**24)  # captions can be long
     with open(table, newline="", encoding="utf-8-sig") as content:
-        rows = csv.DictReader(content, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
-        names = {name.strip().lower(): name for name in rows.fieldnames or ()}
-        video, caption = (next((names[known] for known in COLUMNS[what] if known in names), None)
-                          for what in ("video", "caption"))
-        if video is None:
-            raise ValueError(f"{table}: has no column of videos; name one {', '.join(COLUMNS['video'])}")
-        for row in rows:
-            yield Source(videos / row[video], row[video], (row[caption] or "") if caption else "")
+        lines = (line.replace("\0", NO_CHARACTER) for line in content)  # Python 3.10's csv refuses the whole table
+        rows = csv.DictReader(lines, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
+        try:
+            video, caption = (find_column(rows.fieldnames or (), what) for what in ("video", "caption"))
+            if video is None:
+                raise ValueError(f"{table}: has no column of videos; name one {', '.join(COLUMNS['video'])}")
+            for row in rows:
+                name = (row[video] or "").strip()
+                if name and NO_CHARACTER not in name:
+                    yield Source(videos / name, name, (row[caption] or "") if caption else "")
+                else:
+                    log.warning("%s: line %d names no video; it is left out", table, rows.line_num)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{table}: cannot be read as a table after line {rows.line_num} ({error}); save it as CSV "
+                             "in UTF-8") from None
+
+
+def find_column(names: Sequence[str], what: str) -> str | None:
+    """The name of the column of videos or captions, None where there is none."""
+    known = {name.strip().lower(): name for name in names if name}
+    return next((known[name] for name in COLUMNS[what] if name in known), None)

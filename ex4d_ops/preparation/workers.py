@@ -20,6 +20,7 @@ from typing import Literal
 import torch
 
 from ..dataset import Encoders, State, gather, mend
+from ..files.damage import reading
 from ..files.whole import written_whole
 from ..tracking import load_tracker
 from .one_clip import Recipe, prepare_clip
@@ -77,11 +78,12 @@ def fresh(sources: Iterable[Source], done: set[str]) -> Iterator[Source]:
 
 def check_recipe(recipe: Recipe, out: Path, latents: bool) -> None:
     """Note the recipe in a new folder; raise ValueError where a folder was begun with another."""
-    settings = json.loads(json.dumps({**asdict(recipe), "latents": latents}, default=str))
+    settings = describe(recipe) | {"latents": latents}
     path = out / SETTINGS
     out.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        begun = json.loads(path.read_text())
+        with reading(path, "the recipe of a folder", "use another --out"):
+            begun = describe(Recipe()) | json.loads(path.read_text(encoding="utf-8"))  # what older folders don't say
         changed = [name for name in settings if settings[name] != begun.get(name)]
         if changed:
             raise ValueError(f"{out}: was begun with {changed[0]}={begun.get(changed[0])}, now it is "
@@ -89,6 +91,11 @@ def check_recipe(recipe: Recipe, out: Path, latents: bool) -> None:
         return
     with written_whole(path) as part:
         part.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def describe(recipe: Recipe) -> dict:
+    """A recipe as json holds it."""
+    return json.loads(json.dumps(asdict(recipe), default=str))
 
 
 class Preparer:

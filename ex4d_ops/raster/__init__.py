@@ -19,6 +19,8 @@ from importlib import import_module
 import torch
 from torch import Tensor
 
+from ..camera import move_to
+
 NEAR = 1e-3  # scene units; released code
 FAR = 1e3
 ENGINES = ("nvdiffrast", "warp", "torch")  # fastest first
@@ -50,9 +52,31 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
     inf draws it whole, 0 not at all, None draws all whole. Surfaces nearer than NEAR or farther than FAR are cut. Same
     input, same bits.
     """
-    engine = choose_engine(engine, depth.device)
+    home, place = depth.device, drawing_device(engine, depth.device)
+    if place != home:
+        *views, limits = move_to((depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, limits), place)
+        return move_to(rasterize(*views, size, engine, limits), home)
+    engine = choose_engine(engine, place)
     draw = import_module(f".{engine}_raster", __name__).draw
     return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size, limits)
+
+
+@cache
+def drawing_device(engine: str, device: torch.device) -> torch.device:
+    """Where to draw what lies on device: there if it is a GPU that a fast engine knows, else on the CPU.
+
+    Warp on the CPU is faster than the torch engine on a GPU, and Apple's GPUs and others have no float64. Logs, once,
+    why a CUDA device, as ROCm calls itself too, is passed over. An engine asked for by name draws where it can.
+    """
+    if device.type != "cuda" and engine != "nvdiffrast":
+        return torch.device("cpu")
+    if engine in ("nvdiffrast", "torch") or not find_obstacle("nvdiffrast", device):
+        return device
+    obstacle = find_obstacle("warp", device)
+    if not obstacle:
+        return device
+    log.warning("Drawing on the CPU: warp can't draw on %s: %s", device, obstacle)
+    return torch.device("cpu")
 
 
 @cache
@@ -90,3 +114,5 @@ def find_obstacle(engine: str, device: torch.device) -> str | None:
         return import_module(f".{engine}_raster", __name__).find_obstacle(device)
     except ImportError as error:
         return f"{error}; install it {INSTALLS[engine]}"
+    except OSError as error:
+        return f"{error}; free some disk space or let it write there"

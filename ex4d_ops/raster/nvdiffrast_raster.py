@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 
 import torch
 from torch import Tensor
@@ -27,9 +28,7 @@ def find_obstacle(device: torch.device) -> str | None:
 
 @cache
 def rasterizer(device: torch.device):
-    import nvdiffrast.torch as dr
-
-    return dr.RasterizeCudaContext(device)
+    return import_module("nvdiffrast.torch").RasterizeCudaContext(device)
 
 
 @cache
@@ -42,7 +41,7 @@ def all_faces(size: tuple[int, int], device: torch.device) -> Tensor:
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
          size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize. Colours at silhouettes are blended, depth and faces are not."""
-    import nvdiffrast.torch as dr
+    dr = import_module("nvdiffrast.torch")
 
     faces = all_faces(tuple(depth.shape), depth.device)
     clip = clip_positions(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics), size)

@@ -19,14 +19,15 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
          size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize."""
     points = place_vertices(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics))
-    faces = 2 * (depth.shape[0] - 1) * (depth.shape[1] - 1) + 2
+    rows, columns = depth.shape
+    faces = 2 * (rows - 1) * (columns - 1) + 2
     limit = depth.new_full((faces,), torch.inf)
     if limits is not None:
         limit[:-2] = limits.permute(2, 0, 1).reshape(-1)
     nearest = torch.zeros(size[0] * size[1], dtype=torch.int64, device=depth.device)
     for first in range(0, faces, FACES_AT_ONCE):
         face = torch.arange(first, min(first + FACES_AT_ONCE, faces), device=depth.device)
-        vertices = face_vertices(face, depth.shape)
+        vertices = face_vertices(face, (rows, columns))
         draw_faces(face, points[vertices], depth.reshape(-1)[vertices].double(), limit[face], size, nearest)
     return shade(nearest, points, rgba, size)
 
@@ -125,7 +126,8 @@ def shade(nearest: Tensor, points: Tensor, rgba: Tensor, size: tuple[int, int]) 
     height, width = size
     pixel = nearest.nonzero()[:, 0]
     face = 0xFFFFFFFF - (nearest[pixel] & 0xFFFFFFFF)
-    vertices = face_vertices(face, rgba.shape[:2])
+    rows, columns = rgba.shape[:2]
+    vertices = face_vertices(face, (rows, columns))
     corners = points[vertices]
     edges = edge_functions(corners, (pixel % width).double(), (pixel // width).double())
     weights = shares_of(edges, corners).float()

@@ -1,16 +1,24 @@
 """The fast engine: one kernel source for CPUs and CUDA, compiled by Warp when first used."""
+# pyright: reportInvalidTypeForm=false
+# Kernels are written in Warp's language, whose types are made by calls.
 
 from __future__ import annotations
 
+import atexit
+import logging
+import shutil
+import tempfile
 import threading
 from typing import Any
 
 import torch
-import warp as wp
+import warp
 from torch import Tensor
 
 from . import FAR, NEAR, Fragments
 from .grid import SNAP, pixels_from_grid
+
+wp: Any = warp  # its stubs tell what calls from Python take, not what kernels do
 
 wp.config.log_level = wp.LOG_WARNING
 wp.set_module_options({"enable_backward": False, "fast_math": False})
@@ -345,17 +353,43 @@ def shade(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), rgba: w
             faces[pixel] = face
 
 
+log = logging.getLogger(__name__)
 compiling = threading.Lock()
-wp.init()
+
+
+def use_temporary_cache(reason: OSError) -> None:
+    """Let Warp keep what it compiles in a folder that goes with this process, and say why."""
+    folder = tempfile.mkdtemp(prefix="ex4d-warp-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    wp.config.kernel_cache_dir = folder
+    log.warning("Warp cannot write its kernel cache (%s), so its kernels are compiled again in every run; set "
+                "WARP_CACHE_PATH to a folder that can be written", reason)
+
+
+try:
+    wp.init()
+except OSError as error:
+    use_temporary_cache(error)
+    wp.init()
 
 
 def find_obstacle(device: torch.device) -> str | None:
     """Why the kernels can't run on device and what to do about it; None where they can. Compiles them if need be."""
     with compiling:
         try:
-            wp.load_module(wp.get_module(__name__), wp.get_device(str(device)))
+            try:
+                load_kernels(device)
+            except OSError as error:
+                use_temporary_cache(error)
+                load_kernels(device)
         except Exception as error:  # Warp raises nothing narrower where there is no driver or no GPU it knows
+            if device.type == "cpu":
+                return str(error).splitlines()[0]
             return f"{str(error).splitlines()[0]}; it needs driver R580 or newer and a Turing GPU or newer"
+
+
+def load_kernels(device: torch.device) -> None:
+    wp.load_module(wp.get_module(__name__), wp.get_device(str(device)))
 
 
 workspaces = threading.local()

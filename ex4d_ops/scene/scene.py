@@ -57,14 +57,14 @@ class Scene:
         over the pixel. progress(done, total) is called after every frame; what it raises cancels.
         """
         count, device = len(cameras), cameras.cam_from_world.device
-        frames = torch.empty(count, *cameras.size, 3, device=device)
-        depth = torch.empty(count, *cameras.size, device=device)
+        frames = torch.empty(count, *cameras.size, 3)
+        depth = torch.empty(count, *cameras.size)
 
         def render(t: int) -> None:
             frames[t], depth[t] = Shot(self, cameras, t).render()
 
-        each_frame(render, count, device, progress)
-        return frames, depth
+        each_frame(render, count, frames.device, progress)
+        return frames.to(device), depth.to(device)
 
     def seen_from_source(self, cameras: CameraPath, source: CameraPath) -> Tensor:
         """Whether the surface at each pixel's centre was in the source camera's sight at that time, [T, H, W] bool."""
@@ -77,9 +77,9 @@ class Shot:
 
     def __init__(self, scene: Scene, cameras: CameraPath, t: int) -> None:
         self.scene, self.size = scene, cameras.size
-        self.cam_from_world = cameras.cam_from_world[t].double()
+        self.cam_from_world = cameras.cam_from_world[t].cpu().double()  # not every device has float64
         self.world_from_cam = invert_rigid(self.cam_from_world)
-        self.intrinsics = cameras.intrinsics[t].double()
+        self.intrinsics = cameras.intrinsics[t].cpu().double()
         self.eye = self.world_from_cam[:3, 3]
         self.world_from_image = self.world_from_cam[:3, :3] @ torch.linalg.inv(self.intrinsics)
         seconds = int(cameras.source_frame[t]) / FPS
@@ -109,7 +109,7 @@ class Shot:
 
     def cast(self, pixels: Tensor) -> Tensor:
         """Rays in the world through pixels, z = 1 in the camera."""
-        return self.world_from_image @ pad(pixels, (0, 0, 0, 1), value=1.0)
+        return self.world_from_image @ torch.cat([pixels, torch.ones_like(pixels[:1])])
 
     def trace(self, pixels: Tensor, rays: Tensor) -> tuple[Tensor, Tensor]:
         """Depth [N] of the nearest solid along each ray and its index [N]; inf and SKY where there is none."""

@@ -77,7 +77,8 @@ def surface(spans: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
 
     spans: [3, 3, N], of the shape that each point lies on.
     """
-    face, furthest, normals = 0, -torch.inf, 0
+    face, furthest = torch.zeros_like(points[0], dtype=torch.int64), torch.full_like(points[0], -torch.inf)
+    normals = torch.zeros_like(points)
     for number, span in enumerate(spans):
         within = points * span
         distance = within.square().sum(0)

@@ -29,6 +29,11 @@ def still(matrix: Tensor) -> Place:
     return lambda seconds: matrix
 
 
+def even(half: float) -> tuple[float, float, float]:
+    """The same half extent along every axis."""
+    return half, half, half
+
+
 def on_floor(x: float, z: float, height: float = 0.0) -> Tensor:
     """Translation to a point height m above the floor."""
     return shift(x, EYE - height, z)
@@ -92,7 +97,7 @@ def exhibit(k: int, x: float, z: float, colors: list[Tensor], rng: random.Random
         return on_floor(x, z, lift) @ turn(Y, spin * seconds + phase) @ turn(X, 0.5)
 
     marble = clouds(plain(IVORY), rgb("cfc6bb"), 0.5, rng, 0.7)
-    item = Solid("cube", (0.8 * size,) * 3, hover, paint) if k % 3 == 2 else Solid("ball", (size,) * 3, hover, paint)
+    item = Solid("cube", even(0.8 * size), hover, paint) if k % 3 == 2 else Solid("ball", even(size), hover, paint)
     return [Solid("pillar" if k % 2 else "cube", (0.42, height / 2, 0.42), still(on_floor(x, z, height / 2)), marble),
             item]
 
@@ -111,7 +116,7 @@ def barrier(posts: list[tuple[float, float]]) -> list[Solid]:
     solids, brass, cord = [], plain(GOLD), stripes(plain(rgb("9e2a2b")), rgb("c8474b"), 0.12, (0, 1, 0))
     for x, z in posts:
         solids += [Solid("pillar", (0.028, 0.48, 0.028), still(on_floor(x, z, 0.48)), brass),
-                   Solid("ball", (0.06,) * 3, still(on_floor(x, z, 1.0)), brass),
+                   Solid("ball", even(0.06), still(on_floor(x, z, 1.0)), brass),
                    Solid("pillar", (0.16, 0.025, 0.16), still(on_floor(x, z, 0.07)), brass)]
     for (x0, z0), (x1, z1) in zip(posts, posts[1:]):
         along = turn(Y, math.atan2(x1 - x0, z1 - z0)) @ turn(X, QUARTER)
@@ -135,7 +140,7 @@ def mobile(top: Tensor, colors: list[Tensor], rng: random.Random) -> list[Solid]
             ball = shift(side * reach, 0.3, 0)
             thread = ball @ shift(0, -0.15, 0)
             solids += [Solid("pillar", (0.01, 0.15, 0.01), lambda s, arm=arm, thread=thread: arm(s) @ thread, rod),
-                       Solid("ball", (0.17,) * 3, lambda s, arm=arm, ball=ball: arm(s) @ ball,
+                       Solid("ball", even(0.17), lambda s, arm=arm, ball=ball: arm(s) @ ball,
                              stripes(plain(colors[2 * k + (side > 0)]), IVORY, 0.2, (0, 1, 0), 0.25))]
     return solids
 
@@ -174,7 +179,7 @@ def tree(x: float, z: float, size: float, rng: random.Random) -> list[Solid]:
     for dx, dy, dz, reach in ((0, -0.35, 0, 0.75), (-0.6, 0.05, 0.1, 0.55), (0.6, 0, -0.1, 0.6),
                               (0.05, 0.15, -0.5, 0.5), (0.1, 0.1, 0.5, 0.55)):
         ball = shift(dx * size, dy * size, dz * size)
-        solids.append(Solid("ball", (reach * size,) * 3, lambda s, ball=ball: sway(s) @ ball, leaves))
+        solids.append(Solid("ball", even(reach * size), lambda s, ball=ball: sway(s) @ ball, leaves))
     return solids
 
 
@@ -253,7 +258,7 @@ def street(rng: random.Random) -> Scene:
     for x in (-2.4, -1.4, -0.4, 2.6):
         solids.append(Solid("pillar", (0.07, 0.36, 0.07), still(on_floor(x, 4.4, 0.36)),
                             stripes(plain(rgb("f5f0e6")), rgb("c8414b"), 0.3, (0, 1, 0))))
-    solids.append(Solid("ball", (0.32,) * 3, bounce(3.7, rng.uniform(0, 1)), checker(colors[4], IVORY, 0.32)))
+    solids.append(Solid("ball", even(0.32), bounce(3.7, rng.uniform(0, 1)), checker(colors[4], IVORY, 0.32)))
     for k in range(4):
         solids += balloon(rng.uniform(-4, 4), rng.uniform(10, 12.5), colors[4 + k], rng)
     light = Light(unit(0.6, -0.9, -0.5), 0.5 * rgb("ffe9c7"), 0.6 * rgb("e9eeff"), rgb("e9e4ea"), 0.008)
@@ -350,7 +355,7 @@ def orb(k: int, color: Tensor, rng: random.Random) -> Solid:
         height = 1.3 + 0.35 * math.sin(1.3 * a) + 0.25 * (k % 3)
         return on_floor(0.8 * math.cos(a), 5.4 + 2.2 * k + 0.7 * math.sin(a), height) @ turn(Y, 2 * a) @ turn(X, 0.4)
 
-    return Solid("ball", (size,) * 3, circle, stripes(plain(IVORY), color, 0.24, (0.4, 1, 0), 0.6))
+    return Solid("ball", even(size), circle, stripes(plain(IVORY), color, 0.24, (0.4, 1, 0), 0.6))
 
 
 def walk(seconds: float) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import get_args
 
+from ..files.damage import quoted, reading
 from ..wan import BASE_DTYPES
 from .objective import Objective
 from .rules import TrainingRules
@@ -41,17 +42,15 @@ def read_config(path: Path) -> TrainingConfig:
         import yaml
     except ImportError as error:
         raise ValueError("configs are YAML, for which pyyaml is missing; pip install pyyaml") from error
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is no YAML ({' '.join(str(error).split())}); see example_configs/") from None
+    with reading(path, "YAML", "see example_configs/"):
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
         given = check_keys(values, fields(TrainingConfig), "")
         rules = check_keys(given.pop("rules", {}), fields(TrainingRules), "rules: ")
         files = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
                  for name, value in given.items()}
-        if given.get("base_dtype", "bfloat16") not in BASE_DTYPES:
-            raise ValueError(f"base_dtype: got {given['base_dtype']}; use one of {', '.join(BASE_DTYPES)}")
+        if given.get("base_dtype", "bfloat16") not in tuple(BASE_DTYPES):  # a dict cannot be asked for a list
+            raise ValueError(f"base_dtype: got {quoted(given['base_dtype'])}; use one of {', '.join(BASE_DTYPES)}")
         kinds = {rule.name: rule for rule in fields(TrainingRules)}
         numbers = {name: check_rule(kinds[name], value) for name, value in rules.items()}
     except ValueError as error:
@@ -62,13 +61,13 @@ def read_config(path: Path) -> TrainingConfig:
 def check_keys(values: object, known: tuple[Field, ...], where: str) -> dict:
     """The values by name. Raises ValueError for names that are unknown and names that are missing."""
     if not isinstance(values, dict):
-        raise ValueError(f"{where}got {values!r}; write one `name: value` a line")
+        raise ValueError(f"{where}got {quoted(values)}; write one `name: value` a line")
     names = [entry.name for entry in known]
-    unknown = [str(name) for name in values if name not in names]
+    unknown = [quoted(name).strip("'") for name in values if name not in names]
     missing = [entry.name for entry in known if entry.default is entry.default_factory is MISSING
                and values.get(entry.name) is None]
     if unknown:
-        raise ValueError(f"{where}unknown {', '.join(unknown)}; there are {', '.join(names)}")
+        raise ValueError(f"{where}unknown {', '.join(unknown[:4])}; there are {', '.join(names)}")
     if missing:
         raise ValueError(f"{where}{', '.join(missing)} missing; add {'them' if len(missing) > 1 else 'it'}")
     return {name: value for name, value in values.items() if value is not None}
@@ -77,9 +76,11 @@ def check_keys(values: object, known: tuple[Field, ...], where: str) -> dict:
 def check_file(name: str, value: object, folder: Path) -> Path:
     """A path, from the config's folder where relative. Raises ValueError where nothing is there, but for out."""
     if not isinstance(value, str):
-        raise ValueError(f"{name}: got {value!r}; write a path")
-    path = folder / Path(value).expanduser()
-    if name != "out" and not path.exists():
+        raise ValueError(f"{name}: got {quoted(value)}; write a path")
+    with reading(name, f"the path {quoted(value)}"):
+        path = folder / Path(value).expanduser()
+        exists = path.exists()
+    if name != "out" and not exists:
         raise ValueError(f"{name}: there is no {path}; relative paths start at the config's folder")
     return path
 
@@ -88,20 +89,20 @@ def check_rule(rule: Field, value: object) -> object:
     """A rule's value as its type. Raises ValueError where it is of another type or out of range."""
     if isinstance(rule.default, bool):
         if not isinstance(value, bool):
-            raise ValueError(f"{rule.name}: got {value!r}; use true or false")
+            raise ValueError(f"{rule.name}: got {quoted(value)}; use true or false")
         return value
     if isinstance(rule.default, str):
         if value not in get_args(Objective):
-            raise ValueError(f"{rule.name}: got {value!r}; use one of {', '.join(get_args(Objective))}")
+            raise ValueError(f"{rule.name}: got {quoted(value)}; use one of {', '.join(get_args(Objective))}")
         return value
     low, high = RANGES.get(rule.name, COUNT)
     kind = type(rule.default)
     try:
         number = kind(value)  # YAML takes 3e-5 for a string
         good = low <= number <= high and number == float(value) and not isinstance(value, bool)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        raise ValueError(f"{rule.name}: got {value!r}; use {'a whole number' if kind is int else 'a number'} from "
-                         f"{low:g} to {high:g}")
+        numbers = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{rule.name}: got {quoted(value)}; use {numbers} from {low:g} to {high:g}")
     return number

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import files
-from ..files.whole import written_whole
+from ..files.whole import sweep, written_whole
 from ..plot import draw_figure
 
 STATE = "state.pt"
@@ -60,8 +60,7 @@ def load_run(folder: Path, asked: dict) -> RunState | None:
     Drops what a killed run left half written. Raises ValueError where the state is damaged, or of a run that was asked
     for something else.
     """
-    for part in folder.glob(".*.part*"):
-        part.unlink()
+    sweep(folder)
     path = folder / STATE
     if not path.exists():
         return None

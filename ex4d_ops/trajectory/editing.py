@@ -7,6 +7,7 @@ source frames the clip lacks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -14,11 +15,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..camera import CameraPath, invert_rigid, rigid
+from ..camera import CameraPath, invert_rigid, move_to, rigid
 from ..rotation import rotate_between
 from .moves import EASES
 
 Retimed = Literal["both", "cameras", "source"]
+CPU = torch.device("cpu")  # where float64 steps are taken: not every device has it
+
+SAME_WAY = 0.5  # share of the clip camera's way that a path may miss and still tell its scale
 
 
 def chain(paths: Sequence[CameraPath], join: bool = True) -> CameraPath:
@@ -32,19 +36,20 @@ def chain(paths: Sequence[CameraPath], join: bool = True) -> CameraPath:
     parts = [paths[0]]
     for path in paths[1:]:
         parts.append(continue_path(parts[-1], path) if join else path)
-    return CameraPath(torch.cat([part.cam_from_world for part in parts]),
-                      torch.cat([part.intrinsics for part in parts]),
-                      paths[0].size, torch.cat([part.source_frame for part in parts]))
+    new = [slice(None), *[slice(int(join), None)] * len(paths[1:])]  # the first frame of a joined path is there already
+    return CameraPath(torch.cat([part.cam_from_world[frames] for part, frames in zip(parts, new)]),
+                      torch.cat([part.intrinsics[frames] for part, frames in zip(parts, new)]),
+                      paths[0].size, torch.cat([part.source_frame[frames] for part, frames in zip(parts, new)]))
 
 
 def continue_path(before: CameraPath, path: CameraPath) -> CameraPath:
-    """path laid onto the last frame of the path before it, less the first frame, which is that frame."""
-    cameras = path.cam_from_world.double()
-    moved = cameras @ invert_rigid(cameras[0]) @ before.cam_from_world[-1].double()
+    """path laid onto the last frame of the path before it, which its first frame then is."""
+    cameras = path.cam_from_world.cpu().double()
+    moved = (cameras @ invert_rigid(cameras[0]) @ before.cam_from_world[-1].cpu().double()).float()
     intrinsics = path.intrinsics.clone()
     intrinsics[:, :2, :2] *= before.intrinsics[-1, 0, 0] / path.intrinsics[0, 0, 0]
     source = before.source_frame[-1] + path.source_frame - path.source_frame[0]
-    return CameraPath(moved[1:].float(), intrinsics[1:], path.size, source[1:])
+    return CameraPath(moved.to(intrinsics.device), intrinsics, path.size, source)
 
 
 def reverse(path: CameraPath) -> CameraPath:
@@ -66,12 +71,14 @@ def blend(first: CameraPath, second: CameraPath, weight: float | Tensor) -> Came
     check_one_size([first, second])
     if len(first) != len(second):
         raise ValueError(f"blend: paths of {len(first)} and {len(second)} frames; fit one to the other's length")
-    weight = torch.as_tensor(weight, dtype=torch.float64, device=first.cam_from_world.device).expand(len(first))
+    weight = torch.as_tensor(weight).cpu().double().expand(len(first))
     return mix(first, second, weight, weight)
 
 
 def mix(first: CameraPath, second: CameraPath, weight: Tensor, source_weight: Tensor) -> CameraPath:
-    """Frame by frame between two paths, [T] weights for cameras and for source frames."""
+    """Frame by frame between two paths, [T] float64 weights on the CPU for cameras and for source frames."""
+    device = first.cam_from_world.device
+    first, second = move_to(first, CPU), move_to(second, CPU)
     eye = lerp(invert_rigid(first.cam_from_world.double())[:, :3, 3],
                invert_rigid(second.cam_from_world.double())[:, :3, 3], weight)
     rotation = rotate_between(first.cam_from_world[:, :3, :3], second.cam_from_world[:, :3, :3], weight)
@@ -79,7 +86,7 @@ def mix(first: CameraPath, second: CameraPath, weight: Tensor, source_weight: Te
     intrinsics = lerp(first.intrinsics.double(), second.intrinsics.double(), weight)
     source = lerp(first.source_frame.double(), second.source_frame.double(), source_weight)
     nearest = (source + 0.5 + 1e-6).floor().long()  # halves go up, whatever the rounding of the weights
-    return CameraPath(cam_from_world.float(), intrinsics.float(), first.size, nearest)
+    return move_to(CameraPath(cam_from_world.float(), intrinsics.float(), first.size, nearest), device)
 
 
 def lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
@@ -96,7 +103,7 @@ def retime(path: CameraPath, frames: int | None = None, speed: str | Sequence[fl
     """
     if what not in ("both", "cameras", "source"):
         raise ValueError(f"retime: there is no '{what}' to bend; use both, cameras or source")
-    even = torch.linspace(0, 1, frames or len(path), dtype=torch.float64, device=path.cam_from_world.device)
+    even = torch.linspace(0, 1, frames or len(path), dtype=torch.float64)
     bent = bend_time(even, speed)
     return resample(path, even if what == "source" else bent, even if what == "cameras" else bent)
 
@@ -107,7 +114,7 @@ def bend_time(even: Tensor, speed: str | Sequence[float]) -> Tensor:
         if speed not in EASES:
             raise ValueError(f"retime: there is no speed '{speed}'; use {', '.join(EASES)} or relative speeds")
         return EASES[speed](even)
-    speeds = torch.as_tensor(speed, dtype=torch.float64, device=even.device)
+    speeds = torch.as_tensor(speed, dtype=torch.float64)
     if not (torch.isfinite(speeds).all() and (speeds >= 0).all() and speeds.sum() > 0):
         raise ValueError("retime: speeds must be numbers from 0 up, and not all 0, e.g. 1, 0.2, 1")
     if len(speeds) == 1:
@@ -152,10 +159,48 @@ def arrive(path: CameraPath, camera: CameraPath, frame: int, ease: str = "ease-i
     """
     if not 0 < frame < len(path):
         raise ValueError(f"arrive: frame {frame} is not on the way; use 1..{len(path) - 1}")
-    progress = torch.arange(len(path), dtype=torch.float64, device=path.cam_from_world.device) / frame
+    progress = torch.arange(len(path), dtype=torch.float64) / frame
     at_rest = retime(camera, len(path))
     held = CameraPath(at_rest.cam_from_world, at_rest.intrinsics, camera.size, path.source_frame)
     return blend(path, held, bend_time(progress.clamp(max=1), ease))
+
+
+def scale_places(path: CameraPath, factor: float) -> CameraPath:
+    """The same headings at places that lie factor times as far from the world's origin."""
+    if not (math.isfinite(factor) and factor > 0):
+        raise ValueError(f"scale: got {factor:g}, must be a number above 0")
+    cam_from_world = path.cam_from_world.cpu().double().clone()
+    cam_from_world[:, :3, 3] *= factor
+    return replace(path, cam_from_world=cam_from_world.float().to(path.cam_from_world.device))
+
+
+def lay_on(path: CameraPath, world_from_cam: Tensor) -> CameraPath:
+    """The path turned, moved and scaled onto cameras [S, 4, 4] of a clip: a similarity, least squares over its frames.
+
+    Every camera of the path belongs to the source frame it shows. Raises ValueError where the clip has no such frame,
+    where either stands still, and where the two don't go the same way.
+    """
+    if int(path.source_frame.max()) >= len(world_from_cam):
+        raise ValueError(f"scale: the path shows source frame {int(path.source_frame.max())}, the clip has "
+                         f"{len(world_from_cam)}; make it as long as the clip")
+    target = world_from_cam.cpu().double()[path.source_frame.cpu()]
+    cameras = invert_rigid(path.cam_from_world.cpu().double())
+    u, _, v = torch.linalg.svd((target[:, :3, :3] @ cameras[:, :3, :3].mT).sum(0))
+    u[:, 2] *= torch.linalg.det(u @ v)  # a rotation, never a mirror
+    turn = u @ v  # the world's, the mean over the frames
+    goal, own = target[:, :3, 3].mean(0), cameras[:, :3, 3].mean(0)
+    way, own_way = target[:, :3, 3] - goal, (cameras[:, :3, 3] - own) @ turn.mT
+    if min(way.norm(), own_way.norm()) < 1e-6:
+        raise ValueError("scale: the clip's camera or the path stands still, which tells no scale; give a number")
+    factor = (way * own_way).sum() / own_way.square().sum()
+    missed = (factor * own_way - way).norm() / way.norm()
+    if factor <= 0 or missed > SAME_WAY:
+        raise ValueError(f"scale: the path does not go the way of the clip's camera ({missed:.0%} of it missed), which "
+                         "tells no scale; give a number")
+    place = goal + factor * own_way
+    rotation = turn @ cameras[:, :3, :3]
+    laid = invert_rigid(rigid(rotation, place)).float()
+    return replace(path, cam_from_world=laid.to(path.cam_from_world.device))
 
 
 def check_one_size(paths: Sequence[CameraPath]) -> None:

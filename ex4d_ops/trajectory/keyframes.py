@@ -102,7 +102,8 @@ class Entry:
         """The keyframe it says, checked."""
         for field in self.fields:
             if field not in FIELDS:
-                raise self.error(field, f"is unknown; use {', '.join(FIELDS)}")
+                where = f"keyframe {self.index} (line {self.line_of(field)})"
+                raise ValueError(f"{where}: {repr(field)[1:-1]:.40} is unknown; use {', '.join(FIELDS)}")
         self.refuse_both("frame", "time")
         self.refuse_both("position", "yaw", "pitch", "distance")
         self.refuse_both("look_at", "pan", "tilt")
@@ -152,10 +153,13 @@ class Entry:
                 raise self.error(other, f"excludes {field}; keep one of them")
 
     def error(self, field: str, message: str) -> ValueError:
-        """A sentence that names the keyframe, the field and its line, or the object's where the field is missing."""
+        """A sentence that names the keyframe, the field and its line."""
+        return ValueError(f"keyframe {self.index} (line {self.line_of(field)}): {field} {message}")
+
+    def line_of(self, field: str) -> int:
+        """The line of a field, or the object's where the field is missing."""
         found = re.compile(re.escape(json.dumps(field)) + r"\s*:").search(self.text, self.start)
-        line = self.text.count("\n", 0, found.start() if found else self.start) + 1
-        return ValueError(f"keyframe {self.index} (line {line}): {field} {message}")
+        return self.text.count("\n", 0, found.start() if found else self.start) + 1
 
 
 def is_number(value: object) -> bool:
@@ -186,8 +190,7 @@ def keyframe_path(keyframes: Sequence[Keyframe], frames: int, radius: float, int
     focal = float(intrinsics[..., 0, 0].reshape(-1)[0])
     zoom = line.spline([(math.log(key.zoom or key.focal / focal),) for key in keyframes])[:, 0].exp()
     cam_from_world = rigid(rotation, -(rotation @ (radius * eye)[..., None])[..., 0])
-    device = intrinsics.device
-    return CameraPath(cam_from_world.float().to(device), zoom_intrinsics(intrinsics, zoom.to(device)), size)
+    return CameraPath(cam_from_world.float().to(intrinsics.device), zoom_intrinsics(intrinsics, zoom), size)
 
 
 class Timeline:

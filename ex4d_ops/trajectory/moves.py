@@ -35,6 +35,7 @@ RELEASED_FRAMES = 49  # the clip length the released presets are written for
 RELEASED_RISE = 0.2  # share of the radius; released code
 RADIUS_MARGIN = 0.15  # scene units behind the nearest point of frame 0; released code
 CHANNELS = ("yaw", "pitch", "dolly", "truck", "pedestal", "pan", "tilt", "roll", "zoom")
+ZOOM_LIMIT = 1000.0  # factor, of all moves together
 Channels = dict[str, Tensor]  # [T] float64 each: radians, shares of the radius, focal factors
 
 EASES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -132,42 +133,47 @@ def share(name: str, default: float, help: str, high: float = 10.0) -> Parameter
     return Parameter(name, default, -10.0, high, "share of the radius", help)
 
 
-TURNS = Parameter("turns", 1.0, -20.0, 20.0, "turns", "How many times around; negative the other way.")
+TURNS = Parameter("turns", 1.0, -20.0, 20.0, "turns", "Number of turns. Negative values circle the other way.")
 
 MOVES: dict[str, MoveKind] = {
-    "static": MoveKind("The camera stays where the source camera was.", animate_as()),
-    "preset-30": MoveKind("Released preset 30: around to the right by 30 degrees.", released(30)),
-    "preset-60": MoveKind("Released preset 60: around to the right by 60 degrees.", released(60)),
-    "preset-90": MoveKind("Released preset 90: around to the right by 90 degrees.", released(90)),
-    "preset-180": MoveKind("Released preset 180: to the right by 45 degrees, to the left by 45, back.", released(180)),
+    "static": MoveKind("Stays where the source camera was in frame 0.", animate_as()),
+    "preset-30": MoveKind("Released preset. Circles 30 degrees to the right.", released(30)),
+    "preset-60": MoveKind("Released preset. Circles 60 degrees to the right.", released(60)),
+    "preset-90": MoveKind("Released preset. Circles 90 degrees to the right.", released(90)),
+    "preset-180": MoveKind("Released preset. Circles 45 degrees to the right, then to the left, then back.",
+                           released(180)),
     "orbit": MoveKind("Circles the target and keeps looking at it.", animate_as(yaw="yaw", pitch="pitch"), (
-        degrees("yaw", 60.0, "How far to the right; negative to the left.", limit=360.0, rest=0.0),
-        degrees("pitch", 0.0, "How far up; negative down. Passes the poles."))),
-    "arc": MoveKind("Swings around the target and back to the start, gently.", animate_as(yaw="yaw", pitch="pitch"), (
-        degrees("yaw", 45.0, "How far to the right before it turns back; negative to the left.", rest=0.0),
-        degrees("pitch", 0.0, "How far up before it turns back; negative down.")), "there-and-back"),
-    "dolly": MoveKind("Drives forward or back.", animate_as(dolly="distance"), (
-        share("distance", 0.4, "How far forward; 1 reaches the target; negative back."),)),
-    "truck": MoveKind("Slides sideways without turning.", animate_as(truck="distance"), (
-        share("distance", 0.3, "How far to the right; negative to the left."),)),
-    "pedestal": MoveKind("Rises or sinks without turning.", animate_as(pedestal="distance"), (
-        share("distance", 0.3, "How far up; negative down."),)),
+        degrees("yaw", 60.0, "Angle to the right. Negative values go left.", limit=360.0, rest=0.0),
+        degrees("pitch", 0.0, "Angle upward. Negative values go down. May pass the poles."))),
+    "arc": MoveKind("Swings gently around the target and back to the start.", animate_as(yaw="yaw", pitch="pitch"), (
+        degrees("yaw", 45.0, "Angle to the right before it swings back. Negative values go left.", rest=0.0),
+        degrees("pitch", 0.0, "Angle upward before it swings back. Negative values go down.")), "there-and-back"),
+    "dolly": MoveKind("Moves forward or backward.", animate_as(dolly="distance"), (
+        share("distance", 0.4, "Distance forward. 1 reaches the target. Negative values go backward."),)),
+    "truck": MoveKind("Moves sideways without turning.", animate_as(truck="distance"), (
+        share("distance", 0.3, "Distance to the right. Negative values go left."),)),
+    "pedestal": MoveKind("Moves up or down without turning.", animate_as(pedestal="distance"), (
+        share("distance", 0.3, "Distance upward. Negative values go down."),)),
     "pan": MoveKind("Turns left or right in place.", animate_as(pan="angle"), (
-        degrees("angle", 20.0, "How far to the right; negative to the left."),)),
+        degrees("angle", 20.0, "Angle to the right. Negative values turn left."),)),
     "tilt": MoveKind("Turns up or down in place.", animate_as(tilt="angle"), (
-        degrees("angle", 15.0, "How far up; negative down."),)),
-    "roll": MoveKind("Leans to one side in place.", animate_as(roll="angle"), (
-        degrees("angle", 15.0, "How far to its right; negative to its left.", limit=360.0),)),
-    "spiral": MoveKind("Winds out from the start in growing circles, looking at the target.", animate_spiral, (
-        degrees("angle", 20.0, "Half the opening of the last circle, seen from the target.", limit=90.0), TURNS,
-        share("distance", 0.0, "How far forward meanwhile; negative back."))),
-    "figure-eight": MoveKind("Draws a lying eight around the start, looking at the target.", animate_figure_eight, (
-        degrees("yaw", 20.0, "Half its width; negative begins to the left.", limit=90.0, start=None),
-        degrees("pitch", 8.0, "Half its height; negative begins downwards.", limit=90.0, start=None), TURNS)),
+        degrees("angle", 15.0, "Angle upward. Negative values turn down."),)),
+    "roll": MoveKind("Rolls to one side in place.", animate_as(roll="angle"), (
+        degrees("angle", 15.0, "Angle to the right of the camera. Negative values roll left.", limit=360.0),)),
+    "spiral": MoveKind("Spirals outward from the start and keeps looking at the target.", animate_spiral, (
+        degrees("angle", 20.0, "Radius of the last circle, as an angle seen from the target.", limit=90.0), TURNS,
+        share("distance", 0.0, "Distance forward on the way. Negative values go backward."))),
+    "figure-eight": MoveKind("Follows a horizontal figure eight around the start and keeps looking at the target.",
+                             animate_figure_eight, (
+        degrees("yaw", 20.0, "Half the width of the eight. Negative values start to the left.", limit=90.0, start=None),
+        degrees("pitch", 8.0, "Half the height of the eight. Negative values start downward.", limit=90.0, start=None),
+        TURNS)),
     "zoom": MoveKind("Changes the focal length.", animate_as(zoom="factor"), (
-        Parameter("factor", 1.5, 0.1, 10.0, "factor", "Of the focal length; above 1 is closer.", start=1.0),)),
-    "dolly-zoom": MoveKind("Drives and zooms against it, so that the target keeps its size.", animate_dolly_zoom, (
-        share("distance", 0.4, "How far forward; negative back.", high=0.9),)),
+        Parameter("factor", 1.5, 0.1, 10.0, "factor", "Factor of the focal length. Values above 1 zoom in.",
+                  start=1.0),)),
+    "dolly-zoom": MoveKind("Moves forward or backward and zooms the other way, so that the target keeps its size.",
+                           animate_dolly_zoom, (
+        share("distance", 0.4, "Distance forward. Negative values go backward.", high=0.9),)),
 }
 
 
@@ -242,12 +248,17 @@ def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Ten
 
     radius: distance of the target in front of source frame 0, scene units; see automatic_radius.
     """
-    progress = torch.linspace(0, 1, frames, dtype=torch.float64, device=intrinsics.device)
+    progress = torch.linspace(0, 1, frames, dtype=torch.float64)  # on the CPU: not every device has float64
     rig = {channel: torch.zeros_like(progress) for channel in CHANNELS} | {"zoom": torch.ones_like(progress)}
     for move in moves:
         for channel, values in animate(move, progress).items():
             rig[channel] = rig[channel] * values if channel == "zoom" else rig[channel] + values
-    return CameraPath(place_rig(rig, radius), zoom_intrinsics(intrinsics, rig["zoom"]), size)
+    if not ((rig["zoom"] >= 1 / ZOOM_LIMIT) & (rig["zoom"] <= ZOOM_LIMIT)).all():
+        farthest = float(rig["zoom"][rig["zoom"].log().abs().argmax()])
+        raise ValueError(f"move: the zooms make a factor of {farthest:.3g} together; keep it within "
+                         f"{1 / ZOOM_LIMIT:g}..{ZOOM_LIMIT:g}")
+    cam_from_world = place_rig(rig, radius).to(intrinsics.device)
+    return CameraPath(cam_from_world, zoom_intrinsics(intrinsics, rig["zoom"]), size)
 
 
 def animate(move: Move, progress: Tensor) -> Channels:
@@ -273,13 +284,13 @@ def place_rig(rig: Channels, radius: float) -> Tensor:
 
 
 def zoom_intrinsics(intrinsics: Tensor, factor: Tensor) -> Tensor:
-    """Intrinsics [T, 3, 3] with the focal length multiplied by factor [T]; the centre stays."""
+    """Intrinsics [T, 3, 3] with the focal length multiplied by factor [T], on the CPU; the centre stays."""
     frames = len(factor)
     if intrinsics.ndim == 3 and len(intrinsics) != frames:
         raise ValueError(f"intrinsics: {len(intrinsics)} frames, the path has {frames}; give one matrix or {frames}")
-    zoomed = intrinsics.double().expand(frames, 3, 3).clone()
+    zoomed = intrinsics.cpu().double().expand(frames, 3, 3).clone()
     zoomed[:, :2, :2] *= factor[:, None, None]
-    return zoomed.float()
+    return zoomed.float().to(intrinsics.device)
 
 
 def released_path(preset: str, frames: int, radius: float, intrinsics: Tensor, size: tuple[int, int]) -> CameraPath:

@@ -25,6 +25,9 @@ from ..camera import (
 )
 from ..rotation import quaternion_of, rotation_of
 
+FOCALS = (1e-6, 1e6)  # pixels, the shortest and the longest
+LARGEST_PLACE = 1e12  # units of the viewer
+
 
 def camera_from_load3d(info: dict, size: tuple[int, int], model: dict | None = None) -> CameraPath:
     """The viewer's camera as a path of one frame, for pictures of this size (H, W).
@@ -50,7 +53,7 @@ def camera_from_load3d(info: dict, size: tuple[int, int], model: dict | None = N
 
 def load3d_from_camera(cameras: CameraPath, frame: int, target_distance: float) -> dict:
     """One frame of a path as the viewer's camera; it turns around the point target_distance in front, scene units."""
-    world_from_cam = invert_rigid(cameras.cam_from_world[frame].double().cpu())
+    world_from_cam = invert_rigid(cameras.cam_from_world[frame].cpu().double())
     eye, forward = world_from_cam[:3, 3], world_from_cam[:3, 2]
     height, width = cameras.size
     view = view_from_focal(float(cameras.intrinsics[frame, 1, 1]), height)
@@ -65,17 +68,22 @@ def viewer_intrinsics(info: dict, size: tuple[int, int]) -> Tensor:
     fov, zoom = info.get("fov"), info.get("zoom", 1.0)
     if fov is None:
         return default_intrinsics(size)
-    if not (isinstance(fov, (int, float)) and 0 < fov < 180 and isinstance(zoom, (int, float)) and zoom > 0):
-        raise ValueError(f"camera_info: fov={fov!r} and zoom={zoom!r} must be numbers, fov between 0 and 180 degrees")
-    return intrinsics_from_focal(zoom * focal_from_view(math.radians(fov), size[0]), size)
+    if not (isinstance(fov, (int, float)) and 0 < fov < 180 and isinstance(zoom, (int, float)) and 0 < zoom < math.inf):
+        raise ValueError(f"camera_info: fov={fov!r:.20} and zoom={zoom!r:.20} must be numbers, fov between 0 and 180 "
+                         "degrees, zoom above 0")
+    focal = zoom * focal_from_view(math.radians(fov), size[0])
+    if not FOCALS[0] <= focal <= FOCALS[1]:
+        raise ValueError(f"camera_info: fov={fov:g} and zoom={zoom:g} make a focal length of {focal:g} pixels; keep it "
+                         f"within {FOCALS[0]:g}..{FOCALS[1]:g}")
+    return intrinsics_from_focal(focal, size)
 
 
 def read_vector(info: dict, field: str, axes: str) -> Tensor:
     """A named vector {"x": ..., ...} as doubles, or ValueError."""
     vector = info.get(field)
     values = [vector.get(axis) for axis in axes] if isinstance(vector, dict) else []
-    if not values or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in values):
-        raise ValueError(f"camera_info: {field} must have the numbers {', '.join(axes)}")
+    if not values or not all(isinstance(value, (int, float)) and abs(value) <= LARGEST_PLACE for value in values):
+        raise ValueError(f"camera_info: {field} must have the numbers {', '.join(axes)}, within +-{LARGEST_PLACE:g}")
     return torch.tensor(values, dtype=torch.float64)
 
 

@@ -2,7 +2,7 @@
 (stacks) => {
     const GAP = 40, PADDING = 20, TITLE = LiteGraph.NODE_TITLE_HEIGHT, HEADING = 40, LEAST_WIDTH = 280;
 
-    const prepare = ({ id, kind, title, size, text, models, pack }) => {
+    const prepare = ({ id, kind, title, size, text, models, pack, fixed }) => {
         let node = app.graph.getNodeById(id);
         if (!node) {
             node = LiteGraph.createNode(kind, title);
@@ -10,6 +10,7 @@
             app.graph.add(node);
             node.widgets[0].value = text;
         }
+        if (fixed) node.widgets.find(({ name }) => name === "control_after_generate").value = "fixed";
         if (models.length) node.properties.models = models;
         node.properties.cnr_id = pack;
         node.setSize(size ?? node.computeSize());

@@ -12,6 +12,7 @@ from graphs import (
     I2V,
     PROMPT,
     UMT5,
+    UMT5_FP16,
     UNI3C,
     VACE,
     VAE,
@@ -25,6 +26,7 @@ from graphs import (
 )
 from sheet import EX4D, GENERATE, INPUT, MODELS, OUTPUT, Group, Model, Node, Sheet, Socket
 
+RELEASED_FPS = 15.0
 RELEASED_NEGATIVE = (
     "Bright tones, overexposed, static, blurred details, subtitles, style, works, paintings, images, static, overall "
     "gray, worst quality, low quality, JPEG compression residue, ugly, incomplete, extra fingers, poorly drawn hands, "
@@ -35,13 +37,18 @@ ADAPTER = Model("ex4d.ckpt", "https://huggingface.co/yihouxiang/EX-4D/resolve/ma
 FOUR_STEPS = Model("lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors",
                    "https://huggingface.co/Kijai/WanVideo_comfy/resolve/main/Lightx2v/"
                    "lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors", "loras")
+I2V_BF16 = Model("wan2.1_i2v_480p_14B_bf16.safetensors",
+                 f"{WAN}/diffusion_models/wan2.1_i2v_480p_14B_bf16.safetensors", "diffusion_models")
 I2V_FP8 = Model("wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors",
                 f"{WAN}/diffusion_models/wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors", "diffusion_models")
 
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """What is generated. path: of the camera; size: (width, height); steps, cfg: of the sampler."""
+    """What is generated. path: of the camera; size: (width, height); steps, cfg: of the sampler.
+
+    released: the clip is squashed to the size, its mask eroded there, the seed stays, and 15 frames are one second.
+    """
 
     name: str
     path: dict[str, object]
@@ -49,6 +56,7 @@ class Take:
     size: tuple[int, int] = (WIDTH, HEIGHT)
     steps: int = 25
     cfg: float = 5.0
+    released: bool = False
 
     @property
     def room(self) -> dict[str, int]:
@@ -74,7 +82,8 @@ class Loaders:
 
 
 def as_released() -> Sheet:
-    take, loaders = Take("07_ex4d_as_released", {"move": "preset-180"}), load(I2V)
+    take = Take("07_ex4d_as_released", {"move": "preset-180"}, released=True)
+    loaders = load(I2V_BF16, UMT5_FP16)
     return generated(take, loaders, loaders.model["MODEL"], [])
 
 
@@ -122,7 +131,7 @@ def side_by_side() -> Sheet:
     return sheet(
         take.name, *first_stacks, [models, prompt],
         [Group("6  The prior, encoded", EX4D, [[encode, seen, start]]),
-         Group("9  Prior as VACE wants it", GENERATE, [[paint, gray], [control, vace]])],
+         Group("9  Prior for VACE", GENERATE, [[paint, gray], [control, vace]])],
         [Group("7  EX-4D", GENERATE, [[adapter, *ours]])], [Group("8  Uni3C", GENERATE, [[follow, *uni3c]])],
         [Group("10  VACE", GENERATE, [vace_nodes])],
         [Group("11  Prior, EX-4D, VACE, Uni3C", OUTPUT, [joined, film(last, clip, take)])])
@@ -148,10 +157,10 @@ def generated(take: Take, loaders: Loaders, model: Socket, changes: Sequence[Nod
         [Group("8  Video from the new view", OUTPUT, [film(frames, clip, take)])])
 
 
-def load(model: Model) -> Loaders:
+def load(model: Model, text: Model = UMT5) -> Loaders:
     return Loaders(
         Node("UNETLoader", {"unet_name": model.name, "weight_dtype": "default"}, models=(model,)),
-        Node("CLIPLoader", {"clip_name": UMT5.name, "type": "wan"}, models=(UMT5,)),
+        Node("CLIPLoader", {"clip_name": text.name, "type": "wan"}, models=(text,)),
         Node("VAELoader", {"vae_name": VAE.name}, models=(VAE,)),
         Node("CLIPVisionLoader", {"clip_name": CLIP_VISION.name}, models=(CLIP_VISION,)))
 
@@ -161,8 +170,8 @@ def prior_of(take: Take, loaders: Loaders | None = None) -> tuple[Loaders, Clip,
     width, height = take.size
     scene = Node("EX4DSampleScene", {"scene": "gallery", "frames": take.frames, "width": width, "height": height})
     clip = Clip(scene["images"], scene["depth"], scene["fps"])
-    render, (mesh, (prior,)) = prior_groups(clip, take.path)
-    shown = preview(render["color"], "What Wan is to follow")
+    render, (mesh, (prior,)) = prior_groups(clip, take.path, erosion="none" if take.released else "released")
+    shown = preview(render["color"], "The prior that Wan follows")
     stacks = [[Group("1  A clip with exact depth", INPUT, [[scene]])], mesh,
               [Group(prior.title, prior.color, [*prior.columns, [shown]])]]
     return loaders or load(I2V), clip, render, shown, stacks
@@ -180,7 +189,8 @@ def start_of(take: Take, loaders: Loaders, render: Node, positive: Node, negativ
              tiles: bool = False) -> tuple[Node, Node, Node]:
     """The prior as latents, its first frame as CLIP vision sees it, and where the sampling starts from."""
     encode = Node("EX4DPriorEncode", {"vae": loaders.vae["VAE"], "color": render["color"], "visible": render["visible"],
-                                      **take.room, "tiling": "on" if tiles else "off"})
+                                      **take.room, "tiling": "on" if tiles else "off",
+                                      **({"fit": "stretch", "erosion": "released"} if take.released else {})})
     seen = Node("CLIPVisionEncode", {"clip_vision": loaders.vision["CLIP_VISION"], "image": encode["first_frame"],
                                      "crop": "none"})
     start = Node("WanImageToVideo", {
@@ -216,7 +226,7 @@ def sampled(take: Take, model: Socket, start: Node, loaders: Loaders, trimmed: b
     sample = Node("KSampler", {
         "model": shift["MODEL"], "positive": start["positive"], "negative": start["negative"],
         "latent_image": start["latent"], "seed": 0, "steps": take.steps, "cfg": take.cfg, "sampler_name": "euler",
-        "scheduler": "simple", "denoise": 1.0})
+        "scheduler": "simple", "denoise": 1.0}, fixed=take.released)
     nodes, latent = [shift, sample], sample["LATENT"]
     if trimmed:
         trim = Node("TrimVideoLatent", {"samples": latent, "trim_amount": start["trim_latent"]})
@@ -227,5 +237,5 @@ def sampled(take: Take, model: Socket, start: Node, loaders: Loaders, trimmed: b
 
 
 def film(frames: Socket, clip: Clip, take: Take) -> list[Node]:
-    video = Node("CreateVideo", {"images": frames, "fps": clip.fps})
+    video = Node("CreateVideo", {"images": frames, "fps": RELEASED_FPS if take.released else clip.fps})
     return [video, save_video(video, take.name[:2], "New view")]

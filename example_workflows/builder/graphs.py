@@ -29,6 +29,7 @@ VACE = Model("wan2.1_vace_14B_fp16.safetensors", f"{WAN}/diffusion_models/wan2.1
              "diffusion_models")
 I2V = Model("wan2.1_i2v_480p_14B_fp16.safetensors", f"{WAN}/diffusion_models/wan2.1_i2v_480p_14B_fp16.safetensors",
             "diffusion_models")
+UMT5_FP16 = Model("umt5_xxl_fp16.safetensors", f"{WAN}/text_encoders/umt5_xxl_fp16.safetensors", "text_encoders")
 UMT5 = Model("umt5_xxl_fp8_e4m3fn_scaled.safetensors",
              f"{WAN}/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors", "text_encoders")
 VAE = Model("wan_2.1_vae.safetensors", f"{WAN}/vae/wan_2.1_vae.safetensors", "vae")
@@ -102,12 +103,12 @@ def background_to_prior() -> Sheet:
 
 def depth_images_to_prior() -> Sheet:
     exact, scene = sample_clip("1  Stand-in: clip, depth")
-    gray = Node("EX4DDepthToImages", {"depth": exact.depth, "colors": "gray"}, "Stand-in: gray depth pictures")
-    scene = Group(scene.title, scene.color, [[*scene.columns[0], gray, preview(gray["images"], "Depth pictures")]])
+    gray = Node("EX4DDepthToImages", {"depth": exact.depth, "colors": "gray"}, "Stand-in: gray depth images")
+    scene = Group(scene.title, scene.color, [[*scene.columns[0], gray, preview(gray["images"], "Depth images")]])
     depth = Node("EX4DDepthFromImages", {"images": gray["images"], "convention": "released", "lens": "released"})
     clip = Clip(exact.images, depth["depth"], exact.fps)
     render, prior = prior_groups(clip, {"move": "truck", "move.distance": 0.4}, first=3)
-    read = Group("2  Depth from pictures", EX4D, [[depth]])
+    read = Group("2  Depth from images", EX4D, [[depth]])
     return sheet("04_depth_images_to_prior", [scene], [read], *prior, [video_group(render, clip, "04", "5")])
 
 
@@ -131,8 +132,8 @@ def prior_to_vace() -> Sheet:
     return sheet(
         "05_prior_to_wan_vace",
         [scene], mesh, [*prior, Group("5  Models", MODELS, [[model, clip_loader, vae]])],
-        [Group("4  Prior as VACE wants it", GENERATE, [[paint, gray, control],
-                                                       [preview(control["IMAGE"], "What VACE is shown")]]),
+        [Group("4  Prior for VACE", GENERATE, [[paint, gray, control],
+                                                       [preview(control["IMAGE"], "What VACE gets")]]),
          Group("6  Prompt", GENERATE, [[positive, negative]])],
         [Group("7  Paint what was not seen", GENERATE, [[vace, shift, sample, trim]])],
         [painted(trim["LATENT"], vae, clip, "05", "8  Video from the new view")])
@@ -159,7 +160,7 @@ def prior_to_uni3c() -> Sheet:
     return sheet(
         "06_prior_to_wan_uni3c",
         [scene], mesh,
-        [Group(prior.title, prior.color, [*prior.columns, [preview(render["color"], "What Uni3C is shown")]]),
+        [Group(prior.title, prior.color, [*prior.columns, [preview(render["color"], "What Uni3C gets")]]),
          Group("4  Models", MODELS, [[model, patch, vision], [clip_loader, vae]])],
         [Group("5  First frame", GENERATE, [[first, seen]]), Group("6  Prompt", GENERATE, [[positive, negative]])],
         [Group("7  Follow the prior", GENERATE, [[start, uni3c, shift, sample]])],
@@ -181,12 +182,12 @@ def video_to_prior_box() -> Box:
         Sheet("Video to Prior (EX-4D)", [
             [Group("Frames", INPUT, [[parts, cut, scale]])], [Group("Depth", MODELS, [[load, infer, depth]])],
             [Group("Mesh and camera", EX4D, [[mesh, size, path]])], [Group("Prior", EX4D, [[render]])]]),
-        "A video seen along a new camera path: depth by Depth Anything 3, a watertight mesh per frame, and the prior, "
-        "colour and mask, that EX-4D, VACE or Uni3C paint from.",
+        "Renders a video along a new camera path, with depth by Depth Anything 3 and a watertight mesh per frame. The "
+        "result is the prior, color and mask, that EX-4D, VACE or Uni3C paint from.",
         ["EX-4D", "prior video", "novel view", "re-camera", "camera control", "video to video"],
         inputs={"video": parts["video"], "first_frame": cut["batch_index"], "frames": cut["length"],
-                "width": scale["width"], "height": scale["height"], "depth_model": load["model_name"],
-                "moves": path["move.moves"], "seed": render["seed"]},
+                "width": scale["width"], "height": scale["height"], "crop": scale["crop"],
+                "depth_model": load["model_name"], "moves": path["move.moves"], "seed": render["seed"]},
         outputs={"color": render["color"], "visible": render["visible"], "fps": parts["fps"],
                  "audio": parts["audio"], "plot": path["plot"], "coverage": render["coverage"]})
 
@@ -232,9 +233,10 @@ def video_to_prior(name: str, video: Group, estimate: Sequence[Node], clip: Clip
     return sheet(name, [video], [depth], *prior, [video_group(render, clip, name[:2], "5")])
 
 
-def prior_groups(clip: Clip, move: dict, first: int = 2) -> tuple[Node, tuple[list[Group], list[Group]]]:
+def prior_groups(clip: Clip, move: dict, first: int = 2,
+                 erosion: str = "released") -> tuple[Node, tuple[list[Group], list[Group]]]:
     """Mesh, camera path and render of a clip, with previews. first: the number of the first of the two groups."""
-    mesh, size, path, render = prior_nodes(clip, move)
+    mesh, size, path, render = prior_nodes(clip, move, of_render={"erosion": erosion})
     plot = Node("PreviewImage", {"images": path["plot"]}, "The path", (440, 290))
     coverage = Node("PreviewAny", {"source": render["coverage"]}, "How much was seen", (280, 150))
     return render, ([Group(f"{first}  Mesh and camera", EX4D, [[mesh, size, path, plot]])],
@@ -247,18 +249,19 @@ def prior_nodes(clip: Clip, move: dict, of_mesh: dict | None = None,
     mesh = Node("BuildDWMesh", {"images": clip.images, "depth": clip.depth, **(of_mesh or {})})
     size = Node("GetImageSize", {"image": clip.images}, "How many frames", (280, 130))
     path = Node("CameraTrajectory", {**move, "scene": clip.depth, "frames": size["batch_size"]})
-    render = Node("RenderDWMesh", {"mesh": mesh["mesh"], "cameras": path["cameras"], **(of_render or {})})
+    render = Node("RenderDWMesh", {"mesh": mesh["mesh"], "cameras": path["cameras"], "erosion": "released",
+                                   **(of_render or {})})
     return mesh, size, path, render
 
 
 def video_group(render: Node, clip: Clip, number: str, place: str = "4") -> Group:
-    """Colour and mask of the prior as video files. place: the number of the group."""
+    """Color and mask of the prior as video files. place: the number of the group."""
     sound = {"audio": clip.audio} if clip.audio else {}
     color = Node("CreateVideo", {"images": render["color"], "fps": clip.fps, **sound})
     white = Node("MaskToImage", {"mask": render["visible"]}, "White = seen")
     mask = Node("CreateVideo", {"images": white["IMAGE"], "fps": clip.fps})
     return Group(f"{place}  The prior as videos", OUTPUT, [
-        [color, save_video(color, f"{number}_color", "Colour")],
+        [color, save_video(color, f"{number}_color", "Color")],
         [white, mask, save_video(mask, f"{number}_visible", "Mask")]])
 
 

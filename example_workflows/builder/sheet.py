@@ -31,7 +31,7 @@ class Socket(NamedTuple):
 class Node:
     """One node. inputs: widgets by name (`move.yaw` for those of a choice) and the outputs it is wired to.
 
-    size: (width, height) in graph units, None for the size it has by itself.
+    size: (width, height) in graph units, None for the size it has by itself. fixed: its seed stays from run to run.
     """
 
     kind: str
@@ -39,6 +39,7 @@ class Node:
     title: str | None = None
     size: tuple[int, int] | None = None
     models: tuple[Model, ...] = ()
+    fixed: bool = False
 
     def __getitem__(self, name: str) -> Socket:
         return Socket(self, name)
@@ -89,7 +90,7 @@ class Sheet:
 
         def describe(node: Node) -> dict:
             source = info.get(node.kind, {}).get("python_module", "")
-            return {"id": numbers[node], "kind": node.kind, "title": node.title, "size": node.size,
+            return {"id": numbers[node], "kind": node.kind, "title": node.title, "size": node.size, "fixed": node.fixed,
                     "text": node.inputs["text"] if node.kind == NOTE else None,
                     "models": [model._asdict() for model in node.models],
                     "pack": PACK if source.startswith("custom_nodes.") else CORE}

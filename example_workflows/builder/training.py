@@ -23,15 +23,15 @@ def masks_and_training() -> Sheet:
     train = Node("EX4DTrainAdapter", {"model": load["MODEL"], "clips": "prepared", "name": "my_adapter"})
     curve = Node("SaveImage", {"images": train["loss_curve"], "filename_prefix": "ex4d/loss_curve"}, "The loss curve",
                  (320, 110))
-    adapter = Node("PreviewAny", {"source": train["adapter"]}, "What Apply Adapter lists it as", (320, 150))
+    adapter = Node("PreviewAny", {"source": train["adapter"]}, "Its name in Apply Adapter", (320, 150))
     return sheet(
         "12_train_adapter",
         [scene],
-        [Group("2  A window glides over it", EX4D, [[crop, mesh]])],
-        [Group("3  Three ways to hide parts of it", EX4D, [
-            column(rendering, "12_rendering_mask", "What going around it would not show"),
-            column(tracking, "12_tracking_mask", "What sticks to its surfaces"),
-            column(random, "12_random_mask", "Anything: the baseline")])],
+        [Group("2  A window that glides over it", EX4D, [[crop, mesh]])],
+        [Group("3  Three ways to mask parts of it", EX4D, [
+            column(rendering, "12_rendering_mask", "Hidden from an orbiting camera"),
+            column(tracking, "12_tracking_mask", "Rectangles that move with surfaces"),
+            column(random, "12_random_mask", "Random rectangles: the baseline")])],
         [Group("4  Train on prepared clips", MODELS, [[load, train]]),
          Group("5  Adapter", OUTPUT, [[curve, adapter]])])
 

@@ -1,6 +1,7 @@
 """Laws of the example workflows as files. These need no browser."""
 
 import json
+import runpy
 from itertools import combinations
 from pathlib import Path
 
@@ -66,3 +67,10 @@ def test_every_node_names_its_pack(name):
     for node in read(name)["nodes"]:
         ours = node["type"] in OURS or node["type"].startswith("EX4D")
         assert node["properties"]["cnr_id"] == ("comfyui-ex4d" if ours else "comfy-core"), node["type"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_note_is_the_one_of_the_builder(name):
+    notes = runpy.run_path(str(EXAMPLES / "builder" / "notes.py"))["NOTES"]
+    shown = [node["widgets_values"][0] for node in read(name)["nodes"] if node["type"] == "MarkdownNote"]
+    assert shown == [notes[name].strip()]

@@ -72,7 +72,7 @@ def test_queueing_shows_the_previews(name, front_end, usual_complaints, artifact
         if node["type"] == "PreviewAny":
             assert re.fullmatch(r"9 frames, \d+% of them seen in the source.*", shown[str(id)][0])
         if node["type"] in ("PreviewImage", "SaveVideo"):
-            assert len(shown[str(id)]) == (9 if node["title"] == "Depth pictures" else 1)
+            assert len(shown[str(id)]) == (9 if node["title"] == "Depth images" else 1)
     videos = front_end.page.evaluate("""() => [...document.querySelectorAll("video")].map(
         (video) => [video.videoWidth, video.videoHeight, video.duration])""")
     assert len(videos) == sum(node["type"] == "SaveVideo" for node in nodes.values())

@@ -104,7 +104,7 @@ def test_keyframes_are_refused_before_anything_runs_with_their_line(nodes):
     assert validate(KEYFRAMES, 5) is True
     assert validate(KEYFRAMES.replace("30", '"far"'), 5) == "keyframe 1 (line 2): yaw must be a number in -3600..3600"
     assert validate(KEYFRAMES, 3) == "keyframe 1 (line 2): frame must be a number in 0..2"
-    assert "frames: got 0" in validate(KEYFRAMES, 0)
+    assert "frames: 0 is out of range" in validate(KEYFRAMES, 0)
     assert validate(None, 5) is True and validate(KEYFRAMES, None) is True  # linked, not known yet
 
 
@@ -197,6 +197,46 @@ def test_the_world_is_the_file_s_or_the_first_camera(nodes, take, folders):
     kept, anchored = (nodes.run("EX4DLoadCameras", file="late.json", world=world)[0] for world in ("file", "first"))
     assert torch.equal(kept.cam_from_world, late.cam_from_world)
     assert torch.allclose(anchored.cam_from_world[0], torch.eye(4), atol=1e-6)
+
+
+def test_every_setting_of_reading_is_a_widget_with_the_librarys_choices(nodes):
+    from ex4d_ops.files.paths import SETTINGS
+
+    inputs = {widget.id: widget for widget in nodes.by_id["EX4DLoadCameras"].define_schema().inputs}
+    for name, setting in SETTINGS.items():
+        assert tuple(getattr(inputs[name], "options", None) or ()) == setting.choices
+        assert inputs[name].tooltip == setting.help
+
+
+def test_rotation_order_length_and_scale_are_the_librarys(nodes, take, same, folders):
+    file = folders / "input" / "shot.chan"
+    file.write_text("".join(f"{t} {t} 2 3 {-5 * t} {9 * t} {2 * t} 50\n" for t in range(1, 10)))
+    path, _ = nodes.run("EX4DLoadCameras", file="shot.chan", scene=take.depth, frames=5, world="first",
+                        rotation_order="XYZ", length="fit", scale=0.1)
+    assert same(path, read_path(file, take.depth.size, 5, world="first", rotation_order="XYZ", length="fit", scale=0.1))
+
+
+def test_a_scale_of_0_lays_the_path_onto_the_scene_s_cameras(nodes, take, same, folders):
+    file = folders / "input" / "shot.json"
+    write_path(file, editing.scale_places(take.path, 30.0))
+    source = torch.linalg.inv(take.path.cam_from_world)
+    for scene in (replace(take.depth, world_from_cam=source), replace(take.mesh, world_from_cam=source)):
+        path, _ = nodes.run("EX4DLoadCameras", file="shot.json", scene=scene, scale=0.0)
+        assert same(path, read_path(file, take.depth.size, scale="auto", source=source))
+        assert (path.cam_from_world - take.path.cam_from_world).abs().max() < 1e-4
+    still = replace(take.depth, world_from_cam=torch.eye(4).expand_as(source))
+    for scene in (still, None):
+        with pytest.raises(ValueError, match="not known how the clip's own camera moved"):
+            nodes.run("EX4DLoadCameras", file="shot.json", scene=scene, scale=0.0)
+
+
+@pytest.mark.parametrize("name, text, message", [("none.json", "[]", "list of objects"), ("none.txt", "", "is empty"),
+                                                 ("none.txt", "https://x\n", "holds no camera")])
+def test_files_without_a_camera_get_one_sentence(nodes, take, folders, name, text, message):
+    (folders / "input" / name).write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        nodes.run("EX4DLoadCameras", file=name, scene=take.depth, frames=5)
+    assert "\n" not in str(error.value)
 
 
 def test_half_a_size_is_refused(nodes, take, folders):

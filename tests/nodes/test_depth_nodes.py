@@ -99,11 +99,29 @@ def test_a_second_save_takes_a_new_name(nodes, take, folders):
 
 def test_files_of_both_folders_are_offered_and_nothing_else(nodes, take, folders):
     (folders / "input" / "exr").mkdir()
-    for name in ("a.npz", "exr/0.exr", "exr/1.exr", "clip.MP4", "notes.txt"):
+    for name in ("a.npz", "exr/0.exr", "exr/1.exr", "clip.MP4", "notes.txt", "light.hdr"):
         (folders / "input" / name).touch()
     nodes.run("EX4DSaveDepth", depth=take.depth, filename_prefix="ex4d/depth", format="png")
     file = nodes.by_id["EX4DLoadDepth"].define_schema().inputs[0]
-    assert file.options == ["a.npz", "clip.MP4", "ex4d/depth_00001_ [output]", "exr", "exr/0.exr", "exr/1.exr"]
+    saved = [f"ex4d/depth_00001_/{t:06d}.png [output]" for t in range(len(take.depth))]
+    assert file.options == ["a.npz", "clip.MP4", "ex4d/depth_00001_ [output]", *saved, "exr", "exr/0.exr", "exr/1.exr"]
+
+
+def test_every_file_that_is_read_is_offered(nodes, folders):
+    """But Radiance pictures, which are refused, and such as only FFmpeg knows."""
+    from ex4d_ops.files.depth import ARRAYS
+    from ex4d_ops.files.footage import PICTURE_SUFFIXES
+
+    pictures = PICTURE_SUFFIXES - {".hdr"}
+    suffixes = [*ARRAYS, ".exr", *pictures, ".mkv", ".mp4", ".mov", ".webm", ".avi"]
+    for suffix in suffixes:
+        (folders / "input" / f"a{suffix}").touch()
+    for suffix in [".exr", *pictures]:
+        (folders / "input" / suffix[1:]).mkdir()
+        (folders / "input" / suffix[1:] / f"0{suffix}").touch()
+    offered = set(nodes.by_id["EX4DLoadDepth"].define_schema().inputs[0].options)
+    assert {f"a{suffix}" for suffix in suffixes} <= offered
+    assert {suffix[1:] for suffix in [".exr", *pictures]} <= offered
 
 
 @pytest.mark.parametrize("convention, doubted", [("released", False), ("normalized-depth", True)])

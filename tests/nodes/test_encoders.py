@@ -59,3 +59,34 @@ def test_latents_are_normalised_as_wan_s(encoders, tmp_path):
     plain, wan = load_vae(tmp_path / "vae.safetensors").encode(frames), Wan21()
     expected = (plain - wan.latents_mean) / wan.latents_std
     assert (encoders.video(frames) - expected).abs().max() < 1e-4
+
+
+def weights_of(tensors: dict) -> bytes:
+    from safetensors.torch import save
+
+    return save(tensors)
+
+
+BROKEN = {"text": b"x" * 64, "empty": b"", "a short header": b"\x10",
+          "a header of nonsense": b"\x08" + bytes(7) + b"{\"a\": 1}",
+          "cut short": weights_of({"a": torch.zeros(99)})[:-50], "no tensors": weights_of({}),
+          "another's": weights_of({"model.layers.0.weight": torch.zeros(3)}),
+          "a part of one": weights_of({"decoder.middle.0.residual.0.gamma": torch.zeros(3)})}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
+def test_every_broken_weights_file_is_named_in_one_line(comfy, tmp_path, monkeypatch, kind, name):
+    from ex4d_ops import wan
+
+    path = tmp_path / name
+    path.write_bytes(BROKEN[kind])
+    wan.open_comfyui()
+    calls = [lambda: wan.load_vae(path), lambda: wan.load_wan(path), lambda: load_encoders(path, path, path)]
+    for call in calls:
+        with pytest.raises(ValueError) as refused:
+            call()
+        assert str(refused.value).startswith(f"{path}: ") and "\n" not in str(refused.value)
+    monkeypatch.setattr(wan, "load_vae", lambda path: None)
+    with pytest.raises(ValueError, match=f"{name}: cannot be read as a CLIP vision model"):
+        load_encoders(path, path, path)

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ex4d_ops.camera import default_intrinsics, invert_rigid, lift, project, transform
 from ex4d_ops.trajectory import move_path, parse_moves
@@ -126,13 +128,54 @@ def test_a_lens_that_is_known_overrules_the_packet_s(nodes):
 
 
 @pytest.mark.parametrize("packet, message", [
-    (da3(extrinsics=torch.full((1, 3, 3, 4), math.nan)), "geometry: .* no camera motion .* source_cameras off"),
-    (da3(intrinsics=torch.full((1, 3, 3, 3), -5.0)), "geometry: .* no lens; .* pose_method"),
-    (da3(intrinsics=torch.full((1, 3, 3, 3), math.nan)), "geometry: .* no lens; .* pose_method"),
+    (da3(extrinsics=torch.full((1, 3, 3, 4), math.nan)), "geometry: the camera motion .* NaN; turn source_cameras off"),
+    (da3(intrinsics=torch.full((1, 3, 3, 3), -5.0)), "geometry: .* did not find a focal length; .* pose_method"),
+    (da3(intrinsics=torch.full((1, 3, 3, 3), math.nan)), "geometry: .* did not find a focal length; .* pose_method"),
     (da3(depth=torch.full((3, *SIZE), math.nan)), "geometry: depth: inf everywhere"),
     (da3(depth=torch.ones(3, *SIZE)), "geometry: depth: 1 everywhere"),
     ({"depth": DEPTH, "image": None, "mask": None}, "geometry: a MoGe panorama"),
 ])
 def test_packets_of_no_use_are_refused_in_a_sentence(nodes, packet, message):
     with pytest.raises(ValueError, match=message):
+        read(nodes, packet)
+
+
+# ---- packets of others, or cut short -------------------------------------------------------------
+
+FOREIGN = [None, 3, "depth", [], {}, torch.zeros(3), torch.zeros(3, *SIZE, dtype=torch.bool), torch.zeros(0, *SIZE),
+           torch.zeros(3, 1, *SIZE), torch.zeros(3, *SIZE, dtype=torch.complex64), torch.ones(3, 1, 1),
+           torch.zeros(3, 3, 3), torch.full((1, 3, 3, 3), math.inf), torch.rand(1, 3, 4, 4), torch.eye(3),
+           torch.zeros(()), torch.ones(2, *SIZE), torch.ones(3, *SIZE[::-1]), torch.full((3, *SIZE), math.nan)]
+
+
+@pytest.mark.parametrize("make", [da3, moge])
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_every_packet_is_read_or_refused_in_a_sentence_about_it(nodes, make, data):
+    packet = make()
+    packet = {key: packet[key] for key in packet if data.draw(st.integers(0, 5)) > 0}
+    for key in data.draw(st.lists(st.sampled_from(["depth", "intrinsics", "extrinsics", "sky", "mode", "mask"]),
+                                  max_size=2)):
+        packet[key] = data.draw(st.sampled_from(FOREIGN))
+    try:
+        depth = read(nodes, packet, source_cameras=data.draw(st.booleans()))
+    except ValueError as error:
+        assert str(error).startswith("geometry: ") and "\n" not in str(error) and len(str(error)) < 300
+    else:
+        assert (depth.depth > 0).all() and torch.isfinite(depth.intrinsics).all()
+
+
+@pytest.mark.parametrize("packet, sentence", [
+    ([], "it is a list; connect Run Depth Anything 3 or Run MoGe Inference"),
+    ({"mode": "mono"}, "its depth is missing; connect the output of Run Depth Anything 3"),
+    (da3(depth=DEPTH[0]), r"its depth is \[60, 80\] float32; .* numbers of shape \[any, any, any\]"),
+    (da3(depth=[[1.0]]), "its depth is a list; connect"),
+    (da3(intrinsics=da3()["intrinsics"][:, :2]), r"its intrinsics is \[1, 2, 3, 3\] float32; connect"),
+    (da3(extrinsics=None), "its extrinsics is missing"),
+    (da3(extrinsics=2 * da3()["extrinsics"]), "extrinsics: frame . is not rigid"),
+    (da3(sky=torch.zeros(3, 5, 5)), r"its sky is \[3, 5, 5\] float32; .* numbers of shape \[3, 60, 80\]"),
+    (moge(intrinsics=torch.zeros(3, 3, 3)), "intrinsics: a focal length is zero or negative"),
+])
+def test_a_packet_that_lacks_something_is_told_what(nodes, packet, sentence):
+    with pytest.raises(ValueError, match=f"geometry: {sentence}"):
         read(nodes, packet)

@@ -41,6 +41,16 @@ def test_images_with_alpha_or_out_of_range_are_their_colours_in_range(nodes, tak
     assert same(mesh.colors, (take.images * 2 - 0.5).clamp(0, 1))
 
 
+@pytest.mark.parametrize("spoil", [
+    lambda images: (images * 255).byte(), lambda images: images * 255, lambda images: (images * 255).half(),
+    lambda images: (images * 255).round().int(), lambda images: images > 0.5, lambda images: images * 65535,
+    lambda images: torch.zeros_like(images).index_fill(2, torch.tensor([3]), 255.0),
+])
+def test_every_picture_of_0_to_255_or_of_whole_numbers_is_refused(nodes, take, spoil):
+    with pytest.raises(ValueError, match="^images: contains .* an IMAGE has .*numbers from 0 to 1; .*by 255"):
+        nodes.run("BuildDWMesh", images=spoil(take.images), depth=take.depth)
+
+
 def test_a_share_of_the_depth_range_needs_one(nodes, take):
     sky = replace(take.depth, depth=torch.cat([torch.full((1, 32, 48), torch.inf), take.depth.depth[1:]]))
     with pytest.raises(ValueError, match="depth_jump: .* use 0"):

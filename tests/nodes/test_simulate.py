@@ -39,7 +39,8 @@ def test_a_rendering_mask_looks_along_any_path(nodes, clip):
     opened = nodes.run("EX4DRenderingMask", mesh=mesh, surface="visible")[1]
     assert opened.sum() > nodes.run("EX4DRenderingMask", mesh=mesh)[1].sum()
     short = nodes.run("CameraTrajectory", move={"move": "static"}, frames=3, scene=depth)[0]
-    with pytest.raises(ValueError, match="3 frames of 64x48, the clip has 5 of 64x48; make the path for the clip"):
+    sentence = "cameras: the path has 3 frames of 64x48, but the clip has 5 of 64x48; make the path for this clip"
+    with pytest.raises(ValueError, match=sentence):
         nodes.run("EX4DRenderingMask", mesh=mesh, cameras=short)
 
 
@@ -74,7 +75,7 @@ def test_a_repository_outside_the_models_folder_is_refused(nodes, clip, tmp_path
 
     (tmp_path / "w.pth").write_bytes(b"")
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "ex4d_trackers", ([str(tmp_path)], set()))
-    with pytest.raises(ValueError, match="lies outside models/ex4d_trackers"):
+    with pytest.raises(ValueError, match="is outside models/ex4d_trackers"):
         nodes.run("EX4DTrackingMask", images=clip[0],
                   tracker={"tracker": "cotracker", "weights": "w.pth", "code": "../../.."})
 
@@ -95,9 +96,9 @@ def test_a_smooth_crop_takes_the_depth_along(nodes, clip):
 
 
 def test_ranges_that_end_before_they_begin_are_refused(nodes, clip):
-    with pytest.raises(ValueError, match="fewest_points: got 9, more than most_points"):
+    with pytest.raises(ValueError, match="fewest_points: 9 is more than most_points"):
         nodes.run("EX4DTrackingMask", images=clip[0], fewest_points=9, most_points=8)
-    with pytest.raises(ValueError, match="smallest: got 0.9, more than largest"):
+    with pytest.raises(ValueError, match="smallest: 0.9 is more than largest"):
         nodes.run("EX4DSmoothCrop", images=clip[0], smallest=0.9, largest=0.8)
 
 

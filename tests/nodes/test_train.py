@@ -89,3 +89,5 @@ def test_a_name_that_leads_elsewhere_is_refused(nodes, home, model, name):
 
 def test_clips_of_nowhere_are_refused(nodes, home):
     assert "there is no 'elsewhere'" in nodes.by_id["EX4DTrainAdapter"].validate_inputs(clips="elsewhere", name="mine")
+    with pytest.raises(ValueError, match="clips: there is no 'elsewhere'"):
+        nodes.by_id["EX4DTrainAdapter"].fingerprint_inputs(clips="elsewhere")

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ex4d_ops import Prior
-from ex4d_ops.adapter import PriorEncoder, build_encoder, choose_frames, crop_to, doubt_mask, encode_prior, fit_prior
+from ex4d_ops.adapter import PriorEncoder, build_encoder, choose_frames, doubt_mask, encode_prior, fit_prior
+from ex4d_ops.clip import crop_to
 
 from ..golden import recipe
 

@@ -165,3 +165,19 @@ def test_paths_of_another_shape_or_type_are_refused():
         CameraPath(cameras.double(), intrinsics, (8, 8))
     with pytest.raises(ValueError, match="source_frame"):
         CameraPath(cameras, intrinsics, (8, 8), torch.arange(4))
+
+
+@pytest.mark.parametrize("field", ["cam_from_world", "intrinsics"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_every_number_of_a_path_is_finite(field, value):
+    fields = {"cam_from_world": torch.eye(4).repeat(3, 1, 1), "intrinsics": default_intrinsics((8, 8)).repeat(3, 1, 1)}
+    for entry in range(fields[field].numel()):
+        broken = fields[field].clone()
+        broken.view(-1)[entry] = value
+        with pytest.raises(ValueError, match=f"{field}: holds NaN or infinity"):
+            CameraPath(**fields | {field: broken}, size=(8, 8))
+
+
+def test_a_path_has_a_camera():
+    with pytest.raises(ValueError, match="has no camera; give it one per frame"):
+        CameraPath(torch.zeros(0, 4, 4), torch.zeros(0, 3, 3), (8, 8))

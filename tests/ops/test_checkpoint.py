@@ -195,6 +195,26 @@ def test_every_wrong_tensor_is_listed(weights, tmp_path):
         assert name in str(caught.value)
 
 
+@pytest.mark.parametrize("claim", [
+    lambda value: value.new_zeros(1).expand(10**9, *value.shape[1:]) if value.ndim == 1 else
+    value.new_zeros(1, *value.shape[1:]).expand(10**7, *value.shape[1:]),
+    lambda value: torch.as_strided(value, (10**6, *value.shape[1:]), (0,) * value.ndim)])
+@pytest.mark.parametrize("key", ["latent_encoder.0.weight", "latent_encoder.0.bias", "blocks.0.ffn.0.lora_B"])
+def test_tensors_that_claim_more_than_is_stored_are_refused_unread(weights, tmp_path, claim, key):
+    name = next(name for name in weights if name.startswith(key))
+    path = save(tmp_path / "some.ckpt", weights | {name: claim(weights[name].clone())})
+    assert path.stat().st_size < 2**24
+    with pytest.raises(ValueError, match=f"{key}: .* (of which it stores only|must be)"):  # the first tells the sides
+        load_adapter(path)
+
+
+@pytest.mark.parametrize("alpha", [float("inf"), float("-inf"), float("nan"), 0.0, -1.0])
+def test_an_alpha_that_is_no_scale_is_refused(weights, tmp_path, alpha):
+    changed = weights | {f"blocks.{block}.{layer}.alpha": torch.tensor(alpha) for block in range(3) for layer in LAYERS}
+    with pytest.raises(ValueError, match="no positive number that all blocks share"):
+        load_from(tmp_path, changed)
+
+
 @pytest.mark.parametrize("name", ["some.ckpt", "some.safetensors"])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
 def test_truncated_files_get_one_sentence(weights, tmp_path, name, share):

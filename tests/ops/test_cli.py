@@ -1,6 +1,7 @@
 """The command line as a new user meets it: results that can be trusted, one sentence where they can't be had."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import trimesh
 from ex4d_ops import cli, files
 from ex4d_ops.background import find_motion, make_background
 from ex4d_ops.cli import prior as prior_command
+from ex4d_ops.clip import fit_frame
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
 from ex4d_ops.prior import RenderRules, origin_shares, render_prior
 from ex4d_ops.trajectory import automatic_radius, move_path, parse_moves
@@ -159,11 +161,17 @@ def test_bad_depth_gets_one_sentence(sample, tmp_path, capsys, spoil, sentence):
     assert sentence in capsys.readouterr().err
 
 
-def test_one_picture_asks_to_be_frozen(sample, tmp_path, capsys):
-    files.write_video(tmp_path / "clip", files.read_video(sample / "clip.mkv", frames=1).frames, 15)
-    assert cli.main(["prior", str(tmp_path / "clip"), "--depth", str(sample / "depth.npz"), "--preset", "30",
-                     "--out", str(tmp_path / "out")]) == 2
-    assert "--freeze 0 --frames 49" in capsys.readouterr().err
+@pytest.mark.parametrize("camera", [("--preset", "30"), ("--move", "arc:yaw=40"), ("--preset", "30", "--frames", "9"),
+                                    ("--move", "orbit:yaw=20", "--freeze", "0", "--frames", "5")])
+def test_one_picture_is_held_while_the_camera_moves(sample, tmp_path, camera):
+    clip = files.read_video(sample / "clip.mkv", frames=1)
+    files.write_picture(tmp_path / "photo.png", clip.frames[0])
+    assert cli.main(["prior", str(tmp_path / "photo.png"), "--depth", str(sample / "depth.npz"), *camera,
+                     "--no-anchor", "--out", str(tmp_path / "out")]) == 0
+    wanted = int(camera[camera.index("--frames") + 1]) if "--frames" in camera else 49
+    path = files.read_path(tmp_path / "out" / "cameras.json", clip.size, wanted)
+    assert len(path) == wanted and (path.source_frame == 0).all()
+    assert len(files.read_video(tmp_path / "out" / "color.mkv")) == wanted
 
 
 def test_meshes_are_written_in_the_format_and_topology_asked_for(sample, tmp_path):
@@ -198,6 +206,27 @@ def test_ctrl_c_leaves_no_half_written_file(sample, tmp_path, monkeypatch):
                         raising=False)
     assert run_prior(sample, tmp_path / "out") == 130
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("last", ["color.mkv", "visible.mkv", "preview.mp4", "cameras.json", "sheet.png", "path.png"])
+def test_a_second_run_that_is_stopped_leaves_nothing_that_tells_of_the_first(sample, tmp_path, monkeypatch, last):
+    assert run_prior(sample, tmp_path) == 0
+    (tmp_path / ".color.1.part.mkv").write_bytes(b"of a killed run")
+    (tmp_path / ".frames.1.part").mkdir()
+    replace = os.replace
+
+    def stop(part, path):
+        replace(part, path)
+        if Path(path).name == last:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stop)
+    assert run_prior(sample, tmp_path, "--preset", "60") == 130
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "run.json" not in left and not [name for name in left if ".part" in name]
+    assert "sheet.png" not in left or last in ("sheet.png", "path.png")
+    monkeypatch.undo()
+    assert run_prior(sample, tmp_path) == 0 and (tmp_path / "run.json").is_file()
 
 
 def test_inspect_reports_watertightness_and_depth(sample, capsys):
@@ -249,6 +278,26 @@ def test_the_library_imports_comfyui_through_one_door_alone():
                 assert words[1].split(".")[0] not in {"comfy", "folder_paths", "nodes", "server", "execution"}, file
 
 
+@pytest.mark.parametrize("fit, said, seen", [("stretch", "its width is squashed by 33%", 64 * 64),
+                                             ("crop", "33% of its width is lost", 64 * 64),
+                                             ("pad", "33% of the new height is black bars", 64 * 43)])
+def test_another_shape_is_reached_by_the_fit_asked_for_and_said(sample, tmp_path, capsys, fit, said, seen):
+    assert run_prior(sample, tmp_path, "--size", "64x64", "--fit", fit, "--move", "static", "--erosion", "0") == 0
+    words = capsys.readouterr().err
+    assert "the picture of 96x64 becomes 64x64" in words and said in words
+    clip = files.read_video(sample / "clip.mkv")
+    color, visible = (files.read_video(tmp_path / f"{name}.mkv").frames for name in ("color", "visible"))
+    assert color.shape[1:3] == (64, 64) and int(visible[0, ..., 0].sum()) == seen
+    assert (color[0] - fit_frame(clip.frames[0], (64, 64), fit)).abs().max() < 0.01
+    bars = fit_frame(torch.ones(64, 96, 1), (64, 64), fit)[..., 0] == 0
+    assert not visible[:, bars].any() and not color[:, bars].any()
+
+
+def test_stretch_is_what_happens_where_no_fit_is_asked_for(sample, tmp_path):
+    assert run_prior(sample, tmp_path / "a", "--size", "64x64") == 0
+    assert run_prior(sample, tmp_path / "b", "--size", "64x64", "--fit", "stretch") == 0
+    colors = [files.read_video(tmp_path / name / "color.mkv").frames for name in ("a", "b")]
+    assert torch.equal(*colors)
 # ---- background and angles ----------------------------------------------------------------------
 
 

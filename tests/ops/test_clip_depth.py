@@ -1,5 +1,7 @@
 """From an estimator to depth: scale rules, shots, what is said; and tiny per-frame models, from disk."""
 
+import json
+import pickle
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -192,6 +194,80 @@ def test_a_model_that_tells_nothing_asks(tmp_path):
         meaning(tmp_path, SimpleNamespace(model_type="newer"), None)
     assert meaning(tmp_path, SimpleNamespace(model_type="newer"), "depth") == ("depth", False)
     assert meaning(tmp_path, SimpleNamespace(model_type="depth_pro"), None) == ("depth", True)
+
+
+METRES, DISPARITY = ("depth", True), ("disparity", False)
+
+
+@pytest.mark.parametrize("backbone, expected", [
+    ("Dinov2Config", METRES), ("Dinov2WithRegistersConfig", METRES), ("BeitConfig", DISPARITY),
+    ("Swinv2Config", DISPARITY), (None, DISPARITY),
+])
+def test_every_dpt_gives_disparity_but_with_a_dinov2_backbone_metres(tmp_path, backbone, expected):
+    transformers = pytest.importorskip("transformers")
+    from ex4d_ops.estimators.per_frame import meaning
+
+    config = transformers.DPTConfig(
+        backbone_config=backbone and getattr(transformers, backbone)(out_indices=[1, 2, 3, 4]))
+    config.save_pretrained(tmp_path)
+    assert meaning(tmp_path, transformers.AutoConfig.from_pretrained(str(tmp_path)), None) == expected
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_folder_of_pytorch_model_bin_is_the_same_model(tmp_path, shards):
+    pytest.importorskip("transformers")
+    from ex4d_ops.estimators.per_frame import load_per_frame
+
+    save_depth_anything(tmp_path, "relative")
+    expected = load_per_frame(tmp_path).model.state_dict()
+    as_pytorch_bin(tmp_path, shards)
+    found = load_per_frame(tmp_path).model.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def as_pytorch_bin(folder, shards: bool = False) -> None:
+    """Turn a folder's model.safetensors into what older programs wrote."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    if not shards:
+        torch.save(tensors, folder / "pytorch_model.bin")
+        return
+    names = {name: f"pytorch_model-0000{1 + k % 2}-of-00002.bin" for k, name in enumerate(sorted(tensors))}
+    for file in set(names.values()):
+        torch.save({name: tensors[name] for name in tensors if names[name] == file}, folder / file)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+
+@pytest.mark.parametrize("spoil, sentence", [
+    (lambda file: file.write_bytes(file.read_bytes()[:1000]), "cannot be loaded"),
+    (lambda file: file.write_bytes(b""), "cannot be loaded"),
+    (lambda file: torch.save({"weight": torch.zeros(2)}, file), "lacks"),
+    (lambda file: torch.save({"weight": Runs(file.with_name("ran"))}, file), "cannot be loaded"),
+    (lambda file: file.write_bytes(pickle.dumps(Runs(file.with_name("ran")))), "cannot be loaded"),
+])
+def test_a_pytorch_model_bin_is_read_as_tensors_or_refused_in_a_sentence(tmp_path, spoil, sentence):
+    pytest.importorskip("transformers")
+    from ex4d_ops.estimators.per_frame import load_per_frame
+
+    save_depth_anything(tmp_path, "relative")
+    as_pytorch_bin(tmp_path)
+    spoil(tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=sentence) as refusal:
+        load_per_frame(tmp_path)
+    assert "\n" not in str(refusal.value) and not (tmp_path / "ran").exists()
+
+
+class Runs:
+    """What a hostile weights file would run when it is read: it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -4,20 +4,24 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import tarfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ex4d_ops import cli, dataset, files
 from ex4d_ops.adapter import encode_prior
 from ex4d_ops.dataset import Encoders, open_dataset, read_manifest, read_state
+from ex4d_ops.depth import DepthUnits, fill_invalid
 from ex4d_ops.preparation import Recipe, Source, list_sources, prepare, workers
 from ex4d_ops.preparation.one_clip import find_depth
 from ex4d_ops.preparation.select import select_clip
@@ -134,6 +138,38 @@ def test_openvid_tables_are_understood(tmp_path):
         list(list_sources(tmp_path / "nothing"))
 
 
+@pytest.mark.parametrize("header", [
+    "file_name,text", "File_Name,Text", " video , caption ", "path,prompt", "video_path,description", "filename,text",
+])
+def test_tables_of_other_programs_are_understood_by_the_names_of_their_columns(tmp_path, header):
+    (tmp_path / "metadata.csv").write_text(f'{header}\na/b.mp4,"a garden, in summer"\n', encoding="utf-8-sig")
+    (source,) = list_sources(tmp_path / "metadata.csv")
+    assert source.path == tmp_path / "a" / "b.mp4" and source.caption == "a garden, in summer"
+
+
+@pytest.mark.parametrize("row", ["broken row", "a,", "a, ", "", ",", "a,b\0.mp4"])
+def test_a_row_that_names_no_video_is_left_out_and_said(tmp_path, caplog, row):
+    (tmp_path / "t.csv").write_text(f"caption,video\nfirst,a.mp4\n{row}\nlast,b.mp4\n")
+    assert [source.name for source in list_sources(tmp_path / "t.csv")] == ["a.mp4", "b.mp4"]
+    assert row == "" or "line 3 names no video" in caplog.text  # csv itself skips empty lines
+
+
+@pytest.mark.parametrize("content", [
+    b"caption,video\nfirst,a.mp4\n\xff\xfe\x00,b.mp4\n", b'video\n"' + b"x" * 2**25 + b'"\n',
+    b"\x89PNG\r\n\x1a\n\x00\x00", b""])
+def test_a_table_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^\S+t\.csv: ") as refusal:
+        list(list_sources(tmp_path / "t.csv"))
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "/", ".", "..", "a/b.c.mp4", "é.mp4", "x" * 300 + ".mp4"])
+def test_every_name_gives_a_key_that_a_file_can_have(name):
+    key = Source(Path(name), name).key
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,80}", key)
+
+
 # ---- what is stored -----------------------------------------------------------------------------
 
 
@@ -213,6 +249,18 @@ def test_depth_is_cropped_and_resized_as_the_clip_is(tmp_path):
         find_depth(Source(tmp_path / "v" / "b.mkv", "b.mkv"), recipe, start, clip)
 
 
+def test_depth_is_read_as_the_recipe_says(tmp_path):
+    _, depth = film(tmp_path / "a.mkv")
+    holed = depth.depth.numpy() * 2
+    holed[:, 3, 4] = 0
+    np.savez(tmp_path / "a.npz", left=depth.depth, right=holed)
+    recipe = Recipe(frames=5, size=SIZE, depth=tmp_path, units=DepthUnits("depth"), fill=True, channel="right")
+    found = find_depth(Source(tmp_path / "a.mkv", "a.mkv"), recipe, *select_clip(tmp_path / "a.mkv", 5, SIZE))
+    assert torch.equal(found.depth, fill_invalid(torch.from_numpy(holed)))
+    with pytest.raises(ValueError, match="holds left, right; the depth must be named depth"):
+        find_depth(Source(tmp_path / "a.mkv", "a.mkv"), replace(recipe, channel=None), 0, found)
+
+
 # ---- runs that end early ------------------------------------------------------------------------
 
 
@@ -264,6 +312,7 @@ def prepare_and_log(videos: Path, out: Path, log: Path) -> None:
     prepare(list_sources(videos), SMALL, out)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork server to begin twenty processes quickly")
 def test_killed_twenty_times_nothing_is_lost_nothing_is_done_twice(many, tmp_path, monkeypatch):
     # ComfyUI has a tests package too, which would pass for this one in the processes.
     monkeypatch.setattr(sys, "path", [place for place in sys.path if not Path(place, "comfy").is_dir()])
@@ -343,6 +392,24 @@ def test_a_folder_is_not_filled_by_two_recipes(many, tmp_path, in_process):
         prepare([], Recipe(**vars(SMALL) | {"seed": 1}), tmp_path)
 
 
+def test_a_folder_begun_before_a_setting_was_known_goes_on_with_its_default(many, tmp_path, in_process):
+    prepare([], SMALL, tmp_path)
+    settings = tmp_path / "settings.json"
+    begun = json.loads(settings.read_text())
+    settings.write_text(json.dumps({name: value for name, value in begun.items() if name not in ("fill", "channel")}))
+    prepare([], SMALL, tmp_path)
+    with pytest.raises(ValueError, match="was begun with fill=False, now it is True"):
+        prepare([], Recipe(**vars(SMALL) | {"fill": True}), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"\xff", b"[" * 10_000])
+def test_a_folder_whose_recipe_is_broken_is_refused(many, tmp_path, in_process, content):
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(ValueError, match="settings.json: cannot be read as the recipe of a folder") as refused:
+        prepare([], SMALL, tmp_path)
+    assert "\n" not in str(refused.value)
+
+
 def test_an_empty_folder_holds_no_dataset(tmp_path):
     with pytest.raises(ValueError, match="holds no prepared clips; make some with ex4d prepare"):
         open_dataset(tmp_path)
@@ -356,6 +423,7 @@ def command(videos: Path, out: Path, *options: str) -> list[str]:
             "48x32", "--masks", "tracking", *options]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups to find workers by")
 def test_workers_of_a_killed_run_end_with_it_and_the_next_goes_on(many, tmp_path):
     run = subprocess.Popen(command(many, tmp_path / "out", "--workers", "2"), start_new_session=True)
     while not list((tmp_path / "out" / "parts").glob("*.tar")):

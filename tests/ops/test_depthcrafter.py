@@ -104,6 +104,22 @@ def test_windows_cover_every_frame_with_their_overlap():
 def test_networks_see_multiples_of_64():
     assert network_size((512, 512), 1024) == (512, 512) and network_size((1080, 1920), 1024) == (576, 1024)
     assert network_size((30, 30), 1024) == (64, 64)
+    assert network_size((674, 1030), 1024) == (704, 1024) and network_size((1030, 674), 1024) == (1024, 704)
+
+
+@pytest.mark.parametrize("resolution", [512, 1024, 1536])
+def test_every_size_is_rounded_first_and_shrunk_where_that_exceeds_the_resolution(resolution):
+    for height in range(32, 2200, 7):
+        for width in (*range(32, 2200, 61), resolution, resolution + 31, resolution + 33):
+            sides = network_size((height, width), resolution)
+            rounded = tuple(max(64 * round(side / 64), 64) for side in (height, width))
+            assert all(side % 64 == 0 for side in sides) and max(sides) <= resolution
+            if max(rounded) <= resolution:
+                assert sides == rounded
+            else:
+                exact = [side * resolution / max(height, width) for side in (height, width)]
+                assert max(sides) == resolution
+                assert all(abs(side - was) <= 32 or side == 64 for side, was in zip(sides, exact))
 
 
 @pytest.mark.parametrize("size", [(40, 72), (64, 65)])
@@ -141,6 +157,21 @@ def test_a_missing_tensor_is_refused(folder, tmp_path):
     save_file({name: tensor for name, tensor in load_file(weights).items() if name != "conv_in.bias"}, weights)
     with pytest.raises(ValueError, match="lacks 1 tensors, the first is conv_in.bias"):
         load_depthcrafter(tmp_path / "spoilt")
+
+
+def test_parts_in_the_older_form_are_the_same_parts(folder, tmp_path):
+    from safetensors.torch import load_file
+
+    shutil.copytree(folder, tmp_path / "older")
+    for file in (tmp_path / "older").rglob("*.safetensors"):
+        older = file.name.replace("model.fp16.safetensors", "model.fp16.bin").replace("model.safetensors", "model.bin")
+        name = older if older.startswith("diffusion") else f"pytorch_{older}"
+        torch.save(load_file(file), file.with_name(name))
+        file.unlink()
+    new, old = load_depthcrafter(folder), load_depthcrafter(tmp_path / "older")
+    for part in ("unet", "vae", "image_encoder"):
+        found, expected = getattr(old, part).state_dict(), getattr(new, part).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_a_missing_part_is_refused(folder, tmp_path):

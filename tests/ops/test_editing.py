@@ -56,6 +56,13 @@ def test_joined_paths_go_on_from_the_last_frame(first, second):
     assert torch.allclose(zoom, second.intrinsics[:, 0, 0] / second.intrinsics[0, 0, 0], rtol=1e-5)
 
 
+def test_a_path_of_one_camera_joins_without_a_frame_of_its_own():
+    one, path = path_of("orbit:yaw=30..30", 1), path_of("truck")
+    assert same_cameras(chain([path, one]), path)
+    assert same_cameras(chain([path, one, path]), chain([path, path]))
+    assert len(chain([one, one])) == 1 and len(ping_pong(one)) == 1
+
+
 def test_joining_halves_of_a_truck_makes_the_whole():
     half, whole = path_of("truck:distance=0.2", 7), path_of("truck:distance=0.4", 13)
     assert same_cameras(chain([half, half]), whole)

@@ -104,10 +104,10 @@ REALESTATE = """https://www.youtube.com/watch?v=x
 
 
 def test_realestate_sample(tmp_path):
-    """World-to-camera 3x4 row by row, focal lengths as shares of the size: as in CameraCtrl's own samples."""
+    """World-to-camera 3x4 row by row, focal lengths as shares of their own picture: as in CameraCtrl's own samples."""
     (tmp_path / "clip.txt").write_text(REALESTATE)
     path = read_path(tmp_path / "clip.txt", (200, 400))
-    assert path.intrinsics[1].tolist() == [[200, 0, 200], [0, 180, 100], [0, 0, 1]]
+    assert torch.allclose(path.intrinsics[1], torch.tensor([[200.0, 0, 200], [0, 200, 100], [0, 0, 1]]))
     seen = transform(path.cam_from_world[1], torch.tensor([[0.0, 0, 5]]))
     assert torch.allclose(seen, torch.tensor([[-3.0, -0.5, 3]]), atol=1e-6)
 
@@ -259,7 +259,8 @@ def test_bad_files_get_one_sentence_that_names_them(tmp_path, name, text, messag
 
 
 @pytest.mark.parametrize("cameras, images, message", [
-    ("1 OPENCV 4 4 1 1 2 2 0 0 0 0", "1 1 0 0 0 0 0 0 1 a.png", "OPENCV is no pinhole; undistort"),
+    ("1 OPENCV 4 4 1 1 2 2 0 0 0 1", "1 1 0 0 0 0 0 0 1 a.png", "OPENCV is not a pinhole, for its dist.* is not 0"),
+    ("1 FISHEYE 4 4 1 1 2 2", "1 1 0 0 0 0 0 0 1 a.png", "FISHEYE is not a pinhole; undistort"),
     ("1 PINHOLE 4 4 1 1 2", "1 1 0 0 0 0 0 0 1 a.png", "should read: CAMERA_ID PINHOLE"),
     ("1 PINHOLE 4 4 1 1 2 2", "1 1 0 0 0 0 0 0 2 a.png", "lacks camera 2"),
     ("1 PINHOLE 4 4 1 1 2 2", "1 0 0 0 0 0 0 0 1 a.png", "quaternion of length 0"),

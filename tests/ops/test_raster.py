@@ -15,7 +15,7 @@ from torch.nn.functional import max_pool2d
 from ex4d_ops import raster
 from ex4d_ops.camera import default_intrinsics, intrinsics_from_focal, invert_rigid, lift, look_at, rigid
 from ex4d_ops.mesh import MeshRules, close_border, grid_faces
-from ex4d_ops.raster import FAR, NEAR, Fragments, choose_engine, rasterize
+from ex4d_ops.raster import FAR, NEAR, Fragments, choose_engine, drawing_device, rasterize
 from ex4d_ops.raster.grid import cut_faces, face_vertices, pixels_from_grid, place_vertices
 from ex4d_ops.raster.nvdiffrast_raster import clip_positions, face_numbers
 from ex4d_ops.rotation import rotate_about
@@ -176,7 +176,7 @@ def test_limits_behind_all_depth_change_no_bit_and_limits_before_it_leave_the_ba
     assert ((none.face == -1) | (none.face >= 2 * 63 * 63)).all()
 
 
-@EVERY_VIEW
+@pytest.mark.parametrize("view", sorted(set(VIEWS) - {"identity", "behind"}))  # where rays run along faces that are cut
 def test_faces_cut_into_triangles_are_those_cut_by_pixels(view):
     """The triangles that nvdiffrast draws and files hold, met by rays: they cover the same pixels at the same depth."""
     depth, rgba = make_grid()
@@ -344,9 +344,11 @@ def test_face_numbers_beyond_what_float32_counts_are_read():
 
 @pytest.fixture
 def fresh_choice():
-    choose_engine.cache_clear()
+    for choice in (choose_engine, drawing_device):
+        choice.cache_clear()
     yield
-    choose_engine.cache_clear()
+    for choice in (choose_engine, drawing_device):
+        choice.cache_clear()
 
 
 def test_an_unknown_engine_is_refused_by_name():
@@ -377,6 +379,46 @@ def test_without_warp_torch_draws_and_one_line_says_why(fresh_choice, monkeypatc
         assert [choose_engine("auto", torch.device("cpu")) for _ in range(3)] == ["torch"] * 3
     assert len(caplog.records) == 1 and str(failure) in caplog.text
     assert ("pip install warp-lang" in caplog.text) == isinstance(failure, ImportError)
+
+
+CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
+DRIVER = "Invalid device identifier: cuda:0; it needs driver R580"
+
+
+@pytest.mark.parametrize("device, can, engine, place, drawn", [
+    ("cpu", {"warp"}, "auto", "cpu", "warp"),
+    ("cuda:0", {"warp", "nvdiffrast"}, "auto", "cuda:0", "nvdiffrast"),
+    ("cuda:0", {"warp"}, "auto", "cuda:0", "warp"),
+    ("cuda:0", {"warp on cpu"}, "auto", "cpu", "warp"),  # ROCm, or a driver too old
+    ("cuda:0", {"warp on cpu"}, "warp", "cpu", "warp"),
+    ("cuda:0", {"warp on cpu"}, "torch", "cuda:0", "torch"),
+    ("cuda:0", set(), "auto", "cpu", "torch"),
+    *[(device, {"warp"}, "auto", "cpu", "warp") for device in ("mps", "xpu:0", "privateuseone:0", "vulkan", "meta")],
+    *[(device, set(), "auto", "cpu", "torch") for device in ("mps", "xpu:0", "privateuseone:0")],
+    *[(device, {"warp"}, "torch", "cpu", "torch") for device in ("mps", "xpu:0")],
+])
+def test_it_is_drawn_by_what_can_draw_there_else_on_the_cpu(fresh_choice, monkeypatch, device, can, engine, place,
+                                                            drawn):
+    def find_obstacle(name, device):
+        here = name == "torch" or name in can and (name, device.type) != ("nvdiffrast", "cpu")
+        return None if here or f"{name} on {device.type}" in can else DRIVER
+
+    monkeypatch.setattr(raster, "find_obstacle", find_obstacle)
+    chosen = drawing_device(engine, torch.device(device))
+    assert chosen == torch.device(place) and choose_engine(engine, chosen) == drawn
+
+
+def test_a_cuda_device_is_passed_over_with_one_line(fresh_choice, monkeypatch, caplog):
+    monkeypatch.setattr(raster, "find_obstacle", lambda name, device: None if device == CPU else DRIVER)
+    with caplog.at_level(logging.WARNING, logger="ex4d_ops.raster"):
+        assert [drawing_device("auto", CUDA) for _ in range(3)] == [CPU] * 3
+    assert len(caplog.records) == 1 and DRIVER in caplog.text
+
+
+def test_nvdiffrast_asked_for_is_refused_where_it_cannot_draw_and_not_replaced(fresh_choice):
+    for device in (torch.device("mps"), CPU):
+        with pytest.raises(ValueError, match="it needs a CUDA GPU"):
+            choose_engine("nvdiffrast", drawing_device("nvdiffrast", device))
 
 
 def test_views_are_the_inverse_of_where_cameras_stand():

@@ -3,7 +3,9 @@
 import math
 import os
 import pickle
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy
 import pytest
@@ -249,10 +251,40 @@ def test_tapnext_loads_runs_and_speaks_of_rows_first(tapnext_weights, monkeypatc
     assert all(torch.allclose(queries[0, :, 1:], (points / whole * 256).flip(-1)) for queries in asked)
 
 
+@pytest.mark.parametrize("name, side", [
+    ("tapnextpp_512.ckpt", 512), ("my-512px.pt", 512), ("tapnextpp_ckpt.pt", 256), ("bootstapnext_ckpt.npz", 256),
+    ("tapnext_5120.pt", 256),
+])
+def test_every_tapnext_is_shown_pictures_of_the_size_its_name_says(name, side, monkeypatch, tmp_path):
+    """Points stay in the 256 of its own count, whatever it is shown; the package is played by a stand-in."""
+    shown, asked = [], []
+
+    class TAPNext(torch.nn.Module):
+        def __init__(self, image_size):
+            super().__init__()
+            assert image_size == (256, 256)
+
+        def forward(self, picture, queries=None, state=None):
+            shown.append(tuple(picture.shape))
+            asked.append(queries)
+            places = torch.tensor([[[[64.0, 128.0]]]])  # row, column
+            return places, None, torch.ones(1, 1, 1, 1), "state"
+
+    build, read = ModuleType("tapnet.tapnext.tapnext_torch"), ModuleType("tapnet.tapnext.tapnext_torch_utils")
+    build.TAPNext, read.restore_model_from_jax_checkpoint = TAPNext, lambda model, path: None
+    for module in (ModuleType("tapnet"), ModuleType("tapnet.tapnext"), build, read):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    torch.save({}, tmp_path / name)
+    tracks = load_tracker("tapnext", tmp_path / name)(torch.rand(2, 60, 90, 3), torch.tensor([[45.0, 15.0]]))
+    assert shown == [(1, 1, side, side, 3)] * 2
+    assert asked[0].tolist() == [[[0.0, 64.0, 128.0]]] and asked[1] is None
+    assert torch.allclose(tracks.points, torch.tensor([45.0, 15.0]))
+
+
 def test_tapnext_weights_of_another_model_are_named(tmp_path, monkeypatch):
     if TAPNET:
         monkeypatch.syspath_prepend(TAPNET)
     pytest.importorskip("tapnet.tapnext.tapnext_torch", reason="TAPNext isn't installed")
     numpy.savez(tmp_path / "other.npz", weight=numpy.zeros(3))
-    with pytest.raises(ValueError, match="is not TAPNext's, it lacks 'backbone/embedding/kernel'"):
+    with pytest.raises(ValueError, match="not TAPNext's, it lacks 'backbone/embedding/kernel'"):
         load_tracker("tapnext", tmp_path / "other.npz", Path(TAPNET) if TAPNET else None)

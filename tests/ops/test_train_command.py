@@ -85,7 +85,7 @@ def test_a_config_says_what_the_paper_s_training_leaves_open(config):
     ({"data": "elsewhere"}, "data: there is no .*elsewhere; relative paths start at the config's folder"),
     ({"speed": 3}, "unknown speed; there are data, base, out"),
     ({"base": 3}, "base: got 3; write a path"),
-    ({"base_dtype": "int4"}, "base_dtype: got int4; use one of bfloat16, float8, float32"),
+    ({"base_dtype": "int4"}, "base_dtype: got 'int4'; use one of bfloat16, float8, float32"),
     ({"rules": [1]}, r"rules: got \[1\]; write one `name: value` a line"),
     ({"rules": {"step": 3}}, "rules: unknown step; there are steps, batch"),
     ({"rules": {"steps": 0}}, "steps: got 0; use a whole number from 1 to 1e"),
@@ -104,7 +104,7 @@ def test_a_config_that_says_something_wrong_is_refused_in_one_sentence(config, c
 
 def test_a_config_that_is_no_yaml_is_refused(config):
     config.write_text("data: [")
-    with pytest.raises(ValueError, match="is no YAML"):
+    with pytest.raises(ValueError, match="cannot be read as YAML"):
         read_config(config)
 
 

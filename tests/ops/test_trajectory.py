@@ -233,3 +233,15 @@ def test_per_frame_intrinsics_are_kept():
     assert torch.equal(move_path([make_move("static")], 4, RADIUS, intrinsics, SIZE).intrinsics, intrinsics)
     with pytest.raises(ValueError, match="4 frames, the path has 5"):
         move_path([make_move("static")], 5, RADIUS, intrinsics, SIZE)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["zoom:factor={}", "zoom:factor={}..1", "dolly-zoom:distance=-10"]),
+                          st.floats(0.1, 10)), max_size=60))
+def test_every_number_of_zooms_makes_finite_lenses_or_is_refused(moves):
+    text = "+".join(["static", *[move.format(factor) for move, factor in moves]])
+    try:
+        path = path_of(text)
+    except ValueError as error:
+        assert "keep it within 0.001..1000" in str(error) and "\n" not in str(error)
+    else:
+        assert torch.isfinite(path.intrinsics).all() and (path.intrinsics[:, [0, 1], [0, 1]] > 0).all()

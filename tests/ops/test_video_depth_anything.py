@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ex4d_ops.estimators.estimate import place_on
+from ex4d_ops.estimators.registry import ESTIMATORS
 from ex4d_ops.estimators.video_depth_anything import (
     OVERLAP,
     WINDOW,
     load_video_depth_anything,
     network_size,
+    released_size,
     window_frames,
 )
 from ex4d_ops.estimators.windows import fit_scale_shift
@@ -87,6 +90,50 @@ def test_windows_cover_every_frame_and_share_ten():
 ])
 def test_the_network_sees_multiples_of_14(size, resolution, expected):
     assert network_size(size, resolution) == expected
+
+
+def test_every_clip_is_shrunk_to_1280_at_most_in_even_sides_and_never_enlarged():
+    for height in range(1, 4400, 13):
+        for width in (*range(1, 4400, 211), 1280, 1281, 1282, 1920, 3840):
+            size, shown = (height, width), released_size((height, width))
+            if max(size) <= 1280:
+                assert shown == size
+            else:
+                assert max(shown) == 1280 and all(side % 2 == 0 and side >= 2 for side in shown)
+                exact = [side * 1280 / max(size) for side in size]
+                assert all(-0.5 <= side - was <= 1.5 or side == 2 for side, was in zip(shown, exact))
+
+
+@pytest.mark.parametrize("size, shown", [((1080, 1920), (720, 1280)), ((2160, 3840), (720, 1280)),
+                                         ((1920, 1080), (1280, 720)), ((858, 2048), (536, 1280)),
+                                         ((805, 1920), (538, 1280))])  # 536.25 and 536.67: rounded, then made even
+def test_a_large_clip_is_shown_as_the_public_program_shows_it(size, shown):
+    assert released_size(size) == shown
+
+
+def test_a_large_clip_is_averaged_before_the_network_resizes_it(weights_file):
+    stripes = torch.zeros(1, 20, 2560, 3)
+    stripes[:, :, ::2] = 1  # finer than the network can see: their mean is gray
+    gray = torch.full((1, 20, 2560, 3), 0.5)
+    model = load_video_depth_anything(weights_file)
+    found, expected = (model.estimate(frames, CPU, 28).values for frames in (stripes, gray))
+    assert (found - expected)[..., 200:-200].abs().max() < 0.05 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name, meaning, metric", [
+    ("metric_video_depth_anything_vits.pth", "as it says", True), ("VDA-Metric-small.pth", "as it says", True),
+    ("vits_METRIC.safetensors", "as it says", True), ("video_depth_anything_vits.pth", "as it says", False),
+    ("symmetric.pth", "as it says", False), ("mine.pth", "depth", True),
+    ("metric_video_depth_anything_vits.pth", "disparity", False),
+])
+def test_metres_are_known_by_a_word_of_the_name_or_chosen(weights_file, tmp_path, name, meaning, metric):
+    path = tmp_path / name
+    if path.suffix == ".pth":
+        path.symlink_to(weights_file)
+    else:
+        save_file(torch.load(weights_file, weights_only=True), path)
+    model = ESTIMATORS["Video-Depth-Anything"].read(path, torch.float32, meaning)
+    assert model.metric == metric
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 120), (33, 31)])

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ex4d_ops.camera import default_intrinsics, project, transform
+from ex4d_ops.camera import check_rigid, default_intrinsics, project, transform
 from ex4d_ops.trajectory import move_path, parse_moves
 from ex4d_ops.trajectory.viewer import camera_from_load3d, load3d_from_camera
 
@@ -62,8 +64,29 @@ def test_a_fitted_model_is_seen_as_it_is():
 @pytest.mark.parametrize("change, message", [
     ({"cameraType": "orthographic"}, "orthographic"), ({"position": None}, "position must have the numbers x, y, z"),
     ({"position": xyz(0, float("nan"), 0)}, "position must"), ({"fov": 0}, "between 0 and 180"),
-    ({"fov": "wide"}, "fov"), ({"quaternion": {"w": 1}}, "quaternion must have the numbers w, x, y, z"),
+    ({"fov": "wide"}, "fov"), ({"zoom": math.inf}, "zoom=inf must be"), ({"fov": 1e-9}, "make a focal length of"),
+    ({"zoom": 1e30}, "make a focal length of"), ({"position": xyz(0, 1e30, 0)}, "position must have the numbers x"),
+    ({"quaternion": {"w": 1}}, "quaternion must have the numbers w, x, y, z"),
+    ({"quaternion": dict(w=1e300, x=1e300, y=0, z=0)}, "quaternion must have the numbers w"),
     ({"quaternion": dict(w=0, x=0, y=0, z=0)}, "quaternion has length 0")])
 def test_cameras_that_are_none_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         camera_from_load3d(load3d_from_camera(path_of("orbit"), 0, 1.0) | change, SIZE)
+
+
+numbers = st.floats() | st.integers() | st.sampled_from([0, 1e-320, 1e308, -0.0])
+
+
+@given(fov=numbers, zoom=numbers, place=st.lists(numbers, min_size=3, max_size=3),
+       turn=st.lists(numbers, min_size=4, max_size=4), scale=numbers)
+def test_every_viewer_makes_a_camera_of_finite_numbers_or_is_refused(fov, zoom, place, turn, scale):
+    turned = dict(zip("wxyz", turn))
+    info = {"position": xyz(*place), "quaternion": turned, "fov": fov, "zoom": zoom, "cameraType": "perspective"}
+    model = {"position": xyz(*place), "quaternion": turned, "scale": xyz(scale, scale, scale)}
+    try:
+        path = camera_from_load3d(info, SIZE, model)
+    except ValueError as error:
+        assert "\n" not in str(error) and len(str(error)) < 300
+    else:
+        check_rigid("camera", path.cam_from_world)
+        assert (path.intrinsics[:, [0, 1], [0, 1]] > 0).all()

@@ -1,7 +1,9 @@
-"""What the Warp engine needs of the place it is imported from: nothing."""
+"""What the Warp engine needs of the place it is imported from, nothing, and of a folder for what it compiles."""
 
 import importlib
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,3 +30,52 @@ def test_kernels_compile_where_the_pack_is_named_by_its_path(named_by_its_path):
     pytest.importorskip("warp")
     engine = importlib.import_module(f"{named_by_its_path}.raster.warp_raster")
     assert engine.find_obstacle(torch.device("cpu")) is None
+
+
+CHOICE = """
+import logging, sys, tempfile, torch
+logging.basicConfig(format="said: %(message)s")
+from ex4d_ops import raster
+{before}
+print("engine:", raster.choose_engine("auto", torch.device("cpu")))
+if "ex4d_ops.raster.warp_raster" in sys.modules:
+    import warp
+    print("cache:", warp.config.kernel_cache_dir)
+"""
+GONE = """
+import shutil, warp
+warp.init()
+shutil.rmtree(warp.config.kernel_cache_dir)
+open(warp.config.kernel_cache_dir, "w").close()
+"""
+NO_ROOM = """
+def refuse(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+tempfile.mkdtemp = refuse
+"""
+
+
+def choose_in_another_process(cache: Path, before: str = "") -> str:
+    """What is said where an engine is chosen and Warp is to keep what it compiles in this folder."""
+    environment = os.environ | {"WARP_CACHE_PATH": str(cache), "PYTHONPATH": str(PACKAGE.parent)}
+    ran = subprocess.run([sys.executable, "-c", CHOICE.format(before=before)], env=environment, capture_output=True,
+                         text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("spoilt", ["no folder", "a file", "gone since"])
+def test_a_cache_that_cannot_be_written_is_replaced_by_a_temporary_one(tmp_path, spoilt):
+    pytest.importorskip("warp")
+    (tmp_path / "file").touch()
+    cache = {"no folder": Path("/dev/null/warp"), "a file": tmp_path / "file", "gone since": tmp_path / "new"}[spoilt]
+    said = choose_in_another_process(cache, GONE if spoilt == "gone since" else "")
+    assert "engine: warp" in said and said.count("said:") == 1 and "WARP_CACHE_PATH" in said
+    used = next(line.removeprefix("cache: ") for line in said.splitlines() if line.startswith("cache: "))
+    assert "ex4d-warp-" in used and not Path(used).exists(), "it goes with the process"
+
+
+def test_without_any_folder_the_next_engine_draws_and_one_line_says_why():
+    pytest.importorskip("warp")
+    said = choose_in_another_process(Path("/dev/null/warp"), NO_ROOM)
+    assert "engine: torch" in said and said.count("said:") == 1 and "No space left on device" in said

@@ -42,7 +42,7 @@ def test_files_outside_comfyui_s_folders_or_missing_are_refused_at_once(server, 
         server.queue(workflow)
     (error,) = refused.value.reply["node_errors"][loaded]["errors"]
     assert error["details"] == (f"file - there is no '{name}' in ComfyUI's input folder; put it there, or write "
-                                "'NAME [output]' for one that lies in the output folder")
+                                "'NAME [output]' for one in the output folder")
 
 
 def test_bad_keyframes_are_refused_at_once_with_their_line(server, workflow):
@@ -55,7 +55,7 @@ def test_bad_keyframes_are_refused_at_once_with_their_line(server, workflow):
     with pytest.raises(Refused, match="keyframes - keyframes: line 3 is not JSON"):
         server.queue(workflow)
     workflow[keys]["inputs"] |= {"keyframes": '[{"frame": 0}]', "frames": 0}
-    with pytest.raises(Refused, match="frames: got 0, use 1..10000"):
+    with pytest.raises(Refused, match="frames: 0 is out of range; use 1..10000"):
         server.queue(workflow)
 
 
@@ -157,23 +157,24 @@ def linked_name(workflow) -> None:
 
 CASES = {
     "lengths": (wrong_lengths, r"depth: 5 frames, the clip has 3; read both with the same start and length"),
-    "a NaN in the clip": (of_mesh("one is NaN"), r"images: holds NaN or infinity; the node before it failed"),
-    "an empty clip": (of_mesh("none"), r"images: got \[0, 32, 48, 3\], needs one frame or more"),
-    "a clip of one pixel": (of_mesh("one pixel"), r"images: got \[3, 1, 1, 3\], needs .* 2x2 pixels or more"),
+    "a NaN in the clip": (of_mesh("one is NaN"), r"images: contains NaN or infinity; check the node"),
+    "an empty clip": (of_mesh("none"), r"images: the shape \[0, 32, 48, 3\] is not one or more frames"),
+    "a clip of one pixel": (of_mesh("one pixel"), r"images: the shape \[3, 1, 1, 3\] .* at least 2x2 pixels"),
     "depth with holes": (of_images("gray with holes"), r"images: depth: 4 of 4608 pixels are NaN.* \(fill\)"),
     "depth of NaN": (of_images("all are NaN", convention="depth"), r"images: depth: no pixel is a positive number"),
-    "no depth": (of_images("none"), r"images: got \[0, 32, 48, 3\], needs one frame or more"),
-    "coloured depth": (colored_depth, r"images: are in colour, .*; connect gray pictures"),
+    "no depth": (of_images("none"), r"images: the shape \[0, 32, 48, 3\] is not one or more frames"),
+    "colored depth": (colored_depth, r"images: they are in color, .*; connect gray images"),
     "nothing but sky": (all_sky, r"images: depth: inf everywhere, .*; check its source"),
     "near and far": (near_beyond_far, r"near and far: got 9 and 2, need 0 < near < far"),
     "a path too long": (too_long_a_path, r"cameras: output frame 3 shows source frame 3, the mesh has frames 0\.\.2; "
                                          "fit the path to 3 frames"),
-    "no size": (trajectory(radius=3.0), r"width, height: 0 takes them from the scene; connect"),
-    "no radius": (trajectory(width=48, height=32), r"radius: 0 takes it from the scene; connect"),
+    "no size": (trajectory(radius=3.0), r"width, height: 0 takes the size from scene, which is not connected; connect"),
+    "no radius": (trajectory(width=48, height=32),
+                  r"radius: 0 takes it from scene, which is not connected or shows only sky in frame 0; connect"),
     "a move misspelt": (trajectory(move="combined", move__moves="orbit:yow=3", radius=3.0, width=48, height=32),
                         r"move orbit: there is no setting 'yow'; use yaw, pitch, ease"),
     "sizes of paths": (sizes_that_differ, r"paths: sizes 48x32 and 64x32; make both for one size"),
-    "a frame too many": (a_frame_too_many, r"frame: there is no frame 3; the mesh has 0\.\.2"),
+    "a frame too many": (a_frame_too_many, r"frame: the mesh does not have a frame 3; use 0\.\.2"),
     "an orthographic viewer": (orthographic_viewer, r"camera_info: an orthographic camera .*; switch the viewer's"),
     "a prefix outside": (prefix_outside, r"filename_prefix: '\.\./\.\./outside' leads out of ComfyUI's"),
     "a linked name outside": (linked_name, r"file: there is no '\.\./\.\./etc/passwd' in ComfyUI's input folder"),

@@ -24,7 +24,7 @@ def test_an_error_while_it_runs_is_said_with_its_node(server, workflow):
     images = workflow.add("TestImages", kind="all are NaN")
     mesh = workflow.add("BuildDWMesh", images=[images, 0], depth=[workflow.clip(frames=3), 1])
     workflow.add("MaskPreview", mask=[mesh, 1])
-    with pytest.raises(Failed, match="^BuildDWMesh: images: holds NaN") as failed:
+    with pytest.raises(Failed, match="^BuildDWMesh: images: contains NaN") as failed:
         server.run(workflow)
     assert failed.value.error["node_id"] == mesh
 

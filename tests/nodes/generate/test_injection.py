@@ -257,14 +257,14 @@ def test_windows_encode_no_frame_twice(model, apply, wan, prior, encoded):
 
 
 def test_between_steps_the_prior_stays_off_the_device_and_goes_with_the_sampling(model, apply, wan, prior):
-    def runs() -> list:
-        return [thing for thing in gc.get_objects() if type(thing).__name__ == "Run" and hasattr(thing, "tokens")]
+    def samplings() -> list:
+        return [thing for thing in gc.get_objects() if type(thing).__name__ == "Sampling" and hasattr(thing, "tokens")]
 
     kept = []
     wan.sample(apply(model, prior), steps=2, callback=lambda *_: kept.append(
-        [tokens.device.type for run in runs() for tokens in run.tokens.values()]))
+        [tokens.device.type for sampling in samplings() for tokens in sampling.tokens.values()]))
     assert kept == 2 * [["cpu"] * prior.shape[2]]
-    assert not runs()
+    assert not samplings()
 
 
 # ---- windows ------------------------------------------------------------------------------------
@@ -338,20 +338,22 @@ def test_a_prior_of_another_size_or_length_is_refused_before_anything_is_loaded(
 
     adapted = apply(model, torch.zeros(1, 32, *size))
     monkeypatch.setattr(comfy.model_management, "load_models_gpu", lambda *_, **__: pytest.fail("loaded"))
-    with pytest.raises(ValueError, match=f"prior: made for {words}, the latent is for 17 frames of 96x64; give"):
+    with pytest.raises(ValueError, match=f"prior: it was made for {words}, but the latent is for 17 frames of 96x64;"):
         wan.sample(adapted, steps=1)
 
 
 def test_a_prior_of_another_length_is_refused_in_windows_too(model, apply, wan, prior):
-    with pytest.raises(ValueError, match="prior: made for 17 frames of 96x64, the latent is for 49 frames of 96x64"):
+    sentence = "prior: it was made for 17 frames of 96x64, but the latent is for 49 frames of 96x64"
+    with pytest.raises(ValueError, match=sentence):
         wan.sample(in_windows(apply(model, prior), 5, 2), steps=1, frames=FRAMES)
 
 
 def test_windows_over_space_are_refused(model, apply, wan, prior):
-    with pytest.raises(ValueError, match="prior: made for 17 frames of 96x64, the latent is for 17 frames of 96x"):
+    sentence = "prior: it was made for 17 frames of 96x64, but the latent is for 17 frames of 96x"
+    with pytest.raises(ValueError, match=sentence):
         wan.sample(in_windows(apply(model, prior), 4, 2, dim=3), steps=1)
 
 
 def test_a_call_without_a_sampler_checks_the_size_too(model, apply, wan):
-    with pytest.raises(ValueError, match="prior: made for"):
+    with pytest.raises(ValueError, match="prior: it was made for"):
         wan.forward(apply(model, torch.zeros(1, 32, 5, 8, 8)))

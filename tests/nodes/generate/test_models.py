@@ -93,7 +93,7 @@ def test_parameters_are_reported_as_found(module, adapter_file):
     ("Wan 2.1 FUN CONTROL 14B", lambda meta: meta("i2v", in_dim=48, **WAN_14B)),
 ])
 def test_other_wans_are_refused_by_name(module, meta_model, name, make):
-    with pytest.raises(ValueError, match=f"model: this is {name}; EX-4D was trained on Wan 2.1 I2V 14B, load that"):
+    with pytest.raises(ValueError, match=f"model: this is {name}, but EX-4D needs Wan 2.1 I2V 14B; load it"):
         module("nodes.injection").check_model(make(meta_model), released_adapter(module))
 
 
@@ -112,14 +112,14 @@ def test_another_network_is_refused_by_name(module, adapter_file):
         model_config = comfy.supported_models.SDXL({})
 
     stranger = comfy.model_patcher.ModelPatcher(Network(), torch.device("cpu"), torch.device("cpu"))
-    with pytest.raises(ValueError, match="model: this is SDXL; EX-4D was trained on Wan 2.1 I2V 14B"):
+    with pytest.raises(ValueError, match="model: this is SDXL, but EX-4D needs Wan 2.1 I2V 14B"):
         module("nodes.injection").check_model(stranger, load(module, adapter_file))
 
 
 def test_a_wan_that_lacks_layers_is_refused_with_the_count(module, apply_lora, meta_model, adapter_file):
     broken = meta_model()
     del broken.model.diffusion_model.blocks[1].ffn[2].weight
-    with pytest.raises(ValueError, match="model: 29 of the LoRA's 30 layers found their place in Wan 2.1 I2V"):
+    with pytest.raises(ValueError, match="model: only 29 of the LoRA's 30 layers fit Wan 2.1 I2V"):
         apply_lora(broken, load(module, adapter_file))
 
 
@@ -144,7 +144,7 @@ def test_a_file_that_has_gone_is_refused(model, apply):
 
 
 def test_a_start_after_the_end_is_refused(model, apply, prior):
-    with pytest.raises(ValueError, match="start_percent: 0.8 lies after end_percent 0.2; swap them"):
+    with pytest.raises(ValueError, match=r"start_percent: 0.8 is after end_percent \(0.2\); swap them"):
         apply(model, prior, start_percent=0.8, end_percent=0.2)
 
 

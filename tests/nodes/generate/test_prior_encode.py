@@ -60,6 +60,33 @@ def test_frame_0_comes_out_at_the_size_generated(encode):
     assert first.shape == (1, 64, 64, 3)
 
 
+@pytest.mark.parametrize("fit, words", [("crop", "33% of its width is lost"), ("stretch", "squashed by 33%"),
+                                        ("pad", "33% of the new height is black bars")])
+@pytest.mark.parametrize("erosion, rule", [({"erosion": "none"}, 0), ({"erosion": "released", "seed": 5}, "released"),
+                                           ({"erosion": "fixed", "pixels": 3}, 3)])
+def test_another_shape_is_fitted_and_eroded_as_asked_for_and_said(nodes, vae, caplog, fit, words, erosion, rule):
+    from ex4d_ops.adapter import encode_prior, fit_prior
+
+    color, visible = clip()
+    given = dict(vae=vae, color=color, visible=visible, width=32, height=32, length=9, fit=fit, erosion=erosion)
+    with caplog.at_level(logging.WARNING):
+        latents, first = nodes.run("EX4DPriorEncode", **given)
+    assert words in caplog.text
+    prior = fit_prior(color, visible, (32, 32), 9, fit=fit, erosion=rule, seed=5)
+    want = encode_prior(prior, lambda pictures: through_network(vae, 2 * pictures - 1))
+    assert torch.equal(first, prior.color[:1]) and (latents - want).abs().max() <= 1e-5
+
+
+def test_prompts_saved_before_there_was_a_fit_give_what_they_gave(nodes, vae):
+    color, visible = clip()
+    given = dict(vae=vae, color=color, visible=visible, width=32, height=32, length=9, other_length="refuse",
+                 tiling={"tiling": "off"}, mask_range="released")
+    with torch.inference_mode():
+        old = nodes.by_id["EX4DPriorEncode"].execute(**given).result
+    new = nodes.run("EX4DPriorEncode", **given, fit="crop", erosion={"erosion": "none"})
+    assert all(torch.equal(*pair) for pair in zip(old, new))
+
+
 def test_outputs_have_memory_of_their_own_and_no_more(encode):
     color, visible = clip()
     for output in encode(color, visible):
@@ -127,14 +154,14 @@ def test_a_good_mask_is_no_matter_for_words(encode, caplog):
 
 
 @pytest.mark.parametrize("settings, sentence", [
-    ({"vae": None}, "vae: none given, the checkpoint holds none; load wan_2.1_vae.safetensors"),
+    ({"vae": None}, "vae: the checkpoint does not contain a VAE; load wan_2.1_vae.safetensors"),
     ({"length": 13}, "color: 9 frames, 13 are to be generated; generate fewer, or choose pad"),
     ({"length": 5}, "color: 9 frames, 5 are to be generated; generate more, or choose trim"),
     ({"length": 10, "other_length": "pad"}, "frames: T=10, Wan needs 4k\\+1; use 9 or 13"),
     ({"width": 50}, "size: got 50x32, Wan needs multiples of 16; use 48x32"),
-    ({"visible": torch.ones(9, 32, 48) * torch.nan}, "visible: holds NaN"),
+    ({"visible": torch.ones(9, 32, 48) * torch.nan}, "visible: contains NaN"),
     ({"visible": torch.ones(1, 32, 48)}, "visible: 1 frames, color has 9"),
-    ({"color": torch.full((9, 32, 48, 3), torch.nan)}, "color: holds NaN"),
+    ({"color": torch.full((9, 32, 48, 3), torch.nan)}, "color: contains NaN"),
 ])
 def test_bad_input_gets_one_sentence(nodes, vae, settings, sentence):
     color, visible = clip()
@@ -151,5 +178,6 @@ def test_another_vae_is_refused_by_name(nodes, vae):
         first_stage_model, latent_channels = AutoencoderKL(), 4
 
     color, visible = clip()
-    with pytest.raises(ValueError, match="vae: this is AutoencoderKL with 4 latent channels; EX-4D needs that of Wan"):
+    sentence = "vae: this is AutoencoderKL with 4 latent channels, but EX-4D needs the Wan 2.1 VAE"
+    with pytest.raises(ValueError, match=sentence):
         nodes.run("EX4DPriorEncode", vae=OtherVAE(), color=color, visible=visible, width=48, height=32, length=9)

@@ -1,0 +1,139 @@
+"""What the library computes on a GPU without float64 is what it computes on the CPU, and it lies on that GPU."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from random import Random
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ex4d_ops import raster
+from ex4d_ops.adapter import fit_prior
+from ex4d_ops.camera import check_rigid, move_to
+from ex4d_ops.clip import Fit
+from ex4d_ops.depth import depth_from_disparity_released, fill_invalid, fit_depth, make_video_depth, resize_depth
+from ex4d_ops.estimators.clip_depth import steady_given_depth
+from ex4d_ops.estimators.parallax import estimate_parallax
+from ex4d_ops.inspection import inspect_mesh
+from ex4d_ops.mesh import MeshRules, build_dw_mesh
+from ex4d_ops.plot import draw_depth, plot_path
+from ex4d_ops.prior import RenderRules, erode, erode_on_cpu, erode_on_gpu, render_prior
+from ex4d_ops.scene import SCENES, sample_clip
+from ex4d_ops.simulate import crop_depth, crop_frames, draw_windows, rendering_mask, sweep_path
+from ex4d_ops.trajectory import automatic_radius, editing, move_path, parse_moves, released_path
+from ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
+from ex4d_ops.trajectory.viewer import load3d_from_camera
+
+from ..narrow_device import NARROW, narrow_device
+
+FRAMES, DEPTH = sample_clip("colonnade", 5, (32, 48), seed=3)
+MESH = build_dw_mesh(FRAMES, DEPTH)
+PATH = move_path(parse_moves("orbit:yaw=25"), 5, automatic_radius(DEPTH), DEPTH.intrinsics, DEPTH.size)
+PRIOR = render_prior(MESH, PATH)
+KEYS = parse_keyframes('[{"frame": 0}, {"frame": 4, "yaw": 30}]', 5)
+WINDOWS = draw_windows(5, (32, 48), torch.Generator().manual_seed(0))
+FITS = get_args(Fit)
+FLOWING = {  # name -> what is computed of the inputs named
+    "make_video_depth": lambda depth: make_video_depth(depth.depth, depth.intrinsics[0], depth.world_from_cam),
+    "released depth": lambda depth: depth_from_disparity_released(1 / depth.depth),
+    "fill_invalid": lambda depth: fill_invalid(depth.depth),
+    "check_rigid": lambda depth: check_rigid("world_from_cam", depth.world_from_cam),
+    "resize_depth": lambda depth: resize_depth(depth, (24, 40)),
+    **{f"fit_depth {fit}": lambda depth, fit=fit: fit_depth(depth, (32, 32), fit) for fit in FITS},
+    **{f"mesh {rules}": lambda frames, depth, rules=rules: build_dw_mesh(frames, depth, rules)
+       for rules in (MeshRules(), MeshRules(filter="boundary"), MeshRules(depth_jump=0.013, clamp=False))},
+    "inspect_mesh": lambda mesh: str(inspect_mesh(mesh, 0)),
+    "vertices": lambda mesh: mesh.vertices(1),
+    "visible_faces": lambda mesh: mesh.visible_faces(1),
+    **{f"path {move}": lambda depth, move=move: move_path(parse_moves(move), 5, 2.0, depth.intrinsics, depth.size)
+       for move in ("orbit:yaw=40,pitch=10", "dolly-zoom", "spiral+zoom:factor=1.2", "static")},
+    "released_path": lambda depth: released_path("180", 5, automatic_radius(depth), depth.intrinsics[0], depth.size),
+    "keyframe_path": lambda depth: keyframe_path(KEYS, 5, 2.0, depth.intrinsics, depth.size),
+    "chain": lambda path: editing.chain([path, path]),
+    "blend": lambda path: editing.blend(path, editing.reverse(path), path.source_frame / 4),
+    "retime": lambda path: editing.retime(path, 9, [1, 0.2, 1], "cameras"),
+    "fit": lambda path: editing.fit(path, 7),
+    "ping_pong": lambda path: editing.ping_pong(path),
+    "arrive": lambda path: editing.arrive(path, editing.fit(path, 1), 3),
+    "scale_places": lambda path: editing.scale_places(path, 2.0),
+    "lay_on": lambda path, depth: editing.lay_on(path, editing.scale_places(path, 0.5).cam_from_world.inverse()),
+    "load3d_from_camera": lambda path: str(load3d_from_camera(path, 2, 1.0)),
+    "render": lambda mesh, path: render_prior(mesh, path),
+    "render faces": lambda mesh, path: render_prior(mesh, path, RenderRules("face", False, 3), "warp"),
+    "render by torch": lambda mesh, path: render_prior(mesh, path, engine="torch"),
+    **{f"rendering_mask {name}": lambda mesh, name=name: rendering_mask(mesh, sweep_path(mesh), surface=name)
+       for name in ("watertight", "visible")},
+    "rasterize": lambda mesh, path: raster.rasterize(mesh.depth[0], torch.ones(32, 48, 4).to(mesh.depth.device),
+                                                     mesh.intrinsics[0], path.cam_from_world[3], path.intrinsics[3],
+                                                     (24, 40)),
+    "crops": lambda frames, depth: (crop_frames(frames, WINDOWS), crop_depth(depth, WINDOWS)),
+    **{f"fit_prior {fit}": lambda prior, fit=fit: fit_prior(prior.color, prior.visible.float(), (48, 48), 5, fit=fit,
+                                                            erosion="released") for fit in FITS},
+    "erode": lambda prior: erode(prior.visible[2], 5),
+    "scene": lambda path: SCENES["gallery"](Random(0)).render(editing.fit(path, 1)),
+}
+ON_THE_CPU = {  # what is made for the CPU of whatever lies anywhere
+    "plot_path": lambda path, mesh: plot_path(path, mesh),
+    "draw_depth": lambda depth: draw_depth(depth.depth),
+    "steady_given_depth": lambda frames, depth: steady_given_depth(frames, depth).depth,
+    "parallax": lambda frames, depth: estimate_parallax(frames, depth.intrinsics[0]).values,
+}
+INPUTS = {"frames": FRAMES, "depth": DEPTH, "mesh": MESH, "path": PATH, "prior": PRIOR}
+
+
+def parts_of(value) -> Iterator:
+    """The tensors of a result, and what else it is made of."""
+    if is_dataclass(value):
+        value = tuple(getattr(value, field.name) for field in fields(value))
+    if isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from parts_of(entry)
+    else:
+        yield value
+
+
+def compute(work, device: torch.device | None = None) -> list:
+    names = work.__code__.co_varnames[:work.__code__.co_argcount - len(work.__defaults__ or ())]
+    given = {name: INPUTS[name] for name in names}
+    if device is not None:
+        given = {name: value.to(device) if isinstance(value, torch.Tensor) else move_to(value, device)
+                 for name, value in given.items()}
+    return list(parts_of(work(**given)))
+
+
+@pytest.mark.parametrize("name", [*FLOWING, *ON_THE_CPU])
+def test_every_result_is_the_same_on_a_gpu_without_float64(name):
+    work = {**FLOWING, **ON_THE_CPU}[name]
+    with torch.inference_mode():
+        expected = compute(work)
+        with narrow_device():
+            found = compute(work, NARROW)
+        for part, cpu in zip(found, expected, strict=True):
+            if isinstance(cpu, torch.Tensor):
+                assert name in ON_THE_CPU or part.device == NARROW
+                assert torch.equal(part.cpu(), cpu)
+            else:
+                assert part == cpu
+
+
+def test_the_pretended_gpu_refuses_what_a_real_one_refuses():
+    wide = torch.ones(2, dtype=torch.float64)
+    with narrow_device():
+        narrow = torch.ones(2).to(NARROW)
+        for refused in (narrow.double, lambda: wide.to(NARROW), lambda: torch.zeros(2, device=NARROW, dtype=wide.dtype),
+                        lambda: narrow.to("cpu", wide.dtype)):
+            with pytest.raises(TypeError, match="float64"):
+                refused()
+        with pytest.raises(RuntimeError, match="same device"):
+            narrow + torch.ones(2)
+        with pytest.raises(RuntimeError, match="numpy"):
+            narrow.numpy()
+
+
+@given(st.integers(1, 31), st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 40))
+def test_every_erosion_on_a_gpu_is_that_on_the_cpu(kernel, seed, height, width):
+    mask = torch.rand(height, width, generator=torch.Generator().manual_seed(seed)) > 0.1
+    assert torch.equal(erode_on_gpu(mask, kernel), erode_on_cpu(mask, kernel))
