@@ -381,7 +381,7 @@ def test_without_warp_torch_draws_and_one_line_says_why(fresh_choice, monkeypatc
     assert ("pip install warp-lang" in caplog.text) == isinstance(failure, ImportError)
 
 
-CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
+CPU = torch.device("cpu")
 DRIVER = "Invalid device identifier: cuda:0; it needs driver R580"
 
 
@@ -411,7 +411,7 @@ def test_it_is_drawn_by_what_can_draw_there_else_on_the_cpu(fresh_choice, monkey
 def test_a_cuda_device_is_passed_over_with_one_line(fresh_choice, monkeypatch, caplog):
     monkeypatch.setattr(raster, "find_obstacle", lambda name, device: None if device == CPU else DRIVER)
     with caplog.at_level(logging.WARNING, logger="ex4d_ops.raster"):
-        assert [drawing_device("auto", CUDA) for _ in range(3)] == [CPU] * 3
+        assert [drawing_device("auto", torch.device("cuda", 0)) for _ in range(3)] == [CPU] * 3
     assert len(caplog.records) == 1 and DRIVER in caplog.text
 
 
