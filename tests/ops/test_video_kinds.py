@@ -315,12 +315,15 @@ def test_every_pause_longer_than_a_clip_is_refused(tmp_path, monkeypatch, suffix
     monkeypatch.setattr(footage, "HELD_BYTES", 2**26)
     pictures = [Image.new("RGB", (64, 64), (k % 250, k * 5 % 250, 0)) for k in range(len(durations))]
     path = tmp_path / f"pause.{suffix}"
+    if suffix == "png":
+        durations = [min(duration, 65000) for duration in durations]  # all that Pillow 10 can write into one
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations)
     with pytest.raises(ValueError, match="pause.*(read no more|cut out the pauses)"):
         read_video(path)
     assert len(read_video(path, frames=2)) == 2
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows bounds no process's memory this way")
 def test_a_pause_that_claims_96_gigabytes_takes_none(tmp_path):
     pictures = [Image.new("RGB", (512, 512), (k * 40, 0, 0)) for k in range(4)]
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=PAUSES[0])
