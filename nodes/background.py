@@ -28,11 +28,12 @@ class EX4DMotionMask(io.ComfyNode):
             description="Finds what moves in a clip, so that everything else can fill what other frames do not see.",
             search_aliases=["dynamic mask", "moving objects", "static background", "motion segmentation"],
             inputs=[
-                io.Image.Input("images", tooltip="The clip."),
-                sockets.Depth.Input("depth", tooltip="Its depth, with the source cameras where the camera moves."),
+                io.Image.Input("images", tooltip="Frames of the clip."),
+                sockets.Depth.Input("depth", tooltip="Depth of the clip. If the camera moves, it must include the "
+                                                  "source cameras."),
             ],
             outputs=[io.Mask.Output("moving", tooltip="1 = moves or changes, 0 = stands still. Connect it to Render "
-                                                      "Watertight Mesh.")],
+                                                      "Watertight Mesh (EX-4D).")],
         )
 
     @classmethod
@@ -57,29 +58,30 @@ class EX4DCoverageMap(io.ComfyNode):
                         "video model.",
             search_aliases=["angle limits", "how far", "preflight", "visible share"],
             inputs=[
-                sockets.Mesh.Input("mesh", tooltip="The meshes of the clip."),
+                sockets.Mesh.Input("mesh", tooltip="Watertight meshes of the clip."),
                 io.Float.Input("share", default=0.6, min=0.01, max=0.99, step=0.01,
-                               tooltip="Share of the picture that is to be seen. The picture draws a line where it is, "
-                                       "and the angles say how far the camera may go."),
-                io.Int.Input("frame", default=0, min=0, max=9999, tooltip="Which frame to look at, counted from 0."),
+                               tooltip="Smallest share of the picture that must be seen. The map has a line there, and "
+                                       "the outputs say how far the camera can go."),
+                io.Int.Input("frame", default=0, min=0, max=9999, tooltip="Frame to look around, counted from 0."),
                 io.Float.Input("widest_yaw", default=90.0, min=5.0, max=180.0, step=5.0,
-                               tooltip="How far around to look, to the left and to the right, degrees."),
+                               tooltip="Widest angle to look at to the left and to the right, in degrees."),
                 io.Float.Input("widest_pitch", default=45.0, min=5.0, max=85.0, step=5.0,
-                               tooltip="How far up and down to look, degrees."),
+                               tooltip="Widest angle to look at up and down, in degrees."),
                 io.Float.Input("step", default=10.0, min=1.0, max=45.0, step=1.0, advanced=True,
-                               tooltip="Degrees from one view to the next. Smaller is finer and takes longer."),
+                               tooltip="Angle from one view to the next, in degrees. Smaller steps give a finer map "
+                                       "and take longer."),
                 io.Float.Input("radius", default=0.0, min=0.0, max=1e6, step=0.001, advanced=True,
-                               tooltip="Distance of the point that the camera moves around, in scene units. 0: the "
-                                       "frame's nearest point + 0.15, as Camera Trajectory has it."),
+                               tooltip="Distance of the point that the camera circles, in scene units. 0: depth of the "
+                                       "nearest point of the frame + 0.15, as in Camera Trajectory (EX-4D)."),
             ],
             outputs=[
-                io.Image.Output("map", tooltip="The share seen from every angle, with a line at the chosen share and "
-                                               "the angles that generators were trained on."),
-                io.String.Output("text", tooltip="How far the camera may go, in words."),
-                io.Float.Output("left", tooltip="Degrees the camera may go to the left."),
-                io.Float.Output("right", tooltip="Degrees the camera may go to the right."),
-                io.Float.Output("down", tooltip="Degrees the camera may go down."),
-                io.Float.Output("up", tooltip="Degrees the camera may go up."),
+                io.Image.Output("map", tooltip="Share of the picture seen from every angle, with a line at the chosen "
+                                               "share and the angles that generators were trained on."),
+                io.String.Output("text", tooltip="How far the camera can go, as text."),
+                io.Float.Output("left", tooltip="How far the camera can go to the left, in degrees."),
+                io.Float.Output("right", tooltip="How far the camera can go to the right, in degrees."),
+                io.Float.Output("down", tooltip="How far the camera can go down, in degrees."),
+                io.Float.Output("up", tooltip="How far the camera can go up, in degrees."),
             ],
         )
 

@@ -94,7 +94,7 @@ def background_to_prior() -> Sheet:
     mesh, size, path, render = prior_nodes(clip, {"move": "orbit", "move.yaw": 40.0}, {"hidden_reach": 0.1},
                                            {"moving": moving["moving"]})
     angles = Node("EX4DCoverageMap", {"mesh": mesh["mesh"]})
-    seen = preview(angles["map"], "How far the camera may go")
+    seen = preview(angles["map"], "How far the camera can go")
     coverage = Node("PreviewAny", {"source": render["coverage"]}, "How much was seen", (280, 150))
     return sheet("14_video_background_kept", [video], [Group("2  Its depth, and what moves", MODELS, [
         [load, infer, depth, moving]])], [Group("3  Mesh and camera", EX4D, [[mesh, angles, seen], [size, path]])],

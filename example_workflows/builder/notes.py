@@ -83,17 +83,17 @@ per-frame model of transformers steady. Its scale is that of the released model.
     "14_video_background_kept": f"""
 ## Your video to prior, background kept
 
-What one frame does not see, another one may have seen. *Motion Mask* finds what moves; everything that stands still
-fills the other frames. Hidden surfaces end a little behind what hides them (`hidden_reach` 0.1), so more can be filled.
+What one frame does not see, another one may have seen. *Motion Mask* finds what moves; everything else fills the other
+frames. Hidden surfaces end a little behind what hides them (`hidden_reach` 0.1), so that more can be filled.
 
 **Change**
 {VIDEO}
 {CAMERA}
-- *Motion Mask*: any other mask may take its place, such as that of a segmentation model. 1 = moves.
+- *Motion Mask*: replace it by any other mask, such as that of a segmentation model; 1 = moves.
 
 **Look at**
-- *How far the camera may go*: the share of the picture that was seen from every angle.
-- The preview on *Render Watertight Mesh*: in color what was added, and from which frames.
+- *How far the camera can go*: the share of the picture that was seen from every angle.
+- The preview on *Render Watertight Mesh*: what was added, with a color for each frame that it comes from.
 - *How much was seen*.
 
 {files("geometry_estimation/", "  depth_anything_3_base.safetensors")}

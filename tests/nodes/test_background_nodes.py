@@ -42,7 +42,7 @@ def test_nothing_is_filled_without_a_mask(nodes, take, bounded, same):
 
 @pytest.mark.parametrize("shape", [(4, 32, 48), (5, 16, 24), (5, 32, 48, 3)])
 def test_masks_of_another_clip_are_refused_in_a_sentence(nodes, take, bounded, shape):
-    with pytest.raises(ValueError, match="^moving: .* (use the mask of this clip|needs a mask for every frame)"):
+    with pytest.raises(ValueError, match="^moving: .* (use the mask of this clip|is not one mask per frame)"):
         nodes.run("RenderDWMesh", mesh=bounded, cameras=take.path, moving=torch.zeros(shape))
 
 

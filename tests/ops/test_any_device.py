@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ex4d_ops import raster
 from ex4d_ops.adapter import fit_prior
+from ex4d_ops.background import make_background
 from ex4d_ops.camera import check_rigid, move_to
 from ex4d_ops.clip import Fit
 from ex4d_ops.depth import depth_from_disparity_released, fill_invalid, fit_depth, make_video_depth, resize_depth
@@ -19,7 +20,9 @@ from ex4d_ops.estimators.clip_depth import steady_given_depth
 from ex4d_ops.estimators.parallax import estimate_parallax
 from ex4d_ops.inspection import inspect_mesh
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
+from ex4d_ops.motion import find_motion
 from ex4d_ops.plot import draw_depth, plot_path
+from ex4d_ops.preflight import angles_around, coverage_map
 from ex4d_ops.prior import RenderRules, erode, erode_on_cpu, erode_on_gpu, render_prior
 from ex4d_ops.scene import SCENES, sample_clip
 from ex4d_ops.simulate import crop_depth, crop_frames, draw_windows, rendering_mask, sweep_path
@@ -31,6 +34,7 @@ from ..narrow_device import NARROW, narrow_device
 
 FRAMES, DEPTH = sample_clip("colonnade", 5, (32, 48), seed=3)
 MESH = build_dw_mesh(FRAMES, DEPTH)
+BOUNDED = build_dw_mesh(FRAMES, DEPTH, MeshRules(hidden_reach=0.1))
 PATH = move_path(parse_moves("orbit:yaw=25"), 5, automatic_radius(DEPTH), DEPTH.intrinsics, DEPTH.size)
 PRIOR = render_prior(MESH, PATH)
 KEYS = parse_keyframes('[{"frame": 0}, {"frame": 4, "yaw": 30}]', 5)
@@ -69,6 +73,12 @@ FLOWING = {  # name -> what is computed of the inputs named
     "rasterize": lambda mesh, path: raster.rasterize(mesh.depth[0], torch.ones(32, 48, 4).to(mesh.depth.device),
                                                      mesh.intrinsics[0], path.cam_from_world[3], path.intrinsics[3],
                                                      (24, 40)),
+    "rasterize bounded": lambda bounded, path: raster.rasterize(
+        bounded.depth[0], torch.ones(32, 48, 4).to(bounded.depth.device), bounded.intrinsics[0], path.cam_from_world[3],
+        path.intrinsics[3], (24, 40), limits=bounded.limits(0)),
+    "find_motion": lambda frames, depth: find_motion(frames, depth),
+    "background": lambda bounded, path: render_prior(bounded, path, background=make_background(
+        bounded, torch.zeros(5, 32, 48, dtype=torch.bool).to(bounded.depth.device))),
     "crops": lambda frames, depth: (crop_frames(frames, WINDOWS), crop_depth(depth, WINDOWS)),
     **{f"fit_prior {fit}": lambda prior, fit=fit: fit_prior(prior.color, prior.visible.float(), (48, 48), 5, fit=fit,
                                                             erosion="released") for fit in FITS},
@@ -76,12 +86,13 @@ FLOWING = {  # name -> what is computed of the inputs named
     "scene": lambda path: SCENES["gallery"](Random(0)).render(editing.fit(path, 1)),
 }
 ON_THE_CPU = {  # what is made for the CPU of whatever lies anywhere
+    "coverage_map": lambda mesh: coverage_map(mesh, angles_around(1.0, 0.5), angles_around(0.5, 0.5)),
     "plot_path": lambda path, mesh: plot_path(path, mesh),
     "draw_depth": lambda depth: draw_depth(depth.depth),
     "steady_given_depth": lambda frames, depth: steady_given_depth(frames, depth).depth,
     "parallax": lambda frames, depth: estimate_parallax(frames, depth.intrinsics[0]).values,
 }
-INPUTS = {"frames": FRAMES, "depth": DEPTH, "mesh": MESH, "path": PATH, "prior": PRIOR}
+INPUTS = {"frames": FRAMES, "depth": DEPTH, "mesh": MESH, "bounded": BOUNDED, "path": PATH, "prior": PRIOR}
 
 
 def parts_of(value) -> Iterator:

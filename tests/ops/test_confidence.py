@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_ops import files
-from ex4d_ops.depth import resize_depth
+from ex4d_ops.depth import fit_depth, resize_depth
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
 from ex4d_ops.scene import sample_clip
 
@@ -43,5 +43,9 @@ def test_confidence_stays_with_its_pixels(take, tmp_path):
     files.write_depth(tmp_path / "depth.npz", depth)
     assert torch.equal(files.read_depth(tmp_path / "depth.npz").confidence, depth.confidence)
     assert torch.equal(files.read_depth(tmp_path / "depth.npz", start=1).confidence, depth.confidence[1:])
+    cropped = fit_depth(depth, (32, 32), "crop").confidence
+    assert torch.equal(cropped, depth.confidence[:, :, 8:40])
+    padded = fit_depth(depth, (48, 48), "pad").confidence
+    assert torch.equal(padded[:, 8:40], depth.confidence) and not padded[:, :8].any() and not padded[:, 40:].any()
     larger = resize_depth(depth, (64, 96)).confidence
     assert torch.equal(larger[:, ::2, ::2], depth.confidence)
