@@ -92,7 +92,7 @@ def test_clips_are_trimmed_to_a_length_wan_takes(sample, tmp_path, capsys):
     files.write_video(tmp_path / "clip.mkv", longer, clip.fps)
     np.savez(tmp_path / "depth.npz", depth=torch.cat([depth.depth, depth.depth[:2]]))
     assert run_prior(tmp_path, tmp_path / "out") == 0
-    assert "7 frames, Wan needs 4k+1; uses the first 5" in capsys.readouterr().err
+    assert "7 frames, but Wan needs 4k+1; uses the first 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options, sentence", [

@@ -37,7 +37,7 @@ def test_every_setting_is_one_of_depth_units_with_its_default():
 @pytest.mark.parametrize("name", VALUES)
 def test_a_setting_without_a_kind_is_refused_not_ignored(name):
     words = [FLAGS[name]] if VALUES[name] is True else [FLAGS[name], str(VALUES[name])]
-    with pytest.raises(ValueError, match=f"{FLAGS[name]}: is of no use without --depth-kind"):
+    with pytest.raises(ValueError, match=f"{FLAGS[name]}: is used only with --depth-kind"):
         depth_units(parse(*words))
 
 

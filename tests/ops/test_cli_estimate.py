@@ -72,7 +72,7 @@ def test_depth_comes_from_a_file_or_a_model_not_both(clip, tmp_path):
 
 def test_download_says_what_is_there_already(models, capsys):
     assert cli.main(["download", "video-depth-anything-small", "--models", str(models)]) == 0
-    assert "is there already" in capsys.readouterr().out
+    assert "is already in" in capsys.readouterr().out
 
 
 def test_help_of_download_lists_names_sizes_and_licences(capsys):
