@@ -37,7 +37,7 @@ class MeshReport:
             closure = "watertight: every edge is in exactly two faces"
         else:
             verdict = "watertight in space" if self.closed else "not watertight"
-            closure = f"{verdict}: {self.open_edges} edges have no twin, but lie against the back within {self.gap:.2g}"
+            closure = f"{verdict}: {self.open_edges} edges have only one face, but touch the back within {self.gap:.2g}"
         return (f"{self.vertices} vertices, {self.faces} faces, {self.hidden:.1%} of them hidden\n{closure}\n"
                 f"depth {self.nearest:.4g} to {self.farthest:.4g}, {self.behind_border} vertices behind the border")
 

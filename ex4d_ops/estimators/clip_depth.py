@@ -114,7 +114,7 @@ def steady_given_depth(frames: Tensor, given: VideoDepth, rules: ClipRules = Cli
     if rules.track or not moved:
         return made
     if rules.scale != "as given":
-        return replace(made, notes=(*made.notes, "source camera: at rest, for its motion is in the given scale"))
+        return replace(made, notes=(*made.notes, "source camera: at rest, because its motion is in the given scale"))
     return replace(made, depth=replace(made.depth, world_from_cam=given.world_from_cam.cpu()))
 
 
@@ -135,8 +135,8 @@ def alignment_for(estimate: Estimate, each_alone: bool, rules: ClipRules) -> Ali
 def check_scale(estimate: Estimate, rules: ClipRules) -> None:
     """Raise ValueError where relative disparity is to be taken as given."""
     if estimate.kind == "disparity" and rules.scale == "as given":
-        raise ValueError("scale: this model gives relative disparity, which has no units to take as given; choose "
-                         "released, or near and far")
+        raise ValueError("scale: this model gives relative disparity, which does not have units to keep as given; "
+                         "choose released, or near and far")
 
 
 def write_disparity(estimate: Estimate, disparity: Tensor) -> None:

@@ -68,16 +68,17 @@ def opened(path: Path) -> Iterator[tuple]:
         with open_container(path) as container:
             streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
             if not streams or container.format.name in TEXT_FORMATS or not streams[0].codec_context:
-                raise ValueError(f"{path}: holds no video")
+                raise ValueError(f"{path}: does not contain a video")
             context, most = streams[0].codec_context, most_pixels(path)
             if context.width * context.height > most:
-                raise ValueError(f"{path}: is {context.width}x{context.height}, at most {most} pixels are read of a "
-                                 "file of its size")
+                raise ValueError(f"{path}: is {context.width}x{context.height}, but at most {most} pixels are read "
+                                 "from a file of its size")
             context.options = {"max_pixels": str(most)}  # given to av.open, PyAV before 17 crashes over FLV
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
     except av.FFmpegError as error:
-        raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); is it whole, and a video?") from error
+        raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); check that it is a video and "
+                         "complete") from error
 
 
 def open_container(path: Path):
@@ -149,7 +150,7 @@ def pixel_aspect(path: Path, stream) -> Fraction:
     """How wide a stored pixel is shown, by its height."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if not 1 / WIDEST_PIXEL <= aspect <= WIDEST_PIXEL:
-        log.warning("%s: states pixels %s as wide as high, taken for square", path, aspect)
+        log.warning("%s: says that its pixels are %s times as wide as high, read as square", path, aspect)
         return Fraction(1)
     if aspect != 1:
         log.warning("%s: its pixels are %.4g times as wide as high, resampled to square ones", path, aspect)

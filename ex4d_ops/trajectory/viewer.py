@@ -36,7 +36,7 @@ def camera_from_load3d(info: dict, size: tuple[int, int], model: dict | None = N
     target, level. Raises ValueError for an orthographic camera and where places or angles are not numbers.
     """
     if info.get("cameraType", "perspective") != "perspective":
-        raise ValueError("camera_info: an orthographic camera has no perspective to follow; switch the viewer's")
+        raise ValueError("camera_info: the camera is orthographic; switch the viewer to perspective")
     eye = read_vector(info, "position", "xyz")
     if info.get("quaternion"):
         rotation = read_rotation(info)

@@ -60,4 +60,4 @@ def test_the_depth_channel_can_be_named(tmp_path, capsys, monkeypatch, command):
     assert cli.main([*words, *file, "--depth-channel", "right"]) == 0
     assert torch.equal(given[-1].depth, torch.from_numpy(depth * 2)[:len(given[-1])])
     assert cli.main([*words, *file]) == 2
-    assert "holds left, right; the depth must be named depth" in capsys.readouterr().err
+    assert "contains left, right; the depth must be named depth" in capsys.readouterr().err

@@ -126,7 +126,7 @@ def test_gray_videos_are_read_and_coloured_ones_refused(tmp_path):
     read = read_depth(tmp_path / "gray.mp4", DepthUnits("normalized-depth", near=1.0, far=9.0))
     assert (read.depth - (1 + 8 * ramp)).abs().max() < 0.15
     write_video(tmp_path / "turbo.mp4", torch.stack([ramp, 1 - ramp, ramp * 0], -1), 10)
-    with pytest.raises(ValueError, match="turbo.mp4: is in colour, and depth cannot be read back"):
+    with pytest.raises(ValueError, match="turbo.mp4: is in color, and depth cannot be read"):
         read_depth(tmp_path / "turbo.mp4", DepthUnits("released"))
 
 
@@ -182,7 +182,7 @@ def test_holes_are_filled_when_asked(tmp_path):
 
 
 @pytest.mark.parametrize("arrays, sentence", [
-    ({"left": np.ones((2, 3)), "right": np.ones((2, 3))}, "holds left, right; the depth must be named depth"),
+    ({"left": np.ones((2, 3)), "right": np.ones((2, 3))}, "contains left, right; the depth must be named depth"),
     ({"depth": np.ones((2, 3, 4, 3))}, "must be numbers \\[frames, height, width\\]"),
     ({"depth": np.array(["a"])}, "must be numbers"),
     ({"depth": np.ones((0, 3, 4))}, "must be numbers"),
@@ -232,7 +232,7 @@ def test_frames_of_several_sizes_are_refused(tmp_path):
 def test_a_damaged_sidecar_is_named(tmp_path, content):
     write_depth(tmp_path / "pngs", make_depth(), "png")
     (tmp_path / "pngs" / "depth.json").write_bytes(content)
-    with pytest.raises(ValueError, match="depth.json: cannot be read as what depth says of itself"):
+    with pytest.raises(ValueError, match="depth.json: cannot be read as the description of a depth file"):
         read_depth(tmp_path / "pngs")
 
 

@@ -115,7 +115,7 @@ WRONG = [
     ('[{"frame": 0, "look_at": [0, 0, 1],\n "pan": 3}]', "keyframe 0 (line 2): pan excludes look_at"),
     ('[{"frame": 0, "zoom": 2, "focal": 3}]', "focal excludes zoom"),
     ('[{"frame": 0, "time": 0}]', "time excludes frame"),
-    ('[{"frame": 0, "position": [0, 0, 1]}]', "is the point it looks at"),
+    ('[{"frame": 0, "position": [0, 0, 1]}]', "is at the point that it looks at"),
     ('[{"frame": 0, "ease": "there-and-back"}]', "ease must be one of linear, ease-in"),
     ('[{"frame": 0, "zoom": true}]', "zoom must be a number"),
     ('[{"frame": 0},\n 3]', "keyframe 1 (line 2): must be an object"),

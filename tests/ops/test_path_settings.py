@@ -87,10 +87,10 @@ def test_headings_that_contradict_each_other_never_mirror_a_path():
 
 
 @pytest.mark.parametrize("moves, source, message", [
-    (MOVES, None, "not known how the clip's own camera moved"), (MOVES, "still", "not known how"),
+    (MOVES, None, "the motion of the clip's own camera is not known"), (MOVES, "still", "not known how"),
     ("static", MOVES, "stands still"), (MOVES, "pan", "stands still"),
-    ("truck:distance=-0.4", "truck:distance=0.4", "does not go the way"),
-    ("pedestal:distance=0.4", "truck:distance=0.4", "does not go the way"), (MOVES, "short", "shows source frame 8")])
+    ("truck:distance=-0.4", "truck:distance=0.4", "does not follow the clip's camera"),
+    ("pedestal:distance=0.4", "truck:distance=0.4", "does not follow the clip's camera"), (MOVES, "short", "shows source frame 8")])
 def test_where_two_paths_tell_no_scale_it_is_refused(tmp_path, moves, source, message):
     write_path(tmp_path / "a.json", path_of(moves))
     known = {None: None, "still": torch.eye(4).repeat(9, 1, 1)}
@@ -183,7 +183,7 @@ def test_the_prior_s_path_is_read_as_the_options_say(tmp_path, capsys):
     wanted = read_path(shot, SIZE, 9, length="fit", **options)
     assert torch.equal(read_path(tmp_path / "o" / "cameras.json").cam_from_world, wanted.cam_from_world)
     assert cli.main([*run, "--path-scale", "auto"]) == 2
-    assert "not known how the clip's own camera moved" in capsys.readouterr().err
+    assert "the motion of the clip's own camera is not known" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main([*run, "--path-scale", "big"])
     assert "'big' is not a scale; write auto, or a number above 0" in capsys.readouterr().err
