@@ -15,6 +15,7 @@ from ..estimators.estimate import place_on
 from ..estimators.registry import ESTIMATORS, PRECISIONS, Estimator, Setting, find_model, recognize
 from ..estimators.steadiness import Alignment, Cuts
 from ..estimators.weights import CATALOGUE, download_weights
+from .options import as_help
 from .terminal import add_command, hyphened, progress_bar, say, spaced
 
 PARALLAX = "parallax"
@@ -79,7 +80,7 @@ def add_estimate_options(parser) -> None:
         first = settings[0][1]
         depth.add_argument(option, type=type(first.default), metavar=None if first.choices else "N",
                            choices=hyphened(first.choices) or None,
-                           help=" ".join(f"{title}: {setting.help} (default: {setting.default})"
+                           help="; ".join(f"{title}: {as_help(setting.help)} (default: {setting.default})"
                                          for title, setting in settings))
     depth.add_argument("--precision", choices=list(PRECISIONS), default="float32",
                        help="number format the model computes in (default: float32)")

@@ -84,7 +84,7 @@ def add_prior_command(commands) -> None:
                        help="depth file (npz, npy, EXR, 16-bit PNG, TIFF, PFM, gray video), or folder of pictures")
     depth.add_argument("--depth-model", metavar="NAME", help=f"depth model to find the depth with: {MODEL_NAMES}")
     parser.add_argument("--focal", type=float, metavar="PX",
-                        help="focal length in pixels at that size (default: the depth file's, or 500 at width 512)")
+                        help="focal length in pixels at --size (default: the depth file's, or 500 at width 512)")
     add_depth_options(parser)
     add_estimate_options(parser)
     add_camera_options(parser)

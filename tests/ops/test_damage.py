@@ -75,7 +75,8 @@ def test_every_odd_setting_beside_depth_is_refused(tmp_path, name, value):
     said = json.loads(sidecar.read_text())
     said["depth_units"] |= {"kind": "normalized-depth", "near": 1.0, "far": 2.0} | {name: value}
     sidecar.write_text(json.dumps(said))
-    expect_one_line(lambda: read_depth(tmp_path / "pngs"), "depth.json: cannot be read as the description of a depth file")
+    expect_one_line(lambda: read_depth(tmp_path / "pngs"), "depth.json: cannot be read as the description of a depth "
+                                                           "file")
 
 
 @MANY

@@ -388,7 +388,8 @@ def test_a_run_that_ends_while_it_makes_a_shard_goes_on_where_it_was(many, tmp_p
 
 def test_a_folder_is_not_filled_by_two_recipes(many, tmp_path, in_process):
     prepare([], SMALL, tmp_path)
-    with pytest.raises(ValueError, match="was started with seed=0, but now it is 1; use the first value, or another --out"):
+    with pytest.raises(ValueError, match="was started with seed=0, but now it is 1; use the first value, or another "
+                                         "--out"):
         prepare([], Recipe(**vars(SMALL) | {"seed": 1}), tmp_path)
 
 
@@ -475,4 +476,5 @@ def test_a_recipe_for_other_machines_names_full_paths(tmp_path, monkeypatch):
 def test_a_run_without_ray_says_what_is_missing(many, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     assert cli.main(command(many, tmp_path, "--engine", "ray")[3:]) == 2
-    assert "--engine ray needs ray, which is not installed; install it with: pip install 'ray[data]'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--engine ray needs ray, which is not installed; install it with: pip install 'ray[data]'" in said

@@ -71,8 +71,8 @@ def test_the_depth_pass_of_every_program_is_found(tmp_path, program, dtype):
     {"N.x": OTHER, "N.z": OTHER}])
 def test_no_other_pass_is_taken_for_depth(tmp_path, channels):
     write(tmp_path / "a.exr", channels)
-    with pytest.raises(ValueError, match="a.exr: holds the channels .*; the depth must be Z, the only one, or gray, or "
-                                         "else name the depth channel"):
+    with pytest.raises(ValueError, match="a.exr: contains the channels .*, none of which is Z or the only one; give "
+                                         "the name of the depth channel"):
         read_depth(tmp_path / "a.exr", Z)
 
 
@@ -80,7 +80,8 @@ def test_no_other_pass_is_taken_for_depth(tmp_path, channels):
     {"left.Z": DEPTH, "right.Z": OTHER}, {"Front.Depth.Z": DEPTH, "Back.Depth.Z": OTHER}, {"a.Z": DEPTH, "b.Z": OTHER}])
 def test_of_several_depths_one_must_be_named(tmp_path, channels):
     write(tmp_path / "a.exr", channels)
-    with pytest.raises(ValueError, match=f"contains more than one depth, {', '.join(sorted(channels))}; give the name of the depth"):
+    with pytest.raises(ValueError, match=f"contains more than one depth, {', '.join(sorted(channels))}; give the name "
+                                         "of the depth"):
         read_depth(tmp_path / "a.exr", Z)
     assert np.array_equal(read_depth(tmp_path / "a.exr", Z, channel=next(iter(channels))).depth[0], DEPTH)
 

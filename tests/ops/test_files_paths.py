@@ -243,7 +243,8 @@ def broken_files():
         (changed(intrinsics=np.zeros((9, 3, 3)).tolist()), "focal lengths must be positive")]
     return [("a.json", text, message) for text, message in broken_json] + [
         ("a.npz", "", "not an npz"), ("a.npz", "PK\3\4 nothing", "not an npz"), ("a.txt", "", "is empty"),
-        ("a.txt", "https://x\n1 2 3\n", "should read: time fx fy"), ("a.txt", "https://x\n", "does not contain a camera"),
+        ("a.txt", "https://x\n1 2 3\n", "should read: time fx fy"), ("a.txt", "https://x\n", "does not contain a "
+                                                                                             "camera"),
         ("a.txt", REALESTATE.replace(" 0.5 0.5 0 0", " 0.5 0.5 0.1 0"), "lens distortion"),
         ("a.txt", "1 2\n3\n4 x\n", "should read"), ("a.txt", "1\n2\nnan\n", "within"),
         ("a.chan", "1 2 3\n", "should read: frame tx"), ("a.chan", "1 0 0 0 0 0 0 180\n", "field of view"),

@@ -256,7 +256,7 @@ def test_matrices_alone_are_read_upright_and_what_they_are_taken_for_is_said(fol
     finally:
         log.removeHandler(hearer)
     begins_released = released and np.abs(turn - np.eye(3)).max() < 1e-4
-    assert begins_released or any("name the format" in word for word in words)
+    assert begins_released or any("choose the format" in word for word in words)
     if upright:
         assert torch.allclose(path.cam_from_world[0, :3, :3], torch.from_numpy(turn).float(), atol=1e-5)
     for name, flip in (("opencv", np.eye(4)), ("released", np.diag([1.0, -1, -1, 1]))):

@@ -171,7 +171,8 @@ def test_weights_that_would_run_code_are_refused(tmp_path):
 
 def test_weights_of_another_model_are_named(tmp_path):
     torch.save({"linear.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="is not a weights file of CoTracker3; use scaled_offline.pth or scaled_online.pth"):
+    with pytest.raises(ValueError, match="is not a weights file of CoTracker3; use scaled_offline.pth or "
+                                         "scaled_online.pth"):
         load_tracker("cotracker", tmp_path / "other.pth")
 
 

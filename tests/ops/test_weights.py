@@ -122,7 +122,8 @@ def test_a_hub_out_of_reach_gets_one_sentence(tmp_path):
 
 
 def test_unknown_names_list_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="'midas' is not the name of a depth model; use one of video-depth-anything-small"):
+    with pytest.raises(ValueError, match="'midas' is not the name of a depth model; use one of "
+                                         "video-depth-anything-small"):
         download_weights("midas", tmp_path)
 
 

@@ -166,8 +166,8 @@ CASES = {
     "colored depth": (colored_depth, r"images: they are in color, .*; connect gray images"),
     "nothing but sky": (all_sky, r"images: depth: inf everywhere, .*; check its source"),
     "near and far": (near_beyond_far, r"near and far: got 9 and 2, need 0 < near < far"),
-    "a path too long": (too_long_a_path, r"cameras: output frame 3 shows source frame 3, but the mesh has frames 0\.\.2; "
-                                         "fit the path to 3 frames"),
+    "a path too long": (too_long_a_path, r"cameras: output frame 3 shows source frame 3, but the mesh has frames "
+                                         r"0\.\.2; fit the path to 3 frames"),
     "no size": (trajectory(radius=3.0), r"width, height: 0 takes the size from scene, which is not connected; connect"),
     "no radius": (trajectory(width=48, height=32),
                   r"radius: 0 takes it from scene, which is not connected or shows only sky in frame 0; connect"),
@@ -175,7 +175,7 @@ CASES = {
                         r"move orbit: 'yow' is not a setting; use yaw, pitch, ease"),
     "sizes of paths": (sizes_that_differ, r"paths: their sizes are 48x32 and 64x32; make both with the same size"),
     "a frame too many": (a_frame_too_many, r"frame: the mesh does not have a frame 3; use 0\.\.2"),
-    "an orthographic viewer": (orthographic_viewer, r"camera_info: the camera is orthographic; switch the viewer to perspective"),
+    "an orthographic viewer": (orthographic_viewer, r"camera_info: the camera is orthographic; switch the viewer"),
     "a prefix outside": (prefix_outside, r"filename_prefix: '\.\./\.\./outside' leads out of ComfyUI's"),
     "a linked name outside": (linked_name, r"file: there is no '\.\./\.\./etc/passwd' in ComfyUI's input folder"),
 }
