@@ -93,7 +93,7 @@ def add_mesh_options(parser) -> None:
     mesh.add_argument("--min-angle", type=float, default=MIN_ANGLE, metavar="DEG",
                       help=f"smallest angle of a visible face, in degrees, 0..60 (default: {MIN_ANGLE})")
     mesh.add_argument("--depth-jump", type=float, metavar="SHARE",
-                      help="hide faces that span more than this share of the depth range (paper: 0.013; default: off)")
+                      help="hide faces that span more than SHARE of the depth range (paper: 0.013; default: off)")
     mesh.add_argument("--filter", choices=get_args(Filter), default="angle",
                       help="how to find hidden faces (default: angle)")
     mesh.add_argument("--border-depth", type=float, default=BORDER_DEPTH, metavar="D",
@@ -105,8 +105,8 @@ def add_mesh_options(parser) -> None:
 
 def add_reach_option(group) -> None:
     group.add_argument("--hidden-reach", type=float, metavar="SHARE",
-                       help="how far hidden faces reach behind their nearest corner, as a share of its depth; 0.1 shows "
-                       "more of what the source saw (default: all the way, as released)")
+                       help="how far hidden faces reach behind their nearest corner, as a share of its depth; 0.1 "
+                       "shows more of what the source saw (default: all the way, as released)")
 
 
 def hidden_reach(options) -> float | None:

@@ -29,5 +29,5 @@ def make_sample(options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     files.write_video(options.out / "clip.mkv", frames, FPS)
     files.write_depth(options.out / "depth.npz", depth)
-    print(f"{options.out}: clip.mkv and depth.npz. Now: ex4d prior {options.out / 'clip.mkv'} "
+    print(f"{options.out}: clip.mkv and depth.npz; continue with: ex4d prior {options.out / 'clip.mkv'} "
           f"--depth {options.out / 'depth.npz'} --preset 60 --out {options.out / 'prior'}")
