@@ -45,11 +45,11 @@ CLIPS = ((49, 512), (98, 512), (196, 512), (49, 1024))  # frames, pixels a side
 OURS = ("warp", "torch")
 NOTES = """\
 Embree and Open3D build their tree again in every frame, because every frame is a new mesh; drawing the picture of their
-hits is not counted. llvmpipe lifts the vertices on its side; uploading depth and colors and reading back color, depth and
-face are counted. The memory floor only copies what every renderer must read and write. At 0 degrees every pixel center
-lies exactly on a vertex, where GL's fill rule leaves out the last row and column and rays in single precision slip by
-edges. Depth to prior is build_dw_mesh and render_prior along orbit:yaw=90 with the default rules, warm, in a process of
-its own; its memory is counted above the interpreter with torch imported, clip and depth included."""
+hits is not counted. llvmpipe lifts the vertices on its side; uploading depth and colors and reading back color, depth
+and face are counted. The memory floor only copies what every renderer must read and write. At 0 degrees every pixel
+center lies exactly on a vertex, where GL's fill rule leaves out the last row and column and rays in single precision
+slip by edges. Depth to prior is build_dw_mesh and render_prior along orbit:yaw=90 with the default rules, warm, in a
+process of its own; its memory is counted above the interpreter with torch imported, clip and depth included."""
 
 
 def main() -> None:

@@ -98,7 +98,7 @@ def choose_frames(frames: int, length: int, rule: LengthRule) -> list[int]:
 def doubt_mask(color: Tensor, visible: Tensor) -> str | None:
     """What speaks against a mask [T, h', w'] of a colour video [T, h, w, 3], in one sentence; None where nothing does.
 
-    Inverted masks show themselves by frame 0, of which the source has seen all, and by hidden parts being black.
+    Inverted masks are recognized by frame 0, which the source has seen completely, and by hidden parts being black.
     """
     resized = nn.functional.interpolate(visible[:, None].float(), color.shape[1:3])  # nearest
     seen = resized[:, 0] > SEEN

@@ -118,7 +118,7 @@ def sort_keys(values: dict[str, object]) -> tuple[dict[str, Tensor], list[str]]:
 
 
 def own_name(name: str) -> str | None:
-    """What Adapter calls the tensor that a file calls name, None where it is none of EX-4D's."""
+    """The name in Adapter of a tensor in a file, None where the tensor is not part of EX-4D."""
     while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
         name = name.removeprefix(prefix)
     if name in ENCODER:
@@ -131,7 +131,7 @@ def own_name(name: str) -> str | None:
 
 
 def check_adapter(found: dict[str, Tensor], names: list[str]) -> Adapter:
-    """The adapter of the tensors found. Raises ValueError with all that is wrong; names: of all that the file holds."""
+    """The adapter of the tensors found. Raises ValueError with all that is wrong; names: all tensors in the file."""
     encoder = {key: value for key, value in found.items() if key in ENCODER}
     lora = {key: value for key, value in found.items() if key.endswith(("lora_A", "lora_B"))}
     alphas = {key: value for key, value in found.items() if key.endswith("alpha")}
@@ -183,7 +183,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def repeats(tensor: Tensor) -> bool:
-    """Whether a tensor claims more numbers than are stored: one number can stand for gigabytes of its like."""
+    """Whether a tensor claims more numbers than are stored: a single stored number can be repeated to gigabytes."""
     return tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
 
 

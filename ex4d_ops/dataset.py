@@ -166,7 +166,7 @@ def read_infos(shard: Path) -> Iterator[dict]:
 
 
 def list_entries(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """The members of a shard. Raises ValueError where it doesn't end as one does, which tarfile takes for its end."""
+    """The members of a shard. Raises ValueError where it is cut short, which tarfile itself does not notice."""
     entries = tar.getmembers()
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -175,7 +175,7 @@ def list_entries(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
 
 
 def read_info(path: Path, content: bytes) -> dict:
-    """What a clip says of itself. Raises ValueError where that is damaged, or names a shard in another folder."""
+    """The description of a clip. Raises ValueError where it is damaged, or names a shard in another folder."""
     with reading(path, "the description of a clip", AGAIN):
         info = json.loads(content)
         if not isinstance(info, dict) or not isinstance(info.get("key"), str):

@@ -58,7 +58,7 @@ def make_video_depth(depth: Tensor, intrinsics: Tensor | None = None, world_from
                      metric: bool = False) -> VideoDepth:
     """Depth [T, H, W] with what is missing filled in: the default focal length, a source camera at rest.
 
-    intrinsics: [3, 3] or [T, 3, 3]; world_from_cam: [T, 4, 4]. Raises ValueError where either is no camera.
+    intrinsics: [3, 3] or [T, 3, 3]; world_from_cam: [T, 4, 4]. Raises ValueError where either is not a camera.
     """
     frames, *size = depth.shape
     if intrinsics is None:

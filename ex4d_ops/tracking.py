@@ -110,7 +110,7 @@ def nearest_corners(frame: Tensor, points: Tensor) -> Tensor:
 
 
 def track_lk(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
-    """Follow points [N, 2] of frame 0 from each frame to the next, and put right what drifts by how frame 0 looked.
+    """Follow points [N, 2] of frame 0 from each frame to the next, and correct drift by comparing with frame 0.
 
     One that does not lead back where it was, stands on no corner, or no longer looks as in frame 0 is lost.
     """

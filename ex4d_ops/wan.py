@@ -134,7 +134,7 @@ def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | 
 
 
 def decode(vae, latents: Tensor) -> Tensor:
-    """Frames [T, H, W, 3] in [0, 1] of a latent video [16, t, h, w] that is normalised as Wan's are."""
+    """Frames [T, H, W, 3] in [0, 1] of a latent video [16, t, h, w], normalised as Wan's latents are."""
     from comfy.latent_formats import Wan21
 
     return vae.decode(Wan21().process_out(latents[None])).flatten(0, -4)

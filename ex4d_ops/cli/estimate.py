@@ -100,7 +100,7 @@ def clip_rules(options) -> ClipRules:
 
 
 def estimate_depth(options, clip: Clip, intrinsics: Tensor | None) -> VideoDepth:
-    """Depth of a clip by --depth-model; what there is to say of it goes to the terminal."""
+    """Depth of a clip by --depth-model; its notes are printed."""
     rules = clip_rules(options)
     estimator, path = choose_estimator(options.depth_model, options.models)
     settings = model_settings(options, estimator)

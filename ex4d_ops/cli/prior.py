@@ -161,7 +161,7 @@ def make_prior(options) -> None:
 
 
 def begin_folder(out: Path) -> None:
-    """Make the folder of results, without what tells of an earlier run: what follows may be stopped half-way."""
+    """Make the folder of results, and delete what an earlier run wrote last: this run may be stopped half-way."""
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
     for name in (RUN, SHEET, PLOT):
@@ -255,7 +255,7 @@ def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath
 
 
 def check_mesh_frames(options, count: int) -> None:
-    """Raise ValueError where --mesh names a frame there is none of."""
+    """Raise ValueError where --mesh names a frame that does not exist."""
     for t in options.mesh:
         if not 0 <= t < count:
             raise ValueError(f"--mesh: there is no frame {t}; the clip has 0..{count - 1}")

@@ -60,7 +60,7 @@ class ClipRules:
 
 @dataclass(frozen=True, eq=False)
 class ClipDepth:
-    """Depth of a clip, and what there is to say of how it was found, a sentence each."""
+    """Depth of a clip, and notes on how it was found, a sentence each."""
 
     depth: VideoDepth
     notes: tuple[str, ...]
@@ -140,7 +140,7 @@ def check_scale(estimate: Estimate, rules: ClipRules) -> None:
 
 
 def write_disparity(estimate: Estimate, disparity: Tensor) -> None:
-    """Fill disparity [T, H, W], with NaN where there is no surface: sky that the estimator told, and no number."""
+    """Fill disparity [T, H, W], with NaN where there is no surface: sky, and what is not a number."""
     for t, values in enumerate(estimate.values):
         known = torch.isfinite(values) & ((values > 0) | (estimate.kind == "disparity"))
         disparity[t] = (values if estimate.kind == "disparity" else 1 / values).masked_fill(~known, torch.nan)

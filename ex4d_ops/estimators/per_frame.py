@@ -74,7 +74,7 @@ def load_per_frame(folder: str | Path, dtype: torch.dtype = torch.float32, kind:
 
 
 def meaning(folder: Path, config, kind: str | None) -> tuple[str, bool]:
-    """What the numbers of a model mean, and whether they are metres. Raises ValueError where nobody says."""
+    """What the numbers of a model mean, and whether they are metres. Raises ValueError where that is unknown."""
     known = declared_meaning(config)
     if kind is not None:
         return kind, (kind, True) == known

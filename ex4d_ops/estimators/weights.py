@@ -34,7 +34,7 @@ class Weights:
 
     @property
     def place(self) -> str:
-        """What loads it, below its folder: a file of its own, a folder of its own, or "" for the folder itself."""
+        """What to load, below the model's folder: a file, a folder, or "" for the folder itself."""
         first, *others = self.repositories
         if others:
             return ""

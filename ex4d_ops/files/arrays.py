@@ -23,7 +23,7 @@ SMALL = 2**28  # bytes that any file may hold, whatever it expands to
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file, of which only the header has been read. by_column: it lies in Fortran's order."""
+    """An array in a file; only its header has been read. by_column: it lies in Fortran's order."""
 
     path: Path
     member: str | None
@@ -76,7 +76,7 @@ def list_arrays(path: Path) -> dict[str, str | None]:
 def find_array(path: Path, member: str | None) -> StoredArray:
     """The array of a member of an npz, or of an npy (None), before its numbers are read.
 
-    Raises ValueError where it is no array of numbers, is damaged, or claims more than the file can hold.
+    Raises ValueError where it is not an array of numbers, is damaged, or claims more than the file can hold.
     """
     with opened(path, member) as file, reading(path, path.suffix[1:]):
         head = io.BytesIO(file.read(HEAD))

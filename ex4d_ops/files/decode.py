@@ -52,7 +52,7 @@ def frame_times(path: Path, limit: int | None) -> tuple[list[float], float]:
 
 
 def read_times(container, stream, limit: int | None) -> tuple[list[float], float | None, float]:
-    """When frames appear, sorted, in seconds, as many as so many pictures need; their rate, if any; that to read at."""
+    """When frames appear, sorted, in seconds, for the pictures asked for; their rate, if any; the rate to read at."""
     stated = float(stream.average_rate or stream.guessed_rate or 0) or None
     packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
     times = [packet.pts for packet in islice(packets, limit and 2 * limit + REORDERED)]
@@ -63,7 +63,7 @@ def read_times(container, stream, limit: int | None) -> tuple[list[float], float
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple]:
-    """Open a file's first video stream that is no cover picture. Raises ValueError where there is none."""
+    """Open a file's first video stream that is not a cover picture. Raises ValueError where there is none."""
     try:
         with open_container(path) as container:
             streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]

@@ -43,7 +43,7 @@ class DeepPicture:
         return colors[..., colors.shape[2] // 2]
 
     def color(self, path: Path) -> np.ndarray:
-        """RGB [H, W, 3] float32 in [0, 1], alpha over black. Raises ValueError where the numbers are no colors."""
+        """RGB [H, W, 3] float32 in [0, 1], alpha over black. Raises ValueError where the numbers are not colors."""
         scaled = self.numbers.astype(np.float32) / np.float32(self.white)
         check_colors(path, scaled)
         colors = scaled[..., :-1] * scaled[..., -1:] if scaled.shape[2] in ALPHA else scaled
@@ -87,7 +87,7 @@ def read_portable(path: Path) -> DeepPicture | None:
 
 
 def read_deep(path: Path, image: Image.Image, upright: Image.Image) -> DeepPicture | None:
-    """The numbers of a PNG or TIFF of which Pillow keeps only 8 bits a channel; None where it keeps all.
+    """The numbers of a PNG or TIFF where Pillow would keep only 8 bits a channel; None where it keeps all.
 
     image: as opened by Pillow; upright: what it has decoded, with which the numbers must agree. Raises ValueError where
     they cannot be had.

@@ -44,7 +44,7 @@ MOTIONS = {"cam_c2w": Convention(4, False), "extrinsics": Convention(3, True), "
 
 @dataclass(frozen=True, eq=False)
 class Meaning:
-    """What a depth file says of its numbers, None where it doesn't."""
+    """What a depth file says about its numbers, None where it says nothing."""
 
     units: DepthUnits | None = None
     intrinsics: Tensor | None = None
@@ -98,7 +98,7 @@ def choose_array(path: Path, members: dict[str, str | None], name: str | None) -
 
 
 def clip_shape(path: Path, array: StoredArray) -> tuple[int, int, int]:
-    """[T, H, W] of an array of numbers, of which further axes are one long. Raises ValueError where it has none."""
+    """[T, H, W] of an array of numbers, whose further axes must have length 1. Raises ValueError where they do not."""
     shape = array.shape
     sides = tuple(side for side in shape if side != 1)
     if len(shape) > 3 and len(sides) in (2, 3):

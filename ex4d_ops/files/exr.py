@@ -78,8 +78,8 @@ def find_channels(path: Path, wanted: str | None = None) -> tuple[str, ...]:
 
 
 def no_depth(path: Path, channels: Iterable[Channel]) -> str:
-    return (f"{path}: contains the channels {describe_channels(channels)}, none of which is Z or the only one; give "
-            "the name of the depth channel")
+    return (f"{path}: contains the channels {describe_channels(channels)}, and it is not clear which of them is the "
+            "depth; give the name of the depth channel")
 
 
 def depth_channels(channels: list[Channel]) -> list[Channel]:
@@ -208,7 +208,7 @@ def size_of(box: Box) -> tuple[int, int]:
 
 
 def read_parts(path: Path) -> list[Part]:
-    """The headers of a file's parts. Raises ValueError where it is no EXR, is deep, or claims too many pixels."""
+    """The headers of a file's parts. Raises ValueError where it is not an EXR, is deep, or claims too many pixels."""
     with reading(path, "EXR"), open(path, "rb") as file:
         magic, version = struct.unpack("<II", file.read(8))
         if magic != MAGIC:
@@ -225,7 +225,7 @@ def read_parts(path: Path) -> list[Part]:
 
 
 def read_part(attributes: dict[str, bytes]) -> Part:
-    """A part of its header's attributes, of which those it names are required of every file."""
+    """A part from the attributes of its header; those named here are required in every file."""
     data, display = (struct.unpack("<4i", attributes[name]) for name in ("dataWindow", "displayWindow"))
     return Part(attributes.get("name", b"").rstrip(b"\0").decode(), read_keys(attributes["channels"]), data, display)
 
@@ -256,7 +256,7 @@ def read_name(file: BinaryIO) -> str:
 
 
 def read_keys(content: bytes) -> tuple[str, ...]:
-    """The names in a list of channels, each of which is followed by 16 bytes."""
+    """The names in a list of channels, where 16 bytes follow each name."""
     keys, start = [], 0
     while content[start]:
         end = content.index(b"\0", start)

@@ -174,7 +174,7 @@ def anchor_at_first(cameras: CameraPath) -> CameraPath:
 
 
 def at_length(cameras: CameraPath, frames: int | None, length: str | None) -> CameraPath:
-    """The path, fitted to so many frames where that is asked, or ValueError where it has another length."""
+    """The path, fitted to that many frames where asked for, or ValueError where it has another length."""
     if frames is None or len(cameras) == frames:
         return cameras
     if length == "fit":

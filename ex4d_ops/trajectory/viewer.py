@@ -91,7 +91,7 @@ def read_rotation(info: dict) -> Tensor:
     """The rotation [3, 3] of a quaternion {"w": ..., "x": ...}, or ValueError."""
     quaternion = read_vector(info, "quaternion", "wxyz")
     if quaternion.norm() < 1e-6:
-        raise ValueError("camera_info: quaternion has length 0; no rotation is (w=1, x=0, y=0, z=0)")
+        raise ValueError("camera_info: quaternion has length 0; use (w=1, x=0, y=0, z=0) for no rotation")
     return rotation_of(quaternion)
 
 

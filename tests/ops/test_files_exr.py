@@ -71,8 +71,8 @@ def test_the_depth_pass_of_every_program_is_found(tmp_path, program, dtype):
     {"N.x": OTHER, "N.z": OTHER}])
 def test_no_other_pass_is_taken_for_depth(tmp_path, channels):
     write(tmp_path / "a.exr", channels)
-    with pytest.raises(ValueError, match="a.exr: contains the channels .*, none of which is Z or the only one; give "
-                                         "the name of the depth channel"):
+    with pytest.raises(ValueError, match="a.exr: contains the channels .*, and it is not clear which of them is "
+                                         "the depth; give the name of the depth channel"):
         read_depth(tmp_path / "a.exr", Z)
 
 

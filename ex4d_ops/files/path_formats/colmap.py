@@ -62,7 +62,7 @@ class Image:
 def read_colmap(path: Path, request: Request) -> CameraPath:
     """A COLMAP model, frames in the order of their names. Its axes, directions and pixel centres are ours.
 
-    Lenses must be pinholes: of such a model, or of another with a distortion of 0. Cameras without an image don't
+    Lenses must be pinholes: of a pinhole model, or of another with a distortion of 0. Cameras without an image don't
     count.
     """
     path.stat()  # a missing folder is that, and not a file beside a model

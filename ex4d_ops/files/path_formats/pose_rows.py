@@ -39,7 +39,7 @@ def read_realestate(path: Path, request: Request) -> CameraPath:
 
 
 def is_header(line: str) -> bool:
-    """Whether a line is no camera but what stands above them: an address, a name, a few words."""
+    """Whether a line is not a camera but a header: an address, a name, a few words."""
     words = line.split()
     return len(words) == 1 or sum(are_numbers([word]) for word in words) < len(words) / 2
 

@@ -53,7 +53,7 @@ def matrix_of(frame: dict) -> Tensor:
 
 
 def nerfstudio_lens(frame: dict, request: Request) -> tuple[Tensor, Size]:
-    """Intrinsics [3, 3] and size of one frame, or ValueError where the lens is no pinhole."""
+    """Intrinsics [3, 3] and size of one frame, or ValueError where the lens is not a pinhole."""
     model = frame.get("camera_model")
     if not isinstance(model, (str, type(None))) or model not in PINHOLE_MODELS or frame.get("is_fisheye"):
         raise ValueError(f"camera_model {quote(model)} is not a pinhole; undistort the pictures first")
