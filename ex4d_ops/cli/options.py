@@ -65,7 +65,7 @@ def add_path_options(parser, named: dict[str, str] | None = None) -> None:
     for name, setting in SETTINGS.items():
         flags = [(named or {}).get(name), f"--path-{name.replace('_', '-')}"]
         shown = {"choices": setting.choices, "default": setting.choices[0]} if setting.choices else {}
-        known = f" (one of {', '.join(setting.choices)}; default: {setting.choices[0]})" if shown else ""
+        known = f". One of: {', '.join(setting.choices)} (default: {setting.choices[0]})" if shown else ""
         parser.add_argument(*filter(None, flags), dest=f"path_{name}", metavar="NAME",
                             help=as_help(setting.help) + known, **shown)
     parser.add_argument("--path-scale", type=parse_scale, default=1.0, metavar="S",

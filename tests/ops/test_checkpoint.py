@@ -179,7 +179,7 @@ def without(weights: Weights, *parts: str) -> Weights:
                                                                             "number"),
     (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(4.0), "blocks.1.ffn.0.alpha": torch.tensor(8.0)},
      "blocks.1.ffn.0.alpha: not a positive number that all blocks share"),
-    (lambda w: w | {"model.latent_encoder.0.bias": torch.zeros(64)}, "holds latent_encoder.0.bias twice"),
+    (lambda w: w | {"model.latent_encoder.0.bias": torch.zeros(64)}, "contains latent_encoder.0.bias twice"),
 ])
 def test_weights_that_are_not_the_adapter_get_one_sentence(weights, tmp_path, spoil, sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
@@ -380,7 +380,7 @@ def test_convert_checkpoint_writes_one_file_unless_asked(weights, tmp_path):
 
 @pytest.mark.parametrize("source, target, sentence", [
     ("nowhere.ckpt", "a.safetensors", "nowhere.ckpt"),
-    ("ex4d.ckpt", "a.ckpt", "only safetensors is written; name it a.safetensors"),
+    ("ex4d.ckpt", "a.ckpt", "is not a .safetensors file name; use a.safetensors"),
     ("empty.ckpt", "a.safetensors", "is empty"),
     ("ex4d.ckpt", "nowhere/a.safetensors", "cannot be written"),
 ])

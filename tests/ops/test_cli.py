@@ -277,7 +277,7 @@ def test_the_library_imports_comfyui_through_one_door_alone():
                 assert words[1].split(".")[0] not in {"comfy", "folder_paths", "nodes", "server", "execution"}, file
 
 
-@pytest.mark.parametrize("fit, said, seen", [("stretch", "its width is shrinks by 33%", 64 * 64),
+@pytest.mark.parametrize("fit, said, seen", [("stretch", "its width shrinks by 33%", 64 * 64),
                                              ("crop", "33% of its width is lost", 64 * 64),
                                              ("pad", "33% of the new height is black bars", 64 * 43)])
 def test_another_shape_is_reached_by_the_fit_asked_for_and_said(sample, tmp_path, capsys, fit, said, seen):

@@ -224,7 +224,7 @@ def test_resizing_scales_the_intrinsics_along_and_keeps_the_rest():
 
 def test_matching_says_both_sizes_and_resizes_only_when_told():
     depth = make_video_depth(1 + random_values(8, 3, 8, 12))
-    with pytest.raises(ValueError, match="depth: 12x8, the clip is 24x16"):
+    with pytest.raises(ValueError, match="depth: 12x8, but the clip is 24x16"):
         match_depth(torch.zeros(3, 16, 24, 3), depth)
     assert match_depth(torch.zeros(3, 16, 24, 3), depth, resize=True).size == (16, 24)
     assert match_depth(torch.zeros(3, 8, 12, 3), depth) is depth

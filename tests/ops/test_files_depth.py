@@ -206,7 +206,7 @@ def test_files_that_are_no_depth_are_refused_by_name(tmp_path, name, content):
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match="none.npz: no such file or folder"):
+    with pytest.raises(ValueError, match="none.npz: there is no such file or folder"):
         read_depth(tmp_path / "none.npz")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match="folder: holds no"):
@@ -215,7 +215,7 @@ def test_what_is_not_there_is_named(tmp_path):
 
 def test_a_start_behind_the_end_is_refused(tmp_path):
     write_depth(tmp_path / "depth.npz", make_depth())
-    with pytest.raises(ValueError, match="holds 3 frames, none from 9 on; start earlier"):
+    with pytest.raises(ValueError, match="has only 3 frames, so frame 9 is past its end; start earlier"):
         read_depth(tmp_path / "depth.npz", start=9)
 
 
@@ -223,7 +223,7 @@ def test_frames_of_several_sizes_are_refused(tmp_path):
     write_depth(tmp_path / "exrs", make_depth(2), "exr")
     write_depth(tmp_path / "other", make_depth(1, (5, 5)), "exr")
     shutil.copy(tmp_path / "other" / "000000.exr", tmp_path / "exrs" / "000009.exr")
-    with pytest.raises(ValueError, match="is 5x5, those before 14x9; all must be of one size"):
+    with pytest.raises(ValueError, match="is 5x5, but those before it are 14x9; all must be of one size"):
         read_depth(tmp_path / "exrs")
 
 
@@ -271,7 +271,8 @@ def test_a_missing_folder_is_one_sentence_and_leaves_nothing(tmp_path, form):
 
 
 def test_a_suffix_without_a_format_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="names no depth format; use .npz or .mkv, or say exr or png for a folder"):
+    with pytest.raises(ValueError, match="is not a depth file name; use .npz or .mkv, or choose exr or png for a "
+                                         "folder"):
         write_depth(tmp_path / "depth.tif", make_depth())
 
 

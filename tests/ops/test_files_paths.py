@@ -162,7 +162,7 @@ def test_recammaster_sample(tmp_path):
     assert torch.allclose(turned.cam_from_world[2, 2, :3], torch.tensor([0, -0.6, 0.8]), atol=1e-6)  # looks up
     with pytest.raises(ValueError, match="contains the cameras cam01, cam05; give the name of one"):
         read_path(tmp_path / "camera_extrinsics.json", (480, 832))
-    with pytest.raises(ValueError, match="no camera cam02; choose one of cam01, cam05"):
+    with pytest.raises(ValueError, match="does not contain a camera cam02; choose one of cam01, cam05"):
         read_path(tmp_path / "camera_extrinsics.json", (480, 832), camera="cam02")
 
 

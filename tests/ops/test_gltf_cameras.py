@@ -156,7 +156,8 @@ def test_our_own_meshes_have_no_camera_and_say_so(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(asset=None), "not a glTF scene"), (dict(nodes=[]), "no camera"), (dict(nodes=3), "no camera"),
+    (dict(asset=None), "not a glTF scene"), (dict(nodes=[]), "does not contain a camera"),
+    (dict(nodes=3), "does not contain a camera"),
     (dict(cameras=[]), "no cameras 0"), (dict(cameras=[{"type": "orthographic", "orthographic": {}}]), "orthographic"),
     (dict(cameras=[{"perspective": {"yfov": 0}}]), "yfov"), (dict(cameras=[{"perspective": {"yfov": 4}}]), "yfov"),
     (dict(cameras=[{"perspective": {"yfov": 1, "aspectRatio": 0}}]), "aspectRatio"),
