@@ -151,8 +151,8 @@ def without(weights: Weights, *parts: str) -> Weights:
 @pytest.mark.parametrize("spoil, sentence", [
     (lambda w: without(w, "blocks"), "is EX-4D's encoder without its LoRA; choose the whole adapter"),
     (lambda w: without(w, "latent"), "is a LoRA without EX-4D's encoder"),
-    (lambda w: {"lora_unet_down_blocks_0.lora_down.weight": torch.zeros(4, 4)}, "does not contain weights of EX-4D, "
-                                                                                "only lora_un"),
+    (lambda w: {"lora_unet_down_blocks_0.lora_down.weight": torch.zeros(4, 4)},
+     "does not contain weights of EX-4D, only lora_un"),
     (lambda w: {}, "does not contain weights of EX-4D, only an empty table"),
     (lambda w: [torch.zeros(3)], "does not contain named tensors"),
     (lambda w: torch.zeros(3), "does not contain named tensors"),
@@ -175,8 +175,8 @@ def without(weights: Weights, *parts: str) -> Weights:
     (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(-4.0)}, "blocks.0.ffn.0.alpha: not a positive number"),
     (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(1j)}, "blocks.0.ffn.0.alpha: not a positive number"),
     (lambda w: w | {"blocks.0.ffn.0.alpha": torch.ones(1).to_sparse()}, "blocks.0.ffn.0.alpha: not a positive number"),
-    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.ones((), device="meta")}, "blocks.0.ffn.0.alpha: not a positive "
-                                                                            "number"),
+    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.ones((), device="meta")},
+     "blocks.0.ffn.0.alpha: not a positive number"),
     (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(4.0), "blocks.1.ffn.0.alpha": torch.tensor(8.0)},
      "blocks.1.ffn.0.alpha: not a positive number that all blocks share"),
     (lambda w: w | {"model.latent_encoder.0.bias": torch.zeros(64)}, "contains latent_encoder.0.bias twice"),

@@ -53,8 +53,8 @@ def test_scale_and_lens_are_taken(models, clip, tmp_path):
 @pytest.mark.parametrize("options, sentence", [
     (["--depth-model", "video-depth-anything-large"], "video_depth_anything_vitl.pth is missing (1538 MB"),
     (["--depth-model", "nowhere"], "'nowhere' is not a model or a file"),
-    (["--depth-model", "video-depth-anything-small", "--depth-scale-rule", "as-given"], "not have units to keep as "
-                                                                                        "given"),
+    (["--depth-model", "video-depth-anything-small", "--depth-scale-rule", "as-given"],
+     "not have units to keep as given"),
     (["--depth-model", "video-depth-anything-small", "--smoothing", "9"], "--smoothing: got 9, must be 0..8"),
     (["--depth-model", "video-depth-anything-small", "--focal", "-1"], "--focal: got -1"),
     (["--depth-model", "video-depth-anything-small", "--near", "5", "--far", "2"], "need 0 < near < far"),

@@ -209,7 +209,7 @@ def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match="none.npz: there is no such file or folder"):
         read_depth(tmp_path / "none.npz")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ValueError, match="folder: holds no"):
+    with pytest.raises(ValueError, match="folder: does not contain"):
         read_depth(tmp_path / "folder", Z)
 
 
