@@ -49,7 +49,7 @@ def check_wan_length(frames: int) -> None:
     """Raise ValueError, naming the lengths to use, unless Wan takes this number of frames."""
     below, above = nearest_wan_lengths(frames)
     if below != above:
-        raise ValueError(f"frames: T={frames}, Wan needs 4k+1; use {below} or {above}")
+        raise ValueError(f"frames: T={frames}, but Wan needs 4k+1; use {below} or {above}")
 
 
 def wan_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -123,6 +123,6 @@ def describe_fit(size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> 
         return None
     across, along = ("width", "height") if ratio > 1 else ("height", "width")
     change = {"crop": f"is cropped: {share:.0%} of its {across} is lost",
-              "stretch": f"is stretched: its {across} is squashed by {share:.0%} against its {along}",
+              "stretch": f"is stretched: its {across} shrinks by {share:.0%} against its {along}",
               "pad": f"is padded: {share:.0%} of the new {along} is black bars"}[fit]
     return f"the picture of {size[1]}x{size[0]} becomes {new_size[1]}x{new_size[0]} and {change}"

@@ -58,7 +58,7 @@ def make_video_depth(depth: Tensor, intrinsics: Tensor | None = None, world_from
                      metric: bool = False) -> VideoDepth:
     """Depth [T, H, W] with what is missing filled in: the default focal length, a source camera at rest.
 
-    intrinsics: [3, 3] or [T, 3, 3]; world_from_cam: [T, 4, 4]. Raises ValueError where either is no camera.
+    intrinsics: [3, 3] or [T, 3, 3]; world_from_cam: [T, 4, 4]. Raises ValueError where either is not a camera.
     """
     frames, *size = depth.shape
     if intrinsics is None:
@@ -76,7 +76,7 @@ def make_video_depth(depth: Tensor, intrinsics: Tensor | None = None, world_from
 def check_intrinsics(intrinsics: Tensor) -> None:
     """Raise ValueError unless every [..., 3, 3] matrix is finite, has focal lengths > 0 and the last row 0 0 1."""
     if not torch.isfinite(intrinsics).all():
-        raise ValueError("intrinsics: hold NaN or infinity; every entry must be a number")
+        raise ValueError("intrinsics: contain NaN or infinity; every entry must be a number")
     if (intrinsics[..., [0, 1], [0, 1]] <= 0).any():
         raise ValueError("intrinsics: a focal length is zero or negative; both are pixels > 0")
     if (intrinsics[..., 2, :] != intrinsics.new_tensor([0, 0, 1])).any():
@@ -115,7 +115,7 @@ class DepthUnits:
         if self.kind.startswith("normalized") and not 0 < self.near < self.far:
             raise ValueError(f"near and far: got {self.near:g} and {self.far:g}, need 0 < near < far")
         if self.kind == "normalized-depth" and self.far == math.inf:
-            raise ValueError("far: got inf, between which and near no number lies; give a finite one")
+            raise ValueError("far: got inf, must be a finite number; use the largest depth in the clip")
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,8 @@ def depth_from_disparity_released(disparity: Tensor, progress: Progress | None =
     """
     low, high = finite_range(disparity)
     if low == high:
-        raise ValueError("depth: relative disparity is the same everywhere, so it holds no depth; check its source")
+        raise ValueError("depth: relative disparity is the same everywhere, so it says nothing about depth; check its "
+                         "source")
     depth = torch.empty_like(disparity) if out is None else out
     for t, plane in one_by_one(enumerate(disparity), len(disparity), progress):
         normalized = ((plane - low) / (high - low)).masked_fill(~torch.isfinite(plane), torch.nan)
@@ -202,7 +203,7 @@ def check_normalized(values: Tensor) -> None:
     ranges = torch.stack([torch.stack(frame.nan_to_num(0.5, posinf=2.0).aminmax()) for frame in values])
     low, high = ranges[:, 0].min(), ranges[:, 1].max()
     if low < 0 or high > 1:
-        raise ValueError(f"depth: normalised values must lie in 0..1, got {float(low):g}..{float(high):g}; "
+        raise ValueError(f"depth: normalized values must lie in 0..1, got {float(low):g}..{float(high):g}; "
                          "divide them by their largest, or use another depth kind")
 
 
@@ -216,12 +217,12 @@ def check_depth(depth: Tensor) -> None:
         raise ValueError("depth: no pixel is a positive number; check what its numbers mean")
     if invalid.any():
         raise ValueError(f"depth: {int(invalid.sum())} of {depth.numel()} pixels are NaN, zero or negative, "
-                         f"first in frame {int(invalid.nonzero()[0])}; fill them from their neighbours (fill) or mend "
+                         f"first in frame {int(invalid.nonzero()[0])}; fill them from their neighbors (fill) or repair "
                          "the source")
     low, high = torch.aminmax(depth)
     if low == high:
-        raise ValueError(f"depth: {float(low):g} everywhere, so there is no shape to see from another side; "
-                         "check its source and what its numbers mean")
+        raise ValueError(f"depth: {float(low):g} everywhere, so the scene is flat; check the source and what its "
+                         "numbers mean")
 
 
 def invalid_pixels(depth: Tensor) -> Tensor:
@@ -241,7 +242,8 @@ def fill_invalid(depth: Tensor, progress: Progress | None = None, out: Tensor | 
         known = frame.masked_fill(invalid_pixels(frame), 0.0)
         filled[t] = fill_rows(fill_rows(known).mT).mT
         if not filled[t].all():
-            raise ValueError(f"depth: frame {t} holds no valid pixel to fill the others from; mend or drop it")
+            raise ValueError(f"depth: frame {t} does not have a valid pixel to fill the others from; repair it or "
+                             "leave it out")
     return filled
 
 
@@ -264,12 +266,13 @@ def match_depth(frames: Tensor, depth: VideoDepth, resize: bool = False) -> Vide
     """
     count, height, width = frames.shape[:3]
     if len(depth) != count:
-        raise ValueError(f"depth: {len(depth)} frames, the clip has {count}; read both with the same start and length")
+        raise ValueError(f"depth: {len(depth)} frames, but the clip has {count}; read both with the same start and "
+                         "length")
     if depth.size == (height, width):
         return depth
     if not resize:
-        raise ValueError(f"depth: {depth.size[1]}x{depth.size[0]}, the clip is {width}x{height}; "
-                         "resize one to the other")
+        raise ValueError(f"depth: {depth.size[1]}x{depth.size[0]}, but the clip is {width}x{height}; resize one to the "
+                         "other")
     return resize_depth(depth, (height, width))
 
 

@@ -115,8 +115,8 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
     progress: as in render_prior. Raises ValueError where frames and depth differ in length or size.
     """
     if frames.shape[:3] != depth.depth.shape:
-        raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, the frames are {describe_clip(frames.shape)}; "
-                         "resize or trim one to the other")
+        raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, but the frames are "
+                         f"{describe_clip(frames.shape)}; resize or trim one to the other")
     limit = None if rules.depth_jump is None else rules.depth_jump * depth_range(depth.depth[0])
     closed = torch.empty_like(depth.depth)
     count, height, width = closed.shape

@@ -14,7 +14,7 @@ SAME_COLOR = 26  # of 255; a match may change so much beyond the change of the w
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """Where each pixel's centre of one frame lies in another. target: [H, W, 2] pixels; trusted: [H, W] bool."""
+    """Where the centre of each pixel of one frame is in another. target: [H, W, 2] pixels; trusted: [H, W] bool."""
 
     target: Tensor
     trusted: Tensor

@@ -16,7 +16,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or a torch file by name. Raises ValueError where it is neither, or damaged."""
     weights = read_tensors(path)
     if not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"{path}: holds no state dict of tensors; use the public weights file")
+        raise ValueError(f"{path}: does not contain a state dict of tensors; use the public weights file")
     return weights
 
 
@@ -45,7 +45,7 @@ def load_part(kind: type[torch.nn.Module], folder: Path, dtype: torch.dtype) -> 
         part, told = kind.from_pretrained(str(folder), torch_dtype=dtype, variant=variant, local_files_only=True,
                                           use_safetensors=safe, output_loading_info=True)
     except Exception as error:  # as in `reading`
-        reason = "it is damaged or holds code" if isinstance(error, UnpicklingError) else first_line(error)
+        reason = "it is damaged or contains code" if isinstance(error, UnpicklingError) else first_line(error)
         raise ValueError(f"{folder}: cannot be loaded ({reason}); {remedy}") from None
     faults = [*told["missing_keys"], *told["mismatched_keys"]]
     if faults:

@@ -234,5 +234,6 @@ def load_depthcrafter(folder: str | Path, dtype: torch.dtype = torch.float32) ->
     try:
         scheduler = diffusers.EulerDiscreteScheduler.from_pretrained(folder / SVD_FOLDER / "scheduler")
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / SVD_FOLDER / 'scheduler'}: cannot be read ({first_line(error)})") from None
+        raise ValueError(f"{folder / SVD_FOLDER / 'scheduler'}: cannot be read ({first_line(error)}); download the "
+                         "folder again") from None
     return DepthCrafter(encoder, vae, unet, scheduler)

@@ -62,8 +62,8 @@ def load_per_frame(folder: str | Path, dtype: torch.dtype = torch.float32, kind:
     folder = Path(folder)
     transformers = need("transformers", "a per-frame depth model")
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: is no folder of a transformers model (no config.json); put the files of a "
-                         "depth-estimation model there, e.g. those of Depth-Anything-V2-Small-hf")
+        raise ValueError(f"{folder}: is not the folder of a transformers model (it lacks config.json); put the files "
+                         "of a depth-estimation model there, e.g. those of Depth-Anything-V2-Small-hf")
     model = load_part(transformers.AutoModelForDepthEstimation, folder, dtype)
     try:
         processor = transformers.AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
@@ -74,13 +74,13 @@ def load_per_frame(folder: str | Path, dtype: torch.dtype = torch.float32, kind:
 
 
 def meaning(folder: Path, config, kind: str | None) -> tuple[str, bool]:
-    """What the numbers of a model mean, and whether they are metres. Raises ValueError where nobody says."""
+    """What the numbers of a model mean, and whether they are metres. Raises ValueError where that is unknown."""
     known = declared_meaning(config)
     if kind is not None:
         return kind, (kind, True) == known
     if known is None:
-        raise ValueError(f"{folder}: nobody says whether a {config.model_type} model gives depth or disparity; choose "
-                         "which")
+        raise ValueError(f"{folder}: does not say whether a {config.model_type} model gives depth or disparity; choose "
+                         "one of them")
     return known
 
 

@@ -97,7 +97,7 @@ def split_shots(frames: Tensor, cuts: Cuts, progress: Progress | None = None) ->
     if cuts == "refuse" and len(begins) > 1:
         listing = ", ".join(map(str, begins[1:6])) + (" ..." if len(begins) > 6 else "")
         raise ValueError(f"images: the clip cuts to another shot at frame {listing}; trim it to one shot, or set cuts "
-                         "to split (each shot gets a depth of its own) or to ignore (there is no cut)")
+                         "to split (each shot gets a depth of its own) or to ignore (if this is not a cut)")
     return [slice(begin, end) for begin, end in zip(begins, [*begins[1:], len(frames)])]
 
 

@@ -52,7 +52,7 @@ def frame_times(path: Path, limit: int | None) -> tuple[list[float], float]:
 
 
 def read_times(container, stream, limit: int | None) -> tuple[list[float], float | None, float]:
-    """When frames appear, sorted, in seconds, as many as so many pictures need; their rate, if any; that to read at."""
+    """When frames appear, sorted, in seconds, for the pictures asked for; their rate, if any; the rate to read at."""
     stated = float(stream.average_rate or stream.guessed_rate or 0) or None
     packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
     times = [packet.pts for packet in islice(packets, limit and 2 * limit + REORDERED)]
@@ -63,21 +63,22 @@ def read_times(container, stream, limit: int | None) -> tuple[list[float], float
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple]:
-    """Open a file's first video stream that is no cover picture. Raises ValueError where there is none."""
+    """Open a file's first video stream that is not a cover picture. Raises ValueError where there is none."""
     try:
         with open_container(path) as container:
             streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
             if not streams or container.format.name in TEXT_FORMATS or not streams[0].codec_context:
-                raise ValueError(f"{path}: holds no video")
+                raise ValueError(f"{path}: does not contain a video")
             context, most = streams[0].codec_context, most_pixels(path)
             if context.width * context.height > most:
-                raise ValueError(f"{path}: is {context.width}x{context.height}, at most {most} pixels are read of a "
-                                 "file of its size")
+                raise ValueError(f"{path}: is {context.width}x{context.height}, but at most {most} pixels are read "
+                                 "from a file of its size")
             context.options = {"max_pixels": str(most)}  # given to av.open, PyAV before 17 crashes over FLV
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
     except av.FFmpegError as error:
-        raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); is it whole, and a video?") from error
+        raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); check that it is a video and "
+                         "complete") from error
 
 
 def open_container(path: Path):
@@ -149,7 +150,7 @@ def pixel_aspect(path: Path, stream) -> Fraction:
     """How wide a stored pixel is shown, by its height."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if not 1 / WIDEST_PIXEL <= aspect <= WIDEST_PIXEL:
-        log.warning("%s: states pixels %s as wide as high, taken for square", path, aspect)
+        log.warning("%s: says that its pixels are %s times as wide as high, read as square", path, aspect)
         return Fraction(1)
     if aspect != 1:
         log.warning("%s: its pixels are %.4g times as wide as high, resampled to square ones", path, aspect)

@@ -76,11 +76,11 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, codec: C
     path = Path(path)
     codec = codec or CODECS.get(path.suffix.lower())
     if codec is None:
-        raise ValueError(f"{path}: no codec for {path.suffix}; use .mkv (lossless), .mp4 (preview) or a folder (PNG)")
+        raise ValueError(f"{path}: is not a video file name; use .mkv (lossless), .mp4 (preview) or a folder (PNG)")
     pictures = (quantized(frame) for frame in frames)
     first = next(pictures, None)
     if first is None:
-        raise ValueError(f"{path}: there is no frame to write")
+        raise ValueError(f"{path}: there are no frames to write; give it at least one")
     with written_whole(path) as part:
         if codec == "png":
             write_pngs(part, chain([first], pictures))

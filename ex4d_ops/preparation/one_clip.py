@@ -114,7 +114,7 @@ def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip) -> VideoD
         recipe.depth / f"{stem}{suffix}" for suffix in DEPTH_SUFFIXES]
     place = next((place for place in places if place.exists()), None)
     if place is None:
-        raise ValueError(f"no depth: there is no {places[0]}")
+        raise ValueError(f"depth not found at {places[0]}")
     depth = files.read_depth(place, recipe.units, start, len(clip), recipe.fill, clip=source.path,
                              channel=recipe.channel)
     return match_depth(clip.frames, fit_depth(depth, clip.size))

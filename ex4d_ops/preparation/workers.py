@@ -86,8 +86,8 @@ def check_recipe(recipe: Recipe, out: Path, latents: bool) -> None:
             begun = describe(Recipe()) | json.loads(path.read_text(encoding="utf-8"))  # what older folders don't say
         changed = [name for name in settings if settings[name] != begun.get(name)]
         if changed:
-            raise ValueError(f"{out}: was begun with {changed[0]}={begun.get(changed[0])}, now it is "
-                             f"{settings[changed[0]]}; use that, or another --out")
+            raise ValueError(f"{out}: was started with {changed[0]}={begun.get(changed[0])}, but now it is "
+                             f"{settings[changed[0]]}; use the first value, or another --out")
         return
     with written_whole(path) as part:
         part.write_text(json.dumps(settings, indent=2) + "\n")
@@ -189,7 +189,8 @@ def ray_cluster(workers: int) -> Iterator[ModuleType]:
         import ray
         import ray.data
     except ImportError as error:
-        raise ValueError(f"--engine ray needs {error.name}, which is not installed; pip install 'ray[data]'") from error
+        raise ValueError(f"--engine ray needs {error.name}, which is not installed; install it with: pip install "
+                         "'ray[data]'") from error
     if ray.is_initialized():
         yield ray
         return

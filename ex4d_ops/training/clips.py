@@ -22,7 +22,8 @@ def check_clips(clips: Sequence[ClipLatents], batch: int) -> None:
     first, *others = (clips[index] for index in range(min(batch, len(clips))))
     missing = [name for name in LATENT_NAMES if name not in first]
     if missing:
-        raise ValueError(f"the clips lack {', '.join(missing)}; prepare them with VAE, CLIP vision and text encoder")
+        raise ValueError(f"the clips lack {', '.join(missing)}; prepare them again with --vae, --clip-vision and "
+                         "--text-encoder")
     shape = tuple(first["video_latent"].shape)
     if any(tuple(other["video_latent"].shape) != shape for other in others):
         raise ValueError(f"batch: clips differ in size ({shape} and others); use batch 1 and accumulation {batch}")

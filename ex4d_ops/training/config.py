@@ -41,7 +41,8 @@ def read_config(path: Path) -> TrainingConfig:
     try:
         import yaml
     except ImportError as error:
-        raise ValueError("configs are YAML, for which pyyaml is missing; pip install pyyaml") from error
+        raise ValueError("YAML files need the package pyyaml, which is not installed; install it with: pip install "
+                         "pyyaml") from error
     with reading(path, "YAML", "see example_configs/"):
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
@@ -61,13 +62,13 @@ def read_config(path: Path) -> TrainingConfig:
 def check_keys(values: object, known: tuple[Field, ...], where: str) -> dict:
     """The values by name. Raises ValueError for names that are unknown and names that are missing."""
     if not isinstance(values, dict):
-        raise ValueError(f"{where}got {quoted(values)}; write one `name: value` a line")
+        raise ValueError(f"{where}got {quoted(values)}; write one `name: value` per line")
     names = [entry.name for entry in known]
     unknown = [quoted(name).strip("'") for name in values if name not in names]
     missing = [entry.name for entry in known if entry.default is entry.default_factory is MISSING
                and values.get(entry.name) is None]
     if unknown:
-        raise ValueError(f"{where}unknown {', '.join(unknown[:4])}; there are {', '.join(names)}")
+        raise ValueError(f"{where}{', '.join(unknown[:4])} is unknown; use {', '.join(names)}")
     if missing:
         raise ValueError(f"{where}{', '.join(missing)} missing; add {'them' if len(missing) > 1 else 'it'}")
     return {name: value for name, value in values.items() if value is not None}
@@ -81,7 +82,7 @@ def check_file(name: str, value: object, folder: Path) -> Path:
         path = folder / Path(value).expanduser()
         exists = path.exists()
     if name != "out" and not exists:
-        raise ValueError(f"{name}: there is no {path}; relative paths start at the config's folder")
+        raise ValueError(f"{name}: {path} does not exist; relative paths start at the folder of the YAML file")
     return path
 
 

@@ -88,8 +88,8 @@ def begin(wan: nn.Module, clips: Sequence[ClipLatents], folder: Path, rules: Tra
         if rules.tensorboard:
             import tensorboard  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"training needs {error.name}, which is not installed; pip install peft accelerate "
-                         "tensorboard") from error
+        raise ValueError(f"training needs {error.name}, which is not installed; install it with: pip install peft "
+                         "accelerate tensorboard") from error
     accelerator = Accelerator(cpu=cpu)
     check_sharing(accelerator)
     asked = rules.fixed() | {"processes": accelerator.num_processes, "clips": len(clips)}
@@ -114,10 +114,10 @@ def check_sharing(accelerator: Accelerator) -> None:
     """Raise ValueError where launched processes would not work together, or no exact save of them can be made."""
     launched, kind = int(os.environ.get("WORLD_SIZE", 1)), accelerator.distributed_type.name
     if accelerator.num_processes != launched:  # each would train for itself, into one folder
-        raise ValueError(f"{launched} processes were launched, but accelerate sees no device that they could share; "
-                         "set ACCELERATE_USE_CPU=true to train on CPUs")
+        raise ValueError(f"{launched} processes were launched, but accelerate does not find a device to train on; set "
+                         "ACCELERATE_USE_CPU=true to train on CPUs")
     if kind == "DEEPSPEED" or (kind == "FSDP" and not accelerator.is_fsdp2):
-        raise ValueError(f"accelerate is set to {kind}, of which no exact save can be made; use DDP, or FSDP with "
+        raise ValueError(f"accelerate is set to {kind}, which cannot be saved exactly; use DDP, or FSDP with "
                          "fsdp_version 2")
 
 

@@ -124,7 +124,7 @@ class Entry:
         if keyframe.ease not in SEGMENT_EASES:
             raise self.error("ease", f"must be one of {', '.join(SEGMENT_EASES)}")
         if keyframe.heading is None and keyframe.position == keyframe.look_at:
-            raise self.error("position", "is the point it looks at; move one of them")
+            raise self.error("position", "is at the point that it looks at; move one of them")
         return keyframe
 
     def frame_number(self, frames: int) -> float:
@@ -132,7 +132,7 @@ class Entry:
         if "time" in self.fields:
             return self.number("time", 0.0, 0, 1) * (frames - 1)
         if "frame" not in self.fields:
-            raise self.error("frame", "is missing; say frame (from 0) or time (0..1)")
+            raise self.error("frame", "is missing; give frame (from 0) or time (0..1)")
         return self.number("frame", 0.0, 0, frames - 1)
 
     def number(self, field: str, default: float, low: float, high: float) -> float:
@@ -150,7 +150,7 @@ class Entry:
     def refuse_both(self, field: str, *others: str) -> None:
         for other in others:
             if field in self.fields and other in self.fields:
-                raise self.error(other, f"excludes {field}; keep one of them")
+                raise self.error(other, f"cannot be used with {field}; keep one of them")
 
     def error(self, field: str, message: str) -> ValueError:
         """A sentence that names the keyframe, the field and its line."""
