@@ -37,10 +37,11 @@ def load_strictly(path: Path, model: torch.nn.Module, weights: dict[str, Tensor]
 class Loader(Protocol):
     """A class of diffusers or transformers whose models are read from folders."""
 
-    def from_pretrained(self, folder: str, /, **options) -> tuple[torch.nn.Module, dict]: ...
+    @classmethod
+    def from_pretrained(cls, folder: str, /, **options) -> tuple[torch.nn.Module, dict]: ...
 
 
-def load_part(kind: Loader, folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+def load_part(kind: type[Loader], folder: Path, dtype: torch.dtype) -> torch.nn.Module:
     """A part by diffusers' or transformers' own loader, from disk only. Raises ValueError where a tensor is missing.
 
     Of a folder without safetensors the older pytorch_model.bin is read, as tensors alone: the loaders' own default.

@@ -187,7 +187,7 @@ def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
     return height, width
 
 
-def per_frame_unet() -> Loader:
+def per_frame_unet() -> type[Loader]:
     """Stable Video Diffusion's UNet with an embedding [1, T, C] for every frame in place of one for all."""
     diffusers = need("diffusers", "DepthCrafter")
 
