@@ -19,7 +19,7 @@ class MeshReport:
     open_edges: edges that are not in exactly two faces. gap: how far the border strays from the back faces that close
     it, scene units. behind_border: vertices that poke through the back. hidden: share of faces with O = 1. nearest,
     farthest: depth within the border, scene units. closed: nothing pokes through, and no edge is open by more than
-    rounding.
+    rounding. hidden_reach: see MeshRules; all else is of the mesh with hidden faces that reach all the way.
     """
 
     vertices: int
@@ -31,6 +31,7 @@ class MeshReport:
     nearest: float
     farthest: float
     closed: bool
+    hidden_reach: float | None = None
 
     def __str__(self) -> str:
         if self.open_edges == 0:
@@ -38,6 +39,9 @@ class MeshReport:
         else:
             verdict = "watertight in space" if self.closed else "not watertight"
             closure = f"{verdict}: {self.open_edges} edges have no twin, but lie against the back within {self.gap:.2g}"
+        if self.hidden_reach is not None:
+            closure += (f"\nhidden faces are drawn to {self.hidden_reach:g} of the depth of their nearest corner "
+                        "behind it; beyond, the surface is open")
         return (f"{self.vertices} vertices, {self.faces} faces, {self.hidden:.1%} of them hidden\n{closure}\n"
                 f"depth {self.nearest:.4g} to {self.farthest:.4g}, {self.behind_border} vertices behind the border")
 
@@ -52,7 +56,7 @@ def inspect_mesh(mesh: DWMesh, t: int, closed_ring: bool = False) -> MeshReport:
     behind = int((inside > border_depth).sum())
     closed = behind == 0 and (open_edges == 0 or gap <= CLOSED_GAP * border_depth)
     return MeshReport(depth.numel(), len(faces), open_edges, gap, behind, float(mesh.occluded[t].float().mean()),
-                      float(inside.min()), float(inside.max()), closed)
+                      float(inside.min()), float(inside.max()), closed, mesh.hidden_reach)
 
 
 def count_open_edges(faces: Tensor, vertices: int) -> int:

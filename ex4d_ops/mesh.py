@@ -18,6 +18,7 @@ from .camera import check_tensor, lift, transform
 from .clip import Progress, size_of
 from .depth import VideoDepth
 from .parallel import each_frame
+from .raster.grid import cut_faces
 
 MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
@@ -35,7 +36,8 @@ class MeshRules:
     min_angle: degrees, a face with a smaller angle is hidden. depth_jump: share of the depth range of
     frame 0, a face spanning more is hidden too (paper: 0.013). filter: "angle", or the released
     "boundary" slope test in its place. border_depth: scene units. clamp: keep the interior in front
-    of the border, so that the surface is closed; the released code lets it poke through.
+    of the border, so that the surface is closed; the released code lets it poke through. hidden_reach: share of the
+    depth of its nearest vertex that a hidden face reaches behind it, None for all the way, as released.
     """
 
     min_angle: float = MIN_ANGLE
@@ -43,6 +45,7 @@ class MeshRules:
     filter: Filter = "angle"
     border_depth: float = BORDER_DEPTH
     clamp: bool = True
+    hidden_reach: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ class DWMesh:
 
     depth: [T, H, W] float32, border at border_depth; colors: [T, H, W, 3] float32 in [0, 1], sRGB;
     occluded: [T, H-1, W-1, 2] bool, the attribute O of each face of each quad;
-    intrinsics: [T, 3, 3]; world_from_cam: [T, 4, 4].
+    intrinsics: [T, 3, 3]; world_from_cam: [T, 4, 4]; hidden_reach: see MeshRules.
     """
 
     depth: Tensor
@@ -59,6 +62,7 @@ class DWMesh:
     occluded: Tensor
     intrinsics: Tensor
     world_from_cam: Tensor
+    hidden_reach: float | None = None
 
     def __post_init__(self) -> None:
         frames, height, width = self.depth.shape
@@ -97,6 +101,12 @@ class DWMesh:
         """Which vertices of frame t touch no hidden face, [H, W] bool. Released texture rule."""
         return ~touched_vertices(self.occluded[t])
 
+    def limits(self, t: int) -> Tensor | None:
+        """How deep each face of frame t is drawn, [H-1, W-1, 2], see raster.rasterize; None where all are whole."""
+        if self.hidden_reach is None:
+            return None
+        return hidden_limits(self.depth[t], self.occluded[t], self.hidden_reach)
+
 
 def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRules(),
                   progress: Progress | None = None) -> DWMesh:
@@ -117,7 +127,7 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
         occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
 
     each_frame(build, count, closed.device, progress)
-    return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam)
+    return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam, rules.hidden_reach)
 
 
 def describe_clip(shape) -> str:
@@ -226,6 +236,37 @@ def touched_vertices(occluded: Tensor) -> Tensor:
     touched[1:, :-1] |= either
     touched[1:, 1:] |= lower
     return touched
+
+
+def hidden_limits(depth: Tensor, occluded: Tensor, reach: float) -> Tensor:
+    """Depth [H-1, W-1, 2] to which each face of depth [H, W] is drawn: if hidden to its reach, or else all of it."""
+    limits = depth.new_empty(occluded.shape)
+    shared = torch.minimum(depth[:-1, 1:], depth[1:, :-1])
+    torch.minimum(shared, depth[:-1, :-1], out=limits[..., 0])
+    torch.minimum(shared, depth[1:, 1:], out=limits[..., 1])
+    return limits.mul_(1 + reach).masked_fill_(~occluded, torch.inf)
+
+
+def drawn_surface(mesh: DWMesh, t: int, closed_ring: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """World points [V, 3], RGBA [V, 4] and faces [F, 3] int32 of frame t as it is drawn, alpha 0 where it is hidden.
+
+    Where hidden faces reach all the way, that is every vertex of one, as released. Where they end before, they are cut
+    off there and have corners of their own, so that visible faces are coloured whole. closed_ring: see grid_faces.
+    """
+    points, colors, faces = mesh.vertices(t), mesh.colors[t].reshape(-1, 3), mesh.faces(closed_ring)
+    limits = mesh.limits(t)
+    if limits is None:
+        return points, torch.cat([colors, mesh.vertex_visible(t).reshape(-1, 1).float()], -1), faces
+    vertices = torch.cat([points, colors, torch.ones_like(points[:, :1])], -1)
+    hidden = torch.ones(len(faces), dtype=torch.bool, device=faces.device)  # the back too
+    hidden[:limits.numel()] = mesh.occluded[t].permute(2, 0, 1).reshape(-1)
+    vertices, faces, owner = cut_faces(vertices, faces, mesh.depth[t].reshape(-1), limits.permute(2, 0, 1).reshape(-1))
+    hidden = hidden[owner.long()]
+    own, corners = faces[hidden].long().unique(return_inverse=True)
+    faces[hidden] = (len(vertices) + corners).int()
+    copies = vertices[own] * vertices.new_tensor([1, 1, 1, 1, 1, 1, 0])
+    vertices = torch.cat([vertices, copies])
+    return vertices[:, :3], vertices[:, 3:], faces
 
 
 def occluded_share(occluded: Tensor) -> Tensor:

@@ -57,9 +57,9 @@ class RenderRules:
     """How a rendering becomes a prior. The defaults are the released model's.
 
     texture: "vertex" blackens the vertices of hidden faces and interpolates (released), "face" the faces
-    themselves (paper eq. 5). anchor_first: frame 0 is the source frame, all visible, where the path begins at the
-    source camera. erosion: "released" erodes each mask by a random square of 2..8 px, a number by that many px, 0 not
-    at all. seed: of the random squares.
+    themselves (paper eq. 5), as is always done where a mesh bounds their reach. anchor_first: frame 0 is the source
+    frame, all visible, where the path begins at the source camera. erosion: "released" erodes each mask by a random
+    square of 2..8 px, a number by that many px, 0 not at all. seed: of the random squares.
     """
 
     texture: Texture = "vertex"
@@ -127,17 +127,19 @@ def begins_at_source(mesh: DWMesh, cameras: CameraPath, fit: Fit = "stretch") ->
 
 
 def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> Tensor:
-    """RGBA [H, W, 4] of output frame t, hidden surfaces black and transparent."""
+    """RGBA [H, W, 4] of output frame t, hidden surfaces transparent."""
     source = int(cameras.source_frame[t])
-    if rules.texture == "vertex":
+    limits = mesh.limits(source)
+    by_vertex = rules.texture == "vertex" and limits is None
+    if by_vertex:
         rgba = paint_vertices(mesh, source)
     else:
         rgba = torch.nn.functional.pad(mesh.colors[source], (0, 1), value=1.0)
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source],
-                                 cameras.intrinsics[t], cameras.size, engine)
-    if rules.texture == "face":
-        return fragments.rgba * face_visible(mesh.occluded[source], fragments.face)[..., None]
+                                 cameras.intrinsics[t], cameras.size, engine, limits)
+    if not by_vertex:
+        fragments.rgba[..., 3] *= face_visible(mesh.occluded[source], fragments.face)
     return fragments.rgba
 
 
@@ -152,8 +154,9 @@ def paint_vertices(mesh: DWMesh, t: int) -> Tensor:
 
 def face_visible(occluded: Tensor, face: Tensor) -> Tensor:
     """Whether the face [H, W] hit by each pixel is one of the visible ones; nothing hit and the back are not."""
-    hidden = torch.cat([occluded.permute(2, 0, 1).reshape(-1), occluded.new_ones(3)])  # + back, back, nothing (-1)
-    return ~hidden[face.long()]
+    no = occluded.new_zeros(2)
+    visible = torch.cat([no[:1], ~occluded.permute(2, 0, 1).reshape(-1), no])  # nothing (-1), faces, the back's two
+    return visible.index_select(0, face.reshape(-1) + 1).view(face.shape)
 
 
 def erosion_sizes(erosion: Erosion, seed: int, frames: int) -> list[int]:

@@ -19,7 +19,7 @@ from . import raster
 from .camera import CameraPath, move_to, pixel_centers
 from .clip import Progress, size_of
 from .depth import VideoDepth
-from .mesh import DWMesh
+from .mesh import DWMesh, hidden_limits
 from .parallel import each_frame, one_by_one
 from .prior import Prior, check_frames_exist, erode, face_visible
 from .tracking import Tracks
@@ -30,6 +30,8 @@ DILATION = 5  # pixels, side of the square by which hidden areas grow; paper A.3
 GRID_POINTS = (10, 50)  # fewest and most points tracked; paper A.3
 CROP_SHARE = (0.85, 0.95)  # of the frame's sides; paper A.3
 PATCH_SHARE = (0.3, 0.9)  # of the distance between points, sides of their rectangles; the paper gives none
+
+NO_REACH = -1.0  # hidden faces end at the camera itself: none is drawn
 
 Surface = Literal["watertight", "visible"]
 
@@ -53,8 +55,9 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
     """What the mesh shows along a path that the source has seen, [T, H, W] at the cameras' size.
 
     Where the nearest face is hidden, or there is none, nothing is shown; both faces of a quad are hidden where one is.
-    dilation: pixels by which the rest grows. surface: "visible" leaves the hidden faces out, so that they hide nothing
-    (the ablation without a watertight mesh). progress: as in render_prior.
+    Hidden faces hide what lies behind them, as far as the mesh lets them reach. dilation: pixels by which the rest
+    grows. surface: "visible" leaves them out, so that they hide nothing (the ablation without a watertight mesh).
+    progress: as in render_prior.
     """
     check_frames_exist(mesh, cameras)
     home, place = mesh.depth.device, raster.drawing_device(engine, mesh.depth.device)
@@ -66,13 +69,12 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
     def render(t: int) -> None:
         source = int(cameras.source_frame[t])
         occluded = pair_faces(mesh.occluded[source])
-        view = (mesh.intrinsics[source], cameras.cam_from_world[t] @ mesh.world_from_cam[source], cameras.intrinsics[t],
-                cameras.size)
-        if surface == "watertight":
-            seen = face_visible(occluded, raster.rasterize(mesh.depth[source], blank, *view, engine).face)
-        else:
-            seen = raster.covered(mesh.depth[source], ~occluded, *view)
-        visible[t] = erode(seen, dilation)
+        reach = mesh.hidden_reach if surface == "watertight" else NO_REACH
+        limits = None if reach is None else hidden_limits(mesh.depth[source], occluded, reach)
+        drawn = raster.rasterize(mesh.depth[source], blank, mesh.intrinsics[source],
+                                 cameras.cam_from_world[t] @ mesh.world_from_cam[source], cameras.intrinsics[t],
+                                 cameras.size, engine, limits)
+        visible[t] = erode(face_visible(occluded, drawn.face), dilation)
 
     each_frame(render, len(cameras), place, progress)
     return visible.to(home)

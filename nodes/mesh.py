@@ -10,7 +10,16 @@ from comfy_api.latest import Types, io
 
 from ..ex4d_ops.depth import match_depth
 from ..ex4d_ops.files.meshes import gltf_from_world, linear_from_srgb
-from ..ex4d_ops.mesh import BORDER_DEPTH, MIN_ANGLE, DWMesh, Filter, MeshRules, build_dw_mesh, occluded_share
+from ..ex4d_ops.mesh import (
+    BORDER_DEPTH,
+    MIN_ANGLE,
+    DWMesh,
+    Filter,
+    MeshRules,
+    build_dw_mesh,
+    drawn_surface,
+    occluded_share,
+)
 from . import sockets
 from .progress import show_progress
 
@@ -43,6 +52,11 @@ class BuildDWMesh(io.ComfyNode):
                                  tooltip="On: pulls everything in front of the border, so that the mesh is closed. "
                                          "Off: lets far content stick out through the border, as in the released "
                                          "code."),
+                io.Float.Input("hidden_reach", default=0.0, min=0.0, max=1000.0, step=0.01, optional=True,
+                               advanced=True,
+                               tooltip="How far hidden faces reach behind their nearest corner, as a share of its "
+                                       "depth. 0: all the way to the far side, as in EX-4D. 0.1 shows more of what the "
+                                       "source has seen, for other models."),
             ],
             outputs=[
                 sockets.Mesh.Output("mesh", tooltip="One watertight mesh per frame."),
@@ -51,11 +65,15 @@ class BuildDWMesh(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, depth, min_angle, border_depth, depth_jump, filter, clamp) -> io.NodeOutput:
+    def execute(cls, images, depth, min_angle, border_depth, depth_jump, filter, clamp,
+                hidden_reach=0.0) -> io.NodeOutput:
         frames = sockets.read_frames("images", images)
+        if not hidden_reach >= 0:
+            raise ValueError(f"hidden_reach: got {hidden_reach:g}, must be above 0, or 0 for faces that reach all the "
+                             "way, as released")
         if depth_jump and not math.isfinite(depth.nearest):
             raise ValueError("depth_jump: frame 0 shows only sky, so there is no depth range to take a share of; use 0")
-        rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp)
+        rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp, hidden_reach or None)
         mesh = build_dw_mesh(frames, match_depth(frames, depth, resize=True), rules, show_progress())
         shares = torch.stack([occluded_share(occluded) for occluded in mesh.occluded])
         return io.NodeOutput(sockets.keep(mesh), sockets.as_mask(shares))
@@ -98,11 +116,13 @@ def core_mesh(mesh: DWMesh, frame: int, visible: bool, closed_ring: bool = False
 
     closed_ring: see DWMesh.faces.
     """
-    faces = mesh.visible_faces(frame) if visible else mesh.faces(closed_ring)
+    points, rgba, faces = drawn_surface(mesh, frame, closed_ring)
+    if visible:
+        faces = mesh.visible_faces(frame)
     if not len(faces):
         raise ValueError(f"faces: frame {frame} does not have visible faces; use all, or lower min_angle in Build "
                          "Watertight Mesh")
     used, faces = faces.long().unique(return_inverse=True)  # viewers fit their view to unused vertices too
-    colors = mesh.colors[frame] * mesh.vertex_visible(frame)[..., None]
-    return Types.MESH(gltf_from_world(mesh.vertices(frame)[used])[None], faces[None],
-                      vertex_colors=linear_from_srgb(colors.reshape(-1, 3)[used])[None], unlit=True)
+    colors = rgba[used, :3] * rgba[used, 3:]
+    return Types.MESH(gltf_from_world(points[used])[None], faces[None],
+                      vertex_colors=linear_from_srgb(colors)[None], unlit=True)

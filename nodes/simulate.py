@@ -83,8 +83,8 @@ class EX4DRenderingMask(io.ComfyNode):
                              tooltip="Side of the square by which hidden areas grow, in pixels. 1: no growth."),
                 io.Combo.Input("surface", options=list(get_args(Surface)), default="watertight", advanced=True,
                                tooltip="Which faces occlude. watertight: lets hidden faces occlude what is behind "
-                                       "them. visible: leaves hidden faces out, as in the paper's ablation without a "
-                                       "watertight mesh; slower."),
+                                       "them, as far as they reach. visible: leaves hidden faces out, as in the "
+                                       "paper's ablation without a watertight mesh."),
             ],
             outputs=masked_outputs(),
         )

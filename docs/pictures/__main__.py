@@ -12,6 +12,7 @@ from .sheet import save
 PICTURES = {
     "ApplyEX4DLoRA.png": generate.draw_steps,
     "BuildDWMesh.jpg": mesh.draw_mesh,
+    "BuildDWMesh-hidden_reach.jpg": mesh.draw_reaches,
     "BuildDWMesh-min_angle.jpg": mesh.draw_min_angles,
     "CameraTrajectory-presets.jpg": partial(camera.draw_moves, camera.PRESETS),
     "CameraTrajectory-circles.jpg": partial(camera.draw_moves, camera.CIRCLES),

@@ -10,6 +10,7 @@ from ex4d_ops.camera import intrinsics_from_focal, look_at, project, transform
 from ex4d_ops.mesh import DWMesh, MeshRules, occluded_share
 from ex4d_ops.plot import draw_depth
 from ex4d_ops.raster import rasterize
+from ex4d_ops.scene import SCENES
 
 from . import material
 from .sheet import FONT, WIDTH, make_figure, picture_grid, show_picture
@@ -35,6 +36,17 @@ def draw_min_angles() -> Figure:
         cells.append((f"min_angle {angle:g}", seen[170:490, 192:]))
     cells += [("occluded", occluded_share(scene.occluded[0])[170:490, 96:416]) for scene in meshes.values()]
     return picture_grid(cells, 3)
+
+
+def draw_reaches() -> Figure:
+    """Every scene from the side, with hidden faces that reach all the way and with ones that end."""
+    cells = []
+    for name in SCENES:
+        for title, rules in (("hidden_reach 0", MeshRules()), ("0.1", MeshRules(hidden_reach=0.1))):
+            scene = material.mesh(name, rules)
+            seen = material.look(scene, material.path("orbit:yaw=60", scene), -1)
+            cells.append((f"{name}, {title}", seen))
+    return picture_grid(cells, 2)
 
 
 def draw_core_meshes() -> Figure:

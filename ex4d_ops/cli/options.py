@@ -91,6 +91,21 @@ def add_mesh_options(parser) -> None:
     mesh.add_argument("--border-depth", type=float, default=BORDER_DEPTH, metavar="D",
                       help=f"depth of the closing border, scene units (default: {BORDER_DEPTH:g})")
     mesh.add_argument("--no-clamp", action="store_true", help="let far content poke through the border (released code)")
+    add_reach_option(mesh)
+
+
+def add_reach_option(group) -> None:
+    group.add_argument("--hidden-reach", type=float, metavar="SHARE",
+                       help="how far behind their nearest corner hidden faces reach, as a share of its depth; 0.1 "
+                            "shows more of what the source saw than the default: all the way, as released")
+
+
+def hidden_reach(options) -> float | None:
+    """The reach the option asks for. Raises ValueError where it is out of range."""
+    if options.hidden_reach is not None and not options.hidden_reach > 0:
+        raise ValueError(f"--hidden-reach: got {options.hidden_reach:g}, must be above 0; leave it out for faces that "
+                         "reach all the way, as released")
+    return options.hidden_reach
 
 
 def mesh_rules(options) -> MeshRules:
@@ -101,4 +116,5 @@ def mesh_rules(options) -> MeshRules:
         raise ValueError(f"--border-depth: got {options.border_depth:g}, must be above 0")
     if options.depth_jump is not None and not options.depth_jump > 0:
         raise ValueError(f"--depth-jump: got {options.depth_jump:g}, must be above 0")
-    return MeshRules(options.min_angle, options.depth_jump, options.filter, options.border_depth, not options.no_clamp)
+    return MeshRules(options.min_angle, options.depth_jump, options.filter, options.border_depth, not options.no_clamp,
+                     hidden_reach(options))

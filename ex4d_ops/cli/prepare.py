@@ -14,7 +14,7 @@ from ..preparation.workers import Engine
 from ..simulate import Surface
 from ..tracking import TRACKERS
 from ..wan import load_encoders
-from .options import add_depth_options, depth_units
+from .options import add_depth_options, add_reach_option, depth_units, hidden_reach
 from .terminal import add_command, describe_size, parse_size
 
 EPILOG = """\
@@ -49,6 +49,7 @@ def add_prepare_command(commands) -> None:
                        help="what hides parts of the clips (default: both, rendering and tracking)")
     masks.add_argument("--surface", choices=get_args(Surface), default="watertight",
                        help="mesh of the rendering masks; visible: the ablation without a watertight mesh")
+    add_reach_option(masks)
     masks.add_argument("--tracker", choices=list(TRACKERS), default="lk",
                        help="lk needs nothing (default); cotracker is CC BY-NC 4.0, not for commercial use")
     masks.add_argument("--tracker-weights", type=Path, metavar="FILE", help="of cotracker or tapnext")
@@ -96,7 +97,7 @@ def read_recipe(options) -> Recipe:
         raise ValueError(f"--tracker: {options.tracker} needs --tracker-weights FILE; lk needs none")
     return Recipe(options.frames, options.size, options.masks, options.surface, not options.no_crop, options.depth,
                   depth_units(options), options.tracker, options.tracker_weights, options.tracker_code,
-                  options.caption, options.seed, options.fill_depth, options.depth_channel)
+                  options.caption, options.seed, options.fill_depth, options.depth_channel, hidden_reach(options))
 
 
 def choose_encoders(options):

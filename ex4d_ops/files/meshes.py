@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..camera import flip_yz
-from ..mesh import DWMesh
+from ..mesh import DWMesh, drawn_surface
 from .whole import written_whole
 
 UNSIGNED_SHORT = 5123  # glTF component type
@@ -18,7 +18,7 @@ UNSIGNED_SHORT = 5123  # glTF component type
 def write_mesh(path: str | Path, mesh: DWMesh, t: int, closed_ring: bool = False) -> None:
     """Write frame t of a mesh as GLB (glTF axes, linear colours, unlit) or PLY (our axes, sRGB colours).
 
-    Vertices of hidden faces keep their colour and get alpha 0. closed_ring: see DWMesh.faces. Raises ValueError, or
+    What is written is what is drawn: see drawn_surface, of hidden faces and of closed_ring. Raises ValueError, or
     OSError where the disk is full or the folder not writable.
     """
     path = Path(path)
@@ -27,11 +27,10 @@ def write_mesh(path: str | Path, mesh: DWMesh, t: int, closed_ring: bool = False
         raise ValueError(f"{path}: no mesh format for {suffix or 'no suffix'}; use .glb or .ply")
     if not 0 <= t < len(mesh):
         raise ValueError(f"{path}: frame {t}, the mesh has {len(mesh)}; use 0..{len(mesh) - 1}")
-    faces = mesh.faces(closed_ring).cpu().numpy()
-    colors = torch.cat([mesh.colors[t], mesh.vertex_visible(t)[..., None].float()], -1).reshape(-1, 4).cpu()
+    points, colors, faces = (part.cpu() for part in drawn_surface(mesh, t, closed_ring))
+    write = as_glb if suffix == ".glb" else as_ply
     with written_whole(path) as part:
-        part.write_bytes(as_glb(mesh.vertices(t).cpu(), faces, colors) if suffix == ".glb" else
-                         as_ply(mesh.vertices(t).cpu(), faces, colors))
+        part.write_bytes(write(points, faces.numpy(), colors))
 
 
 def as_ply(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:

@@ -13,7 +13,7 @@ from .. import files
 from ..clip import Clip, size_of
 from ..dataset import Encoders, encode_clip, pack_latents, pack_pixels, write_part
 from ..depth import DepthUnits, VideoDepth, fit_depth, match_depth
-from ..mesh import build_dw_mesh
+from ..mesh import MeshRules, build_dw_mesh
 from ..simulate import (
     Surface,
     crop_depth,
@@ -44,7 +44,8 @@ class Recipe:
     "visible" for masks of a mesh that isn't watertight. crop: through a gliding window. depth: folder of depth files
     named like the videos, None where they lie beside them; units: what they mean, where they don't say; fill,
     channel: as in read_depth. tracker, weights, code: as in load_tracker. caption: for videos that have none. seed:
-    with a clip's key it draws all that is left to chance.
+    with a clip's key it draws all that is left to chance. hidden_reach: of the mesh of the rendering masks, see
+    MeshRules.
     """
 
     frames: int = 49
@@ -61,6 +62,7 @@ class Recipe:
     seed: int = 0
     fill: bool = False
     channel: str | None = None
+    hidden_reach: float | None = None
 
 
 @torch.no_grad()
@@ -99,7 +101,7 @@ def simulate_mask(frames: torch.Tensor, depth: VideoDepth | None, recipe: Recipe
         return random_mask(len(frames), size, generator)
     visible = torch.ones(frames.shape[:3], dtype=torch.bool)
     if depth is not None:
-        mesh = build_dw_mesh(frames, depth)
+        mesh = build_dw_mesh(frames, depth, MeshRules(hidden_reach=recipe.hidden_reach))
         visible &= rendering_mask(mesh, sweep_path(mesh), surface=recipe.surface)
     if tracker is not None:
         visible &= tracking_mask(tracker(frames, draw_points(size, generator), None), size, generator)

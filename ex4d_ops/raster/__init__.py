@@ -43,12 +43,14 @@ class Fragments:
 
 
 def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-              size: tuple[int, int], engine: str = "auto") -> Fragments:
+              size: tuple[int, int], engine: str = "auto", limits: Tensor | None = None) -> Fragments:
     """Draw the mesh of one depth grid as another camera sees it; the nearest surface wins, both windings count.
 
     depth: [H, W] float32, z at every vertex; rgba: [H, W, 4] float32 at every vertex; intrinsics: [3, 3] of
     the grid; cam_from_mesh: [4, 4], target camera from the grid's camera; cam_intrinsics: [3, 3] and size:
-    (h, w) of the target. Surfaces nearer than NEAR or farther than FAR are cut. Same input, same bits.
+    (h, w) of the target. limits: [H-1, W-1, 2] float32, the depth in the grid's camera at which each face is cut off;
+    inf draws it whole, 0 not at all, None draws all whole. Surfaces nearer than NEAR or farther than FAR are cut. Same
+    input, same bits.
     """
     home, place = depth.device, drawing_device(engine, depth.device)
     if place != home:
@@ -56,18 +58,7 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
                                  cam_intrinsics.to(place), size, engine), home)
     engine = choose_engine(engine, place)
     draw = import_module(f".{engine}_raster", __name__).draw
-    return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size)
-
-
-def covered(depth: Tensor, drawn: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-            size: tuple[int, int]) -> Tensor:
-    """Where another camera sees some of the drawn [H-1, W-1, 2] faces of one depth grid, the others left out, [h, w].
-
-    Arguments as in rasterize. Only the reference engine can leave faces out, so it draws on any device.
-    """
-    from .torch_raster import cover
-
-    return cover(depth, drawn, intrinsics, cam_from_mesh, cam_intrinsics, size)
+    return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size, limits)
 
 
 @cache

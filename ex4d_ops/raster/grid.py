@@ -57,3 +57,31 @@ def place_vertices(depth: Tensor, pixels_from_grid: Tensor) -> Tensor:
     placed = points / torch.where(ahead, points[:, 2:3], 1)
     placed[:, :2] = torch.where(ahead, (placed[:, :2] + SNAP - SNAP).float().double(), placed[:, :2])
     return placed
+
+
+def cut_faces(vertices: Tensor, faces: Tensor, depth: Tensor, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Vertices [V, A], faces [F, 3] int32 and whose part each of them is [F] int32, after those are cut off.
+
+    vertices: of numbers that are linear in space, the first those of the grid; depth: [H*W] in the grid's camera;
+    limits: [N] of the first faces, those after them stay whole. A face that reaches beyond its limit gives way to two
+    triangles, the part before it; what lies all beyond is dropped.
+    """
+    nearest, farthest = depth[faces[:len(limits)].long()].aminmax(dim=1)
+    whole = torch.cat([farthest <= limits, limits.new_ones(len(faces) - len(limits)).bool()])
+    cut = ((nearest <= limits) & (farthest > limits)).nonzero()[:, 0]
+    corners = faces[cut].long()
+    near, middle, far = corners.gather(1, depth[corners].argsort(1)).unbind(1)
+
+    def cross_limit(start: Tensor, end: Tensor) -> Tensor:
+        """Vertices [N, A] on the edges start end, where these pass the limit."""
+        share = (limits[cut] - depth[start]) / (depth[end] - depth[start])
+        return torch.lerp(vertices[start], vertices[end], share[:, None])
+
+    beyond = (depth[middle] > limits[cut])[:, None]
+    last = cross_limit(near, far)
+    first = torch.where(beyond, cross_limit(near, middle), vertices[middle])
+    second = torch.where(beyond, last, cross_limit(middle, far))
+    added = len(vertices) + torch.arange(3 * len(cut), device=depth.device).view(3, -1)
+    parts = [torch.stack([near, added[0], added[1]], 1), torch.stack([near, added[1], added[2]], 1)]
+    owner = torch.cat([whole.nonzero()[:, 0], cut, cut])
+    return (torch.cat([vertices, first, second, last]), torch.cat([faces[whole], *parts]).int(), owner.int())

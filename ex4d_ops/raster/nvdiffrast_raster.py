@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import FAR, NEAR, Fragments
-from .grid import face_vertices, pixels_from_grid
+from .grid import cut_faces, face_vertices, pixels_from_grid
 
 EXACT_NUMBERS = 2**24  # as far as float32 counts one by one
 LARGE_NUMBERS = 0x4A800000  # nvdiffrast adds it to larger face numbers and stores the bits of the sum
@@ -39,17 +39,23 @@ def all_faces(size: tuple[int, int], device: torch.device) -> Tensor:
 
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-         size: tuple[int, int]) -> Fragments:
+         size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize. Colours at silhouettes are blended, depth and faces are not."""
     dr = import_module("nvdiffrast.torch")
 
     faces = all_faces(tuple(depth.shape), depth.device)
     clip = clip_positions(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics), size)
+    vertices, owner = torch.cat([clip[0], rgba.reshape(-1, 4)], -1), None
+    if limits is not None:
+        vertices, faces, owner = cut_faces(vertices, faces, depth.reshape(-1), limits.permute(2, 0, 1).reshape(-1))
+    clip = vertices[None, :, :4].contiguous()
     hits, _ = dr.rasterize(rasterizer(depth.device), clip, faces, size, grad_db=False)
-    attributes = torch.cat([rgba.reshape(-1, 4), clip[0, :, 3:]], -1)  # w is z in the target camera
+    attributes = torch.cat([vertices[:, 4:], vertices[:, 3:4]], -1)  # w is z in the target camera
     seen, _ = dr.interpolate(attributes[None].contiguous(), hits, faces)
     blended = dr.antialias(seen[..., :4].contiguous(), hits, clip, faces)
     face = face_numbers(hits[0, ..., 3])
+    if owner is not None:
+        face = torch.where(face >= 0, owner[face.long()], -1)
     return Fragments(blended[0], torch.where(face >= 0, seen[0, ..., 4], torch.inf), face)
 
 

@@ -16,42 +16,40 @@ ROUNDING = 1e-6  # pixels; ranges are widened by it, then every pixel in them is
 
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-         size: tuple[int, int]) -> Fragments:
+         size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize."""
     points = place_vertices(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics))
     rows, columns = depth.shape
     faces = 2 * (rows - 1) * (columns - 1) + 2
+    limit = depth.new_full((faces,), torch.inf)
+    if limits is not None:
+        limit[:-2] = limits.permute(2, 0, 1).reshape(-1)
     nearest = torch.zeros(size[0] * size[1], dtype=torch.int64, device=depth.device)
     for first in range(0, faces, FACES_AT_ONCE):
         face = torch.arange(first, min(first + FACES_AT_ONCE, faces), device=depth.device)
-        draw_faces(face, points[face_vertices(face, (rows, columns))], size, nearest)
+        vertices = face_vertices(face, (rows, columns))
+        draw_faces(face, points[vertices], depth.reshape(-1)[vertices].double(), limit[face], size, nearest)
     return shade(nearest, points, rgba, size)
 
 
-def cover(depth: Tensor, drawn: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-          size: tuple[int, int]) -> Tensor:
-    """Pixels [h, w] bool that a drawn [H-1, W-1, 2] face of one depth grid covers; see covered."""
-    rows, columns = depth.shape
-    points = place_vertices(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics))
-    nearest = torch.zeros(size[0] * size[1], dtype=torch.int64, device=depth.device)
-    for face in drawn.permute(2, 0, 1).reshape(-1).nonzero()[:, 0].split(FACES_AT_ONCE):
-        draw_faces(face, points[face_vertices(face, (rows, columns))], size, nearest)
-    return nearest.view(size) != 0
+def draw_faces(face: Tensor, corners: Tensor, depth: Tensor, limit: Tensor, size: tuple[int, int],
+               nearest: Tensor) -> None:
+    """Keep in nearest [h*w] the keys of faces [N] where they lie in front of what it holds.
 
-
-def draw_faces(face: Tensor, corners: Tensor, size: tuple[int, int], nearest: Tensor) -> None:
-    """Keep in nearest [h*w] the keys of faces [N] with corners [N, 3, 4] where they lie in front of what it holds."""
+    corners: [N, 3, 4]; depth: [N, 3] of them in the grid's camera; limit: [N], where each face is cut off.
+    """
     height, width = size
     top, bottom = extent(corners, 1, height)
     left, right = extent(corners, 0, width)
     seen = ((top <= bottom) & (left <= right)).nonzero()[:, 0]
-    face, corners = face[seen], corners[seen]
+    face, corners, depth, limit = face[seen], corners[seen], depth[seen], limit[seen]
     for k, y in count_through(top[seen], bottom[seen]):
         for s, x in count_through(*columns_inside(corners[k], y, width)):
             row, owner = y[s], k[s]
             edges = edge_functions(corners[owner], x, row)
             z = depth_at(edges, corners[owner])
             hit = ((edges >= 0).all(-1) | (edges <= 0).all(-1)) & (z >= NEAR) & (z <= FAR)
+            hit &= (shares_of(edges, corners[owner]) * depth[owner]).sum(-1) <= limit[owner]
             keys = pack(1 / z[hit], face[owner[hit]])
             nearest.scatter_reduce_(0, (row * width + x)[hit].long(), keys, "amax")
 
@@ -101,6 +99,12 @@ def depth_at(edges: Tensor, corners: Tensor) -> Tensor:
     return (edges * corners[..., 2]).sum(-1) / (edges * corners[..., 3]).sum(-1)
 
 
+def shares_of(edges: Tensor, corners: Tensor) -> Tensor:
+    """How much of each corner is in faces [P, 3, 4] where their edge functions are edges [P, 3]; sums to 1."""
+    weights = edges * corners[..., 3]
+    return weights / weights.sum(-1, keepdim=True)
+
+
 def count_through(first: Tensor, last: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (k, value) for every whole value of first[k]..last[k], a bounded number at a time."""
     count = (last - first + 1).clamp(min=0).long()
@@ -126,8 +130,7 @@ def shade(nearest: Tensor, points: Tensor, rgba: Tensor, size: tuple[int, int]) 
     vertices = face_vertices(face, (rows, columns))
     corners = points[vertices]
     edges = edge_functions(corners, (pixel % width).double(), (pixel // width).double())
-    weights = edges * corners[..., 3]
-    weights = (weights / weights.sum(-1, keepdim=True)).float()
+    weights = shares_of(edges, corners).float()
 
     fragments = Fragments(rgba.new_zeros(height, width, 4), rgba.new_full((height, width), torch.inf),
                           torch.full((height, width), -1, dtype=torch.int32, device=rgba.device))

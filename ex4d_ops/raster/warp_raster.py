@@ -110,12 +110,19 @@ def inside(edges: wp.vec3d) -> wp.bool:
 
 
 @wp.func
-def draw_pixel(keys: wp.array(dtype=wp.uint64), pixel: wp.int32, face: wp.int32, edges: wp.vec3d, inverse_z: wp.vec3d):
-    """Keep a face whose vertices lie beyond NEAR where it is nearer than what the pixel holds."""
+def draw_pixel(keys: wp.array(dtype=wp.uint64), pixel: wp.int32, face: wp.int32, edges: wp.vec3d, inverse_z: wp.vec3d,
+               depth: wp.vec3d, limit: wp.float32):
+    """Keep a face whose vertices lie beyond NEAR where it is nearer than what the pixel holds, and not cut off."""
     if inside(edges):
         total = edges[0] + edges[1] + edges[2]
-        if total != F64(0.0):
+        if total != F64(0.0) and before(limit, edges, inverse_z, depth):
             wp.atomic_max(keys, pixel, key(wp.float32(wp.dot(edges, inverse_z) / total), face))
+
+
+@wp.func
+def before(limit: wp.float32, edges: wp.vec3d, once: wp.vec3d, depth: wp.vec3d) -> wp.bool:
+    """Whether a face with these depths in the grid's camera at its corners is within its limit of them in a pixel."""
+    return limit == wp.inf or wp.dot(wp.cw_mul(edges, once), depth) / wp.dot(edges, once) <= F64(limit)
 
 
 @wp.func
@@ -124,8 +131,9 @@ def seen_from(p: wp.vec4, x: wp.float64, y: wp.float64) -> wp.vec2d:
 
 
 @wp.kernel
-def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), keys: wp.array(dtype=wp.uint64),
-               queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
+def draw_quads(sizes: Sizes, span: wp.int32, depth: wp.array(dtype=wp.float32), points: wp.array(dtype=wp.vec4),
+               keys: wp.array(dtype=wp.uint64), limits: wp.array(dtype=wp.vec2), queue: wp.array(dtype=wp.int32),
+               count: wp.array(dtype=wp.int32)):
     """Draw the quads that cover few pixels, and queue those that cover many or reach behind NEAR.
 
     Corners a b over c d; what two quads share is computed once.
@@ -151,6 +159,9 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
         lowest = less_each(left_low, right_low)
         highest = more_each(left_high, right_high)
         quad = i * across + j
+        limit = wp.vec2(wp.inf, wp.inf)
+        if limits.shape[0] > 0:
+            limit = limits[quad]
         if lowest[2] == 1.0:
             x0 = wp.int32(wp.ceil(more(lowest[0], 0.0)))
             x1 = wp.int32(wp.floor(less(highest[0], right)))
@@ -160,6 +171,9 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
                 if (x1 - x0 + 1) * (y1 - y0 + 1) <= SMALL:
                     upper_z = wp.vec3d(F64(c[3]), F64(a[3]), F64(b[3]))
                     lower_z = wp.vec3d(F64(c[3]), F64(b[3]), F64(d[3]))
+                    shared = wp.vec2d(F64(depth[low + j]), F64(depth[top + j + 1]))
+                    upper_depth = wp.vec3d(shared[0], F64(depth[top + j]), shared[1])
+                    lower_depth = wp.vec3d(shared[0], shared[1], F64(depth[low + j + 1]))
                     y = y0  # for loops over so few pixels would cost more than what they repeat
                     while y <= y1:
                         x = x0
@@ -171,8 +185,8 @@ def draw_quads(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), ke
                             diagonal = cross(from_b, from_c)
                             upper = wp.vec3d(cross(from_a, from_b), diagonal, cross(from_c, from_a))
                             lower = wp.vec3d(cross(from_b, from_d), cross(from_d, from_c), -diagonal)
-                            draw_pixel(keys, y * sizes.width + x, quad, upper, upper_z)
-                            draw_pixel(keys, y * sizes.width + x, quad + quads, lower, lower_z)
+                            draw_pixel(keys, y * sizes.width + x, quad, upper, upper_z, upper_depth, limit[0])
+                            draw_pixel(keys, y * sizes.width + x, quad + quads, lower, lower_z, lower_depth, limit[1])
                             x += 1
                         y += 1
                 else:
@@ -240,8 +254,8 @@ def widen(rows: wp.vec2d, p: wp.vec4, q: wp.vec4) -> wp.vec2d:
 
 @wp.func
 def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp.vec4, r: wp.vec4, sizes: Sizes,
-              lane: wp.int32, lanes: wp.int32):
-    """Draw every lanes-th row of any face, its corners before or behind NEAR."""
+              depth: wp.vec3d, limit: wp.float32, lane: wp.int32, lanes: wp.int32):
+    """Draw every lanes-th row of any face, its corners before or behind NEAR; beyond the limit of depth it is cut."""
     rows = widen(widen(widen(wp.vec2d(F64(1e30), F64(-1e30)), p, q), q, r), r, p)
     top = wp.ceil(more(rows[0] - ROUNDING, F64(0.0)))
     bottom = wp.floor(less(rows[1] + ROUNDING, F64(sizes.height - 1)))
@@ -282,23 +296,30 @@ def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp
                     edges = edge_functions(p, q, r, F64(x), F64(y))
                     if inside(edges):
                         inverse_z = wp.dot(edges, once) / wp.dot(edges, z)
-                        if inverse_z > F64(0.0) and inverse_z <= F64(1.0) / NEAREST:
+                        seen = inverse_z > F64(0.0) and inverse_z <= F64(1.0) / NEAREST
+                        if seen and before(limit, edges, once, depth):
                             wp.atomic_max(keys, pixel, key(wp.float32(inverse_z), face))
 
 
 @wp.kernel
-def draw_queue(sizes: Sizes, groups: wp.int32, lanes: wp.int32, points: wp.array(dtype=wp.vec4),
-               keys: wp.array(dtype=wp.uint64), queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
+def draw_queue(sizes: Sizes, groups: wp.int32, lanes: wp.int32, depth: wp.array(dtype=wp.float32),
+               points: wp.array(dtype=wp.vec4), keys: wp.array(dtype=wp.uint64), limits: wp.array(dtype=wp.vec2),
+               queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
     """Draw the two faces of the back and those of the queued quads."""
     group = wp.tid() / lanes
     lane = wp.tid() - group * lanes
     quads = (sizes.rows - 1) * (sizes.columns - 1)
     for item in range(group, 2 * count[0] + 2, groups):
         face = 2 * quads + item
+        limit = wp.float32(wp.inf)
         if item >= 2:
-            face = queue[item / 2 - 1] + (item % 2) * quads
+            quad = queue[item / 2 - 1]
+            face = quad + (item % 2) * quads
+            if limits.shape[0] > 0:
+                limit = limits[quad][item % 2]
         v = face_vertices(face, sizes)
-        draw_rows(keys, face, points[v[0]], points[v[1]], points[v[2]], sizes, lane, lanes)
+        reach = wp.vec3d(F64(depth[v[0]]), F64(depth[v[1]]), F64(depth[v[2]]))
+        draw_rows(keys, face, points[v[0]], points[v[1]], points[v[2]], sizes, reach, limit, lane, lanes)
 
 
 @wp.kernel
@@ -388,7 +409,7 @@ def borrow_workspace(vertices: int, pixels: int, device: torch.device) -> tuple[
 
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-         size: tuple[int, int]) -> Fragments:
+         size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize."""
     (rows, columns), (height, width) = depth.shape, size
     device, cpu = depth.device, depth.device.type == "cpu"
@@ -402,12 +423,14 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
 
     maps = wp.from_torch(pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)[None].contiguous(), dtype=MAP)
     vertices, colors = wp.from_torch(depth.reshape(-1)), wp.from_torch(rgba.reshape(-1, 4), dtype=wp.vec4)
+    limits = depth.new_empty(0, 2) if limits is None else limits.reshape(-1, 2)
+    limits = wp.from_torch(limits, dtype=wp.vec2)
     points, keys, queue, count = borrow_workspace(rows * columns, height * width, device)
     points, keys = wp.from_torch(points, dtype=wp.vec4), wp.from_torch(keys.fill_(FARTHEST), dtype=wp.uint64)
     queue, count = wp.from_torch(queue), wp.from_torch(count.zero_())
     launch(place_vertices, rows, columns, [vertices, maps, points])
-    launch(draw_quads, rows - 1, columns - 1, [points, keys, queue, count])
-    wp.launch(draw_queue, groups * lanes, [sizes, groups, lanes, points, keys, queue, count],
+    launch(draw_quads, rows - 1, columns - 1, [vertices, points, keys, limits, queue, count])
+    wp.launch(draw_queue, groups * lanes, [sizes, groups, lanes, vertices, points, keys, limits, queue, count],
               device=wp.device_from_torch(device))
 
     out = Fragments(depth.new_empty(height, width, 4), depth.new_empty(height, width),

@@ -16,6 +16,7 @@ WIDGETS_AND_RULES = [
     ({"min_angle": 10.0, "border_depth": 40.0}, MeshRules(min_angle=10.0, border_depth=40.0)),
     ({"depth_jump": 0.013}, MeshRules(depth_jump=0.013)),
     ({"filter": "boundary", "clamp": False}, MeshRules(filter="boundary", clamp=False)),
+    ({"hidden_reach": 0.1}, MeshRules(hidden_reach=0.1)),
 ]
 EROSIONS = [({"erosion": "released"}, "released"), ({"erosion": "fixed", "pixels": 3}, 3), ({"erosion": "none"}, 0)]
 
@@ -56,6 +57,21 @@ def test_a_share_of_the_depth_range_needs_one(nodes, take):
         nodes.run("BuildDWMesh", images=take.images, depth=sky, depth_jump=0.013)
     mesh, _ = nodes.run("BuildDWMesh", images=take.images, depth=sky)
     assert mesh.depth[0].min() > 99
+
+
+@pytest.mark.parametrize("reach", [-0.1, float("nan"), float("-inf")])
+def test_a_reach_that_is_not_a_share_is_refused(nodes, take, reach):
+    with pytest.raises(ValueError, match="hidden_reach: got .*, must be above 0, or 0 for faces that reach all"):
+        nodes.run("BuildDWMesh", images=take.images, depth=take.depth, hidden_reach=reach)
+
+
+def test_a_bounded_mesh_becomes_core_s_mesh_with_its_visible_faces_whole(nodes, take):
+    (bounded,) = nodes.run("BuildDWMesh", images=take.images, depth=take.depth, hidden_reach=0.1)[:1]
+    (shown,), (whole,) = (nodes.run("EX4DMeshToMesh", mesh=bounded, frame=2, faces=faces)
+                          for faces in ("visible", "all"))
+    used = bounded.visible_faces(2).unique().long()
+    assert torch.equal(shown.vertex_colors[0], linear_from_srgb(bounded.colors[2].reshape(-1, 3)[used]))
+    assert whole.vertices.shape[1] > bounded.depth[2].numel()
 
 
 @pytest.mark.parametrize("erosion, pixels", EROSIONS)

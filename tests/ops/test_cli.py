@@ -76,6 +76,14 @@ def test_meshes_of_chosen_frames_are_saved(sample, tmp_path):
     assert {"mesh_0000.glb", "mesh_0004.glb"} < {file.name for file in tmp_path.iterdir()}
 
 
+def test_hidden_faces_that_end_show_more(sample, tmp_path):
+    for name, more in (("released", ["--texture", "face"]), ("bounded", ["--hidden-reach", "0.1"])):
+        assert run_prior(sample, tmp_path / name, *more, "--erosion", "0") == 0
+    released, bounded = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("released", "bounded"))
+    assert bounded["settings"]["hidden_reach"] == 0.1 and released["settings"]["hidden_reach"] is None
+    assert sum(bounded["figures"]["coverage"]) > sum(released["figures"]["coverage"])
+
+
 def test_odd_sizes_are_rounded_and_said(sample, tmp_path, capsys):
     clip, depth = files.read_video(sample / "clip.mkv"), files.read_depth(sample / "depth.npz")
     files.write_video(tmp_path / "odd.mkv", clip.frames[:, :61, :90], clip.fps)
@@ -108,6 +116,9 @@ def test_clips_are_trimmed_to_a_length_wan_takes(sample, tmp_path, capsys):
     (["--min-angle", "90"], "--min-angle"),
     (["--border-depth", "0"], "--border-depth"),
     (["--depth-jump", "-1"], "--depth-jump"),
+    (["--hidden-reach", "0"], "--hidden-reach: got 0, must be above 0"),
+    (["--hidden-reach", "-0.1"], "--hidden-reach: got -0.1, must be above 0"),
+    (["--hidden-reach", "nan"], "--hidden-reach: got nan, must be above 0"),
     (["--depth-kind", "normalized-depth"], "needs near and far"),
     (["--mesh", "5"], "there is no frame 5"),
     (["--freeze", "77"], "holds no frame to start at"),
@@ -221,6 +232,8 @@ def test_inspect_reports_watertightness_and_depth(sample, capsys):
     assert cli.main(["inspect", str(sample / "depth.npz")]) == 0
     said = capsys.readouterr().out
     assert "watertight" in said and "96x64" in said and "metres" in said
+    assert cli.main(["inspect", str(sample / "depth.npz"), "--hidden-reach", "0.1"]) == 0
+    assert "0.1 of the depth of their nearest corner" in capsys.readouterr().out
 
 
 def test_convert_path_round_trips(sample, tmp_path):

@@ -211,7 +211,7 @@ def test_latents_are_the_encoders_of_the_masked_clip(videos, tmp_path, in_proces
 
 
 @pytest.mark.parametrize("change", [{"masks": "rendering"}, {"masks": "random"}, {"masks": "tracking"},
-                                    {"surface": "visible"}, {"seed": 1}])
+                                    {"surface": "visible"}, {"seed": 1}, {"hidden_reach": 0.1}])
 def test_every_setting_makes_other_masks(videos, tmp_path, in_process, change):
     for name, recipe in (("a", Recipe(frames=5, size=SIZE)), ("b", Recipe(**{"frames": 5, "size": SIZE} | change))):
         prepare(list_sources(videos / "garden"), recipe, tmp_path / name)

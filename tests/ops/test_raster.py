@@ -16,7 +16,7 @@ from ex4d_ops import raster
 from ex4d_ops.camera import default_intrinsics, intrinsics_from_focal, invert_rigid, lift, look_at, rigid
 from ex4d_ops.mesh import MeshRules, close_border, grid_faces
 from ex4d_ops.raster import FAR, NEAR, Fragments, choose_engine, drawing_device, rasterize
-from ex4d_ops.raster.grid import face_vertices, pixels_from_grid, place_vertices
+from ex4d_ops.raster.grid import cut_faces, face_vertices, pixels_from_grid, place_vertices
 from ex4d_ops.raster.nvdiffrast_raster import clip_positions, face_numbers
 from ex4d_ops.rotation import rotate_about
 
@@ -61,20 +61,46 @@ EVERY_VIEW = pytest.mark.parametrize("view", VIEWS)
 
 
 def draw(engine: str, device: torch.device, depth: Tensor, rgba: Tensor, cam_from_mesh: Tensor,
-         intrinsics: Tensor = INTRINSICS, size: tuple[int, int] = SIZE) -> Fragments:
+         intrinsics: Tensor = INTRINSICS, size: tuple[int, int] = SIZE, limits: Tensor | None = None) -> Fragments:
     tensors = (tensor.to(device) for tensor in (depth, rgba, INTRINSICS, cam_from_mesh, intrinsics))
-    drawn = rasterize(*tensors, size, engine)
+    drawn = rasterize(*tensors, size, engine, None if limits is None else limits.to(device))
     return Fragments(drawn.rgba.cpu(), drawn.depth.cpu(), drawn.face.cpu())
 
 
 def brute_force(depth: Tensor, rgba: Tensor, cam_from_mesh: Tensor, intrinsics: Tensor = INTRINSICS,
-                size: tuple[int, int] = SIZE) -> Fragments:
+                size: tuple[int, int] = SIZE, limits: Tensor | None = None) -> Fragments:
     """Every ray against every face in float64: where the plane of a face is met, and on which side of its edges."""
+    points, rays, faces = see_points(depth, cam_from_mesh), cast_rays(intrinsics, size), grid_faces(tuple(depth.shape))
+    limit = torch.full((len(faces),), torch.inf, dtype=torch.float64)
+    if limits is not None:
+        limit[:-2] = limits.permute(2, 0, 1).reshape(-1)
+    nearest, hit = meet_faces(points, faces.long(), rays, limit, torch.linalg.inv(cam_from_mesh.double())[2])
+    corners = faces[hit.clamp(min=0)].long()
+    p, q, r = points[corners].unbind(1)
+    shares = torch.stack([(torch.cross(a, b, dim=1) * rays).sum(1) for a, b in ((q, r), (r, p), (p, q))], 1)
+    shares = shares / shares.sum(1, keepdim=True)
+    blended = (shares[..., None] * rgba.double().reshape(-1, 4)[corners]).sum(1)
+    blended[hit < 0] = 0
+    return Fragments(blended.reshape(*size, 4).float(), nearest.reshape(size).float(), hit.reshape(size).int())
+
+
+def see_points(depth: Tensor, cam_from_mesh: Tensor) -> Tensor:
+    """The vertices of a grid in the target camera, [H*W, 3] float64."""
     points = lift(depth.double(), INTRINSICS.double()).reshape(-1, 3)
-    points = points @ cam_from_mesh[:3, :3].double().T + cam_from_mesh[:3, 3].double()
+    return points @ cam_from_mesh[:3, :3].double().T + cam_from_mesh[:3, 3].double()
+
+
+def cast_rays(intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
+    """The ray through every pixel's centre, [N, 3] float64, z = 1."""
     y, x = torch.meshgrid(*(torch.arange(side, dtype=torch.float64) + 0.5 for side in size), indexing="ij")
-    rays = torch.stack([x, y, torch.ones_like(x)], -1).reshape(-1, 3) @ torch.linalg.inv(intrinsics.double()).T
-    faces = grid_faces(tuple(depth.shape)).long()
+    return torch.stack([x, y, torch.ones_like(x)], -1).reshape(-1, 3) @ torch.linalg.inv(intrinsics.double()).T
+
+
+def meet_faces(points: Tensor, faces: Tensor, rays: Tensor, limit: Tensor, depth_row: Tensor) -> tuple[Tensor, Tensor]:
+    """The least z at which each ray [N, 3] meets a face and which face that is, inf and -1 where it meets none.
+
+    A face ends at its limit [F] of depth_row @ (x, y, z, 1), the depth in the grid's camera.
+    """
     nearest = torch.full((len(rays),), torch.inf, dtype=torch.float64)
     hit = torch.full((len(rays),), -1)
     for first in range(0, len(faces), 512):
@@ -83,18 +109,21 @@ def brute_force(depth: Tensor, rgba: Tensor, cam_from_mesh: Tensor, intrinsics: 
         sides = edges @ rays.T  # [3, F, N]
         inside = (sides >= -ROUNDING).all(0) | (sides <= ROUNDING).all(0)
         z = (p * edges[0]).sum(1)[:, None] / sides.sum(0)
-        z = torch.where(inside & (z >= NEAR) & (z <= FAR), z, torch.inf)
+        before = z * (rays @ depth_row[:3]) + depth_row[3] <= limit[first : first + 512, None]
+        z = torch.where(inside & before & (z >= NEAR) & (z <= FAR), z, torch.inf)
         reach = z.amin(0)
         closer = reach < nearest * (1 - TIE)  # of faces that meet in a point the lower counts
         which = (z <= reach * (1 + TIE)).float().argmax(0)
         nearest[closer], hit[closer] = reach[closer], first + which[closer]
-    corners = faces[hit.clamp(min=0)]
-    p, q, r = points[corners].unbind(1)
-    shares = torch.stack([(torch.cross(a, b, dim=1) * rays).sum(1) for a, b in ((q, r), (r, p), (p, q))], 1)
-    shares = shares / shares.sum(1, keepdim=True)
-    blended = (shares[..., None] * rgba.double().reshape(-1, 4)[corners]).sum(1)
-    blended[hit < 0] = 0
-    return Fragments(blended.reshape(*size, 4).float(), nearest.reshape(size).float(), hit.reshape(size).int())
+    return nearest, hit
+
+
+def some_limits(depth: Tensor) -> Tensor:
+    """Half of the faces cut off at the depth of a corner or up to a fifth behind it."""
+    generator = torch.Generator().manual_seed(0)
+    corner = depth[:-1, 1:, None].expand(-1, -1, 2)
+    limits = corner * (1 + 0.2 * torch.rand(corner.shape, generator=generator))
+    return torch.where(torch.rand(corner.shape, generator=generator) < 0.5, limits, torch.inf)
 
 
 def beside_edges(depth: Tensor) -> Tensor:
@@ -124,6 +153,43 @@ def test_every_engine_draws_what_brute_force_sees(engine, device, view):
     depth, rgba = make_grid()
     drawn = draw(engine, device, depth, rgba, VIEWS[view])
     assert_same_picture(drawn, brute_force(depth, rgba, VIEWS[view]), antialiased=engine == "nvdiffrast")
+
+
+@EVERY_VIEW
+@EVERY_ENGINE
+def test_every_engine_cuts_faces_off_where_brute_force_does(engine, device, view):
+    depth, rgba = make_grid()
+    limits = some_limits(depth)
+    drawn = draw(engine, device, depth, rgba, VIEWS[view], limits=limits)
+    reference = brute_force(depth, rgba, VIEWS[view], limits=limits)
+    assert not torch.equal(reference.face, brute_force(depth, rgba, VIEWS[view]).face)
+    assert_same_picture(drawn, reference, antialiased=engine == "nvdiffrast")
+
+
+@EVERY_VIEW
+@EVERY_ENGINE
+def test_limits_behind_all_depth_change_no_bit_and_limits_before_it_leave_the_back(engine, device, view):
+    depth, rgba = make_grid()
+    whole, cut, none = (draw(engine, device, depth, rgba, VIEWS[view], limits=limits) for limits in
+                        (None, torch.full((63, 63, 2), torch.inf), torch.zeros(63, 63, 2)))
+    assert all(torch.equal(getattr(whole, name), getattr(cut, name)) for name in ("rgba", "depth", "face"))
+    assert ((none.face == -1) | (none.face >= 2 * 63 * 63)).all()
+
+
+@pytest.mark.parametrize("view", sorted(set(VIEWS) - {"identity", "behind"}))  # where rays run along faces that are cut
+def test_faces_cut_into_triangles_are_those_cut_by_pixels(view):
+    """The triangles that nvdiffrast draws and files hold, met by rays: they cover the same pixels at the same depth."""
+    depth, rgba = make_grid()
+    limits = some_limits(depth)
+    vertices, faces, owner = cut_faces(see_points(depth, VIEWS[view]), grid_faces(SIZE), depth.reshape(-1).double(),
+                                       limits.permute(2, 0, 1).reshape(-1).double())
+    nearest, _ = meet_faces(vertices, faces.long(), cast_rays(INTRINSICS, SIZE),
+                              torch.full((len(faces),), torch.inf), torch.zeros(4, dtype=torch.float64))
+    reference = brute_force(depth, rgba, VIEWS[view], limits=limits)
+    wrong = ~torch.isclose(nearest.reshape(SIZE).float(), reference.depth, rtol=1e-4)
+    assert not (wrong & ~beside_edges(reference.depth)).any() and wrong.float().mean() < 0.01
+    parts, whole = owner.bincount(), limits.permute(2, 0, 1).reshape(-1).isinf()
+    assert (parts[:-2][whole] == 1).all() and (parts[-2:] == 1).all() and (parts <= 2).all()
 
 
 @EVERY_ENGINE
