@@ -130,7 +130,7 @@ def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | 
     return Encoders(
         video=lambda frames: Wan21().process_in(video.encode(frames)),
         text=lambda caption: text.encode_from_tokens(text.tokenize(caption)),
-        vision=lambda frame: vision.encode_image(frame[None])["penultimate_hidden_states"])
+        vision=lambda frame: vision.encode_image(frame[None]).penultimate_hidden_states)  # pyright: ignore[reportAttributeAccessIssue]  # by name
 
 
 def decode(vae, latents: Tensor) -> Tensor:
