@@ -148,7 +148,7 @@ def shift_center(intrinsics: Tensor, box: Box, sign: int) -> Tensor:
     return shifted
 
 
-def cover_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+def cover_intrinsics(intrinsics: Tensor, size: tuple[float, float], new_size: tuple[float, float]) -> Tensor:
     """Intrinsics [..., 3, 3] of a view at new_size that the one at size fills, both (H, W).
 
     Of another shape, it is cropped around the middle and not stretched.

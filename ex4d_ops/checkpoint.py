@@ -170,10 +170,9 @@ def list_faults(found: dict[str, Tensor]) -> dict[str, str]:
         elif not torch.isfinite(tensor).all():
             faults[key] = "NaN or infinite"
     alphas = {key: value for key, value in found.items() if key.endswith("alpha")}
-    agreed = next(iter(alphas.values()), None)
     for key, alpha in alphas.items():
         plain = is_plain(alpha) and not alpha.is_complex() and alpha.numel() == 1
-        if not plain or not 0 < alpha < torch.inf or not torch.equal(alpha, agreed):
+        if not plain or not 0 < alpha < torch.inf or not torch.equal(alpha, next(iter(alphas.values()))):
             faults[key] = "not a positive number that all blocks share"
     return faults
 

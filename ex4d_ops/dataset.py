@@ -158,11 +158,19 @@ def read_manifest(folder: Path) -> list[dict]:
 def read_infos(shard: Path) -> Iterator[dict]:
     """What the clips of a shard say of themselves. Raises ValueError where it is damaged, or holds none."""
     with reading(shard, "a shard of clips", AGAIN), tarfile.open(shard, "r:") as tar:
-        contents = [tar.extractfile(entry).read() for entry in list_entries(tar) if entry.name.endswith(f".{INFO}")]
+        contents = [read_member(tar, entry) for entry in list_entries(tar) if entry.name.endswith(f".{INFO}")]
         if not contents:
             raise ValueError("it does not contain a clip")
     for content in contents:
         yield read_info(shard, content)
+
+
+def read_member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    """The content of a member. Raises ValueError where it is not a file."""
+    file = tar.extractfile(entry)
+    if file is None:
+        raise ValueError(f"{quoted(entry.name)} is not a file")
+    return file.read()
 
 
 def list_entries(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .camera import check_rigid, check_tensor, default_intrinsics, fit_intrinsics, resize_intrinsics
-from .clip import Fit, Progress, box_size, fit_boxes
+from .clip import Fit, Progress, box_size, fit_boxes, size_of
 from .parallel import one_by_one
 
 RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
@@ -46,7 +46,7 @@ class VideoDepth:
 
     @property
     def size(self) -> tuple[int, int]:
-        return tuple(self.depth.shape[1:])
+        return size_of(self.depth)
 
     @property
     def nearest(self) -> float:
@@ -60,9 +60,9 @@ def make_video_depth(depth: Tensor, intrinsics: Tensor | None = None, world_from
 
     intrinsics: [3, 3] or [T, 3, 3]; world_from_cam: [T, 4, 4]. Raises ValueError where either is not a camera.
     """
-    frames, *size = depth.shape
+    frames = len(depth)
     if intrinsics is None:
-        intrinsics = default_intrinsics(size)
+        intrinsics = default_intrinsics(size_of(depth))
     if intrinsics.ndim == 2:
         intrinsics = intrinsics.expand(frames, *intrinsics.shape)
     if world_from_cam is None:
@@ -110,12 +110,17 @@ class DepthUnits:
             raise ValueError(f"depth scale: got {self.scale:g}, must be above 0")
         if not math.isfinite(self.shift):
             raise ValueError(f"depth shift: got {self.shift:g}, must be a finite number")
-        if self.kind.startswith("normalized") and (self.near is None or self.far is None):
-            raise ValueError(f"depth kind {self.kind}: needs near and far, in scene units")
-        if self.kind.startswith("normalized") and not 0 < self.near < self.far:
+        if self.kind.startswith("normalized") and not 0 < self.ends[0] < self.ends[1]:
             raise ValueError(f"near and far: got {self.near:g} and {self.far:g}, need 0 < near < far")
         if self.kind == "normalized-depth" and self.far == math.inf:
             raise ValueError("far: got inf, must be a finite number; use the largest depth in the clip")
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """(near, far) of the normalized kinds. Raises ValueError where one is not given."""
+        if self.near is None or self.far is None:
+            raise ValueError(f"depth kind {self.kind}: needs near and far, in scene units")
+        return self.near, self.far
 
 
 @dataclass(frozen=True)
@@ -163,9 +168,10 @@ def depth_of_frame(values: Tensor, units: DepthUnits) -> Tensor:
         return values * units.scale
     if units.kind == "disparity":
         return depth_from_disparity(values, units.scale, units.shift)
+    near, far = units.ends
     if units.kind == "normalized-disparity":
-        return depth_from_disparity(values, 1 / units.near - 1 / units.far, 1 / units.far)
-    return units.near + values * (units.far - units.near)
+        return depth_from_disparity(values, 1 / near - 1 / far, 1 / far)
+    return near + values * (far - near)
 
 
 def depth_from_disparity(disparity: Tensor, scale: float = 1.0, shift: float = 0.0) -> Tensor:

@@ -267,7 +267,8 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
 def tapnext_picture(weights: Path) -> tuple[int, int]:
     """The size (H, W) of the pictures that weights were trained on, by their public names: tapnextpp_512.ckpt."""
     fine = TAPNEXT_FINE in re.split("[^0-9]+", weights.stem)
-    return tuple(2 * side for side in TAPNEXT_SIZE) if fine else TAPNEXT_SIZE
+    height, width = TAPNEXT_SIZE
+    return (2 * height, 2 * width) if fine else TAPNEXT_SIZE
 
 
 TRACKERS: dict[str, Callable[[Path, Path | None, torch.device], Tracker] | None] = {

@@ -48,7 +48,7 @@ def load_wan(path: str | Path, dtype: torch.dtype = torch.bfloat16, comfyui: str
     with reading(path, "model weights", AGAIN):
         weights = comfy.utils.load_torch_file(str(path), safe_load=True)
     try:
-        return build_wan(weights, dtype)
+        return build_wan(weights, dtype)  # pyright: ignore[reportArgumentType]  # no metadata was asked for
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -130,7 +130,7 @@ def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | 
     return Encoders(
         video=lambda frames: Wan21().process_in(video.encode(frames)),
         text=lambda caption: text.encode_from_tokens(text.tokenize(caption)),
-        vision=lambda frame: vision.encode_image(frame[None]).penultimate_hidden_states)
+        vision=lambda frame: vision.encode_image(frame[None]).penultimate_hidden_states)  # pyright: ignore[reportAttributeAccessIssue]  # by name
 
 
 def decode(vae, latents: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -58,7 +59,7 @@ def hyphened(choices: Iterable[str]) -> list[str]:
     return [choice.replace(" ", "-") for choice in choices]
 
 
-def spaced(choice: str) -> str:
+def spaced(choice: str) -> Any:
     """What the library calls a choice that was typed."""
     return choice.replace("-", " ")
 

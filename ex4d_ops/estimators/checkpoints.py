@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -33,7 +34,14 @@ def load_strictly(path: Path, model: torch.nn.Module, weights: dict[str, Tensor]
     model.load_state_dict(weights, assign=True)
 
 
-def load_part(kind: type[torch.nn.Module], folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+class Loader(Protocol):
+    """A class of diffusers or transformers whose models are read from folders."""
+
+    @classmethod
+    def from_pretrained(cls, folder: str, /, **options) -> tuple[torch.nn.Module, dict]: ...
+
+
+def load_part(kind: type[Loader], folder: Path, dtype: torch.dtype) -> torch.nn.Module:
     """A part by diffusers' or transformers' own loader, from disk only. Raises ValueError where a tensor is missing.
 
     Of a folder without safetensors the older pytorch_model.bin is read, as tensors alone: the loaders' own default.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..camera import intrinsics_from_focal
-from ..clip import Progress, no_progress
+from ..clip import Progress, no_progress, size_of
 from ..depth import (
     DepthUnits,
     VideoDepth,
@@ -162,7 +162,7 @@ def settle(frames: Tensor, disparity: Tensor, aligning: Alignment, rules: ClipRu
 
 def lens_of(estimate: Estimate, frames: Tensor) -> Tensor | None:
     """Intrinsics [3, 3] of the focal length that the estimator found, if it did."""
-    return None if estimate.focal is None else intrinsics_from_focal(estimate.focal, tuple(frames.shape[1:3]))
+    return None if estimate.focal is None else intrinsics_from_focal(estimate.focal, size_of(frames))
 
 
 def scale_depth(disparity: Tensor, rules: ClipRules) -> Tensor:

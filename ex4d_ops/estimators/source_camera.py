@@ -59,7 +59,7 @@ def track_source_camera(frames: Tensor, depth: VideoDepth, progress: Progress | 
     """
     report = progress or no_progress
     size = shrink(frames[0], SIDE).shape
-    intrinsics = resize_intrinsics(depth.intrinsics.cpu(), tuple(depth.size), size).double().numpy()
+    intrinsics = resize_intrinsics(depth.intrinsics.cpu(), depth.size, size).double().numpy()
     placed, residuals, shares = [torch.eye(4, dtype=torch.float64)], [], []
     before = find_features(shrink(frames[0], SIDE))
     reference, most, motion = make_reference(before, depth.depth[0], intrinsics[0], size, placed[0]), 0, AT_REST
@@ -92,7 +92,7 @@ def find_features(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Image coordinates [N, 2] and descriptors [N, 128] of distinct places of a gray frame."""
     import cv2
 
-    keypoints, descriptors = cv2.SIFT_create(FEATURES, contrastThreshold=0.01).detectAndCompute(gray, None)
+    keypoints, descriptors = cv2.SIFT.create(FEATURES, contrastThreshold=0.01).detectAndCompute(gray, None)
     places = np.array([keypoint.pt for keypoint in keypoints], np.float64).reshape(-1, 2) + 0.5
     return places, descriptors if len(places) else np.zeros((0, 128), np.float32)
 

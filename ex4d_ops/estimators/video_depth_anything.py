@@ -115,8 +115,8 @@ def released_size(size: tuple[int, int]) -> tuple[int, int]:
     if max(size) <= LONGEST:
         return size
     scale = LONGEST / max(size)
-    sides = (round(side * scale) for side in size)
-    return tuple(max(side + side % 2, 2) for side in sides)
+    height, width = (round(side * scale) for side in size)
+    return max(height + height % 2, 2), max(width + width % 2, 2)
 
 
 def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -109,7 +109,7 @@ def check_claim(array: StoredArray) -> None:
 
 
 @contextmanager
-def opened(path: Path, member: str | None) -> Iterator[BinaryIO]:
+def opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
     """Open an npy, or a member of an npz, for reading its bytes."""
     with ExitStack() as stack:
         with reading(path, path.suffix[1:]):
@@ -119,7 +119,7 @@ def opened(path: Path, member: str | None) -> Iterator[BinaryIO]:
         yield file
 
 
-def skip(array: StoredArray, file: BinaryIO, count: int = 0) -> None:
+def skip(array: StoredArray, file: IO[bytes], count: int = 0) -> None:
     """Move to the bytes of an array, or so many bytes into them."""
     left = array.offset + count
     if array.member is None:
@@ -128,7 +128,7 @@ def skip(array: StoredArray, file: BinaryIO, count: int = 0) -> None:
         left -= len(take(array, file, min(left, STEP)))
 
 
-def take(array: StoredArray, file: BinaryIO, size: int) -> bytes:
+def take(array: StoredArray, file: IO[bytes], size: int) -> bytes:
     """The next bytes of an array. Raises ValueError where there are not so many."""
     with reading(array.path, array.path.suffix[1:]):
         content = file.read(size)

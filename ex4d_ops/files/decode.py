@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import av.error
 import av.filter
 import numpy as np
 
@@ -76,7 +77,7 @@ def opened(path: Path) -> Iterator[tuple]:
             context.options = {"max_pixels": str(most)}  # given to av.open, PyAV before 17 crashes over FLV
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); check that it is a video and "
                          "complete") from error
 
@@ -113,19 +114,19 @@ def sound_frames(container, stream) -> Iterator[av.VideoFrame]:
                 yield frame
             if damaged:
                 break
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         raise CutShort(f"damaged ({error.strerror})") from error
     if damaged:
         raise CutShort("damaged or cut short")
 
 
-def choose_decoder(stream) -> av.CodecContext:
+def choose_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
     """The stream's own decoder, or one that keeps the alpha of a webm."""
     tags = {name.lower(): value for name, value in stream.metadata.items()}
     if tags.get("alpha_mode") == "1" and stream.codec_context.name in ALPHA_DECODERS:
         decoder = av.CodecContext.create(ALPHA_DECODERS[stream.codec_context.name], "r")
         decoder.options = stream.codec_context.options
-        return decoder
+        return decoder  # pyright: ignore[reportReturnType]  # its codec is one of video
     return stream.codec_context
 
 
@@ -146,7 +147,7 @@ def upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
     return np.rot90(picture, round(frame.rotation / 90))
 
 
-def pixel_aspect(path: Path, stream) -> Fraction:
+def pixel_aspect(path: Path, stream: av.VideoStream) -> Fraction:
     """How wide a stored pixel is shown, by its height."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if not 1 / WIDEST_PIXEL <= aspect <= WIDEST_PIXEL:
@@ -175,7 +176,7 @@ def deinterlaced(path: Path, timed: Iterable[tuple[float, av.VideoFrame]]) -> It
             yield from pull_frames(graph, times)
     except CutShort as reason:
         damage = reason
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         raise CutShort(f"cannot be deinterlaced ({error.strerror})") from error
     if graph is not None:
         graph.push(None)
@@ -192,7 +193,7 @@ def describe(frame: av.VideoFrame) -> str:
 def make_deinterlacer(frame: av.VideoFrame) -> av.filter.Graph:
     """A filter graph that gives one whole picture per frame like this one, and lets others pass."""
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name,
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
                               time_base=frame.time_base or Fraction(1, 1000))
     graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
     graph.configure()
@@ -203,7 +204,7 @@ def pull_frames(graph: av.filter.Graph, times: deque) -> Iterator[tuple[float, a
     """What a filter graph has ready, with the times of what went in."""
     while True:
         try:
-            frame = graph.pull()
-        except (av.BlockingIOError, av.EOFError):
+            frame = graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
             return
         yield times.popleft(), frame

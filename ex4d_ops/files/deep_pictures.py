@@ -101,7 +101,7 @@ def read_deep(path: Path, image: Image.Image, upright: Image.Image) -> DeepPictu
     numbers = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if numbers is None or numbers.dtype != np.uint16 or numbers.ndim != 3:
         raise ValueError("it has more than 8 bits a color in an unknown form; save it as a PNG of 16 bits")
-    numbers = numbers[..., [2, 1, 0, 3][:numbers.shape[2]]]  # OpenCV's order is blue, green, red
+    numbers = np.asarray(numbers, np.uint16)[..., [2, 1, 0, 3][:numbers.shape[2]]]  # OpenCV's order is blue, green, red
     shown = np.asarray(upright.convert("RGBA" if numbers.shape[2] == 4 else "RGB"), np.int16)
     if shown.shape != numbers.shape or np.abs(shown - (numbers >> 8).astype(np.int16)).max() > 1:
         raise ValueError("it has more than 8 bits a color and is turned, or of an unusual kind; save it upright as PNG")
@@ -110,9 +110,11 @@ def read_deep(path: Path, image: Image.Image, upright: Image.Image) -> DeepPictu
 
 def is_deep(path: Path, image: Image.Image) -> bool:
     """Whether a picture that Pillow reads as one of several channels of 8 bits has more."""
+    from PIL import TiffImagePlugin
+
     if len(image.getbands()) == 1:
         return False
-    if image.format == "TIFF":
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,))) > 8
     if image.format == "PNG":
         with open(path, "rb") as file:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import NoneType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -150,8 +150,9 @@ def as_units(said: object) -> DepthUnits:
         kinds = {"kind": str, "metric": bool}.get(name, (int, float, NoneType))
         if not isinstance(value, kinds) or isinstance(value, bool) and kinds is not bool:
             raise ValueError(f"{quoted(name)} is {quoted(value)}, which is of the wrong type")
-    return DepthUnits(**{name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-                         for name, value in said.items()})
+    settings: dict[str, Any] = {name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+                                for name, value in said.items()}
+    return DepthUnits(**settings)
 
 
 # ---- writing ------------------------------------------------------------------------------------

@@ -108,7 +108,8 @@ def clip_shape(path: Path, array: StoredArray) -> tuple[int, int, int]:
     if array.dtype.kind not in "fiu" or len(shape) not in (2, 3) or 0 in shape or prod(shape[-2:]) > MAX_PIXELS:
         raise ValueError(f"{path}: depth is {array.describe()}, must be numbers [frames, height, width], with at most "
                          f"{MAX_PIXELS} pixels a frame")
-    return shape if len(shape) == 3 else (1, *shape)
+    frames, height, width = shape if len(shape) == 3 else (1, *shape)
+    return frames, height, width
 
 
 def to_float32(frame: np.ndarray) -> np.ndarray:

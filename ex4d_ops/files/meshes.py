@@ -36,9 +36,10 @@ def write_mesh(path: str | Path, mesh: DWMesh, t: int, closed_ring: bool = False
 def as_ply(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:
     """A binary PLY of points [V, 3] and sRGB colours with alpha [V, 4]."""
     import trimesh
+    from trimesh.exchange.ply import export_ply
 
     stored = (colors * 255).round().to(torch.uint8).numpy()
-    return trimesh.Trimesh(points.numpy(), faces, vertex_colors=stored, process=False).export(file_type="ply")
+    return export_ply(trimesh.Trimesh(points.numpy(), faces, vertex_colors=stored, process=False))
 
 
 def as_glb(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:

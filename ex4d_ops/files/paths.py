@@ -146,9 +146,10 @@ def write_path(path: str | os.PathLike, cameras: CameraPath, format: str | None 
     path = Path(path)
     try:
         name = check_choice("format", format) or guess_from_suffix(path.suffix.lower())
-        if FORMATS[name].write is None:
+        write = FORMATS[name].write
+        if write is None:
             raise ValueError(f"{name} cannot store every path, so it is not written; use .json")
-        contents = FORMATS[name].write(move_to(cameras, torch.device("cpu")))
+        contents = write(move_to(cameras, torch.device("cpu")))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     with written_whole(path) as part:
@@ -185,12 +186,12 @@ def at_length(cameras: CameraPath, frames: int | None, length: str | None) -> Ca
 
 def at_size(cameras: CameraPath, request: Request) -> CameraPath:
     """The path at the size asked for."""
-    size = request.size or cameras.size
-    intrinsics = cover_intrinsics(cameras.intrinsics, cameras.size, size)
-    return CameraPath(cameras.cam_from_world, intrinsics, tuple(size), cameras.source_frame)
+    height, width = request.size or cameras.size
+    intrinsics = cover_intrinsics(cameras.intrinsics, cameras.size, (height, width))
+    return CameraPath(cameras.cam_from_world, intrinsics, (height, width), cameras.source_frame)
 
 
-def at_scale(cameras: CameraPath, scale: float | str, source: Tensor | None) -> CameraPath:
+def at_scale(cameras: CameraPath, scale: float | Literal["auto"], source: Tensor | None) -> CameraPath:
     """The path with its distances multiplied, or laid onto the source cameras."""
     if scale != "auto":
         return cameras if scale == 1 else scale_places(cameras, scale)

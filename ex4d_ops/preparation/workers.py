@@ -46,7 +46,7 @@ class Job:
 
 def prepare(sources: Iterable[Source], recipe: Recipe, out: Path, engine: Engine = "processes",
             workers: int = 1, make_encoders: MakeEncoders | None = None,
-            report: Callable[[str], None] = lambda key: None) -> State:
+            report: Callable[[str], object] = lambda key: None) -> State:
     """Prepare all sources into a folder; what it holds already is not done again.
 
     make_encoders: called once in every worker; None stores pixels. report: called with the key of each source that is
@@ -129,8 +129,8 @@ def own_preparer(packed: bytes) -> Preparer:
 def begin_process() -> None:
     """Work with one thread, and end when the process that began this one does, even if it is killed."""
     torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def run_processes(todo: Iterator[Source], job: Job, workers: int) -> Iterator[str]:

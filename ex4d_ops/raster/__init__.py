@@ -54,8 +54,8 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
     """
     home, place = depth.device, drawing_device(engine, depth.device)
     if place != home:
-        views = (tensor.to(place) for tensor in (depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics))
-        return move_to(rasterize(*views, size, engine), home)
+        return move_to(rasterize(depth.to(place), rgba.to(place), intrinsics.to(place), cam_from_mesh.to(place),
+                                 cam_intrinsics.to(place), size, engine), home)
     engine = choose_engine(engine, place)
     draw = import_module(f".{engine}_raster", __name__).draw
     return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size, limits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from ..files.damage import quoted, reading
 from ..wan import BASE_DTYPES
@@ -48,8 +48,8 @@ def read_config(path: Path) -> TrainingConfig:
     try:
         given = check_keys(values, fields(TrainingConfig), "")
         rules = check_keys(given.pop("rules", {}), fields(TrainingRules), "rules: ")
-        files = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
-                 for name, value in given.items()}
+        files: dict[str, Any] = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
+                                 for name, value in given.items()}
         if given.get("base_dtype", "bfloat16") not in tuple(BASE_DTYPES):  # a dict cannot be asked for a list
             raise ValueError(f"base_dtype: got {quoted(given['base_dtype'])}; use one of {', '.join(BASE_DTYPES)}")
         kinds = {rule.name: rule for rule in fields(TrainingRules)}
@@ -86,7 +86,7 @@ def check_file(name: str, value: object, folder: Path) -> Path:
     return path
 
 
-def check_rule(rule: Field, value: object) -> object:
+def check_rule(rule: Field, value: Any) -> Any:
     """A rule's value as its type. Raises ValueError where it is of another type or out of range."""
     if isinstance(rule.default, bool):
         if not isinstance(value, bool):

@@ -23,12 +23,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..camera import CameraPath, rigid
-from ..depth import VideoDepth
 from ..rotation import rotate_about
 
 RELEASED_FRAMES = 49  # the clip length the released presets are written for
@@ -237,9 +237,11 @@ def parse_value(move: str, key: str, text: str) -> float | tuple[float, float]:
         numbers = tuple(float(number) for number in text.split(".."))
     except ValueError:
         numbers = ()
-    if len(numbers) not in (1, 2):
-        raise ValueError(f"move {move}: {key}='{text}' is not a number; write e.g. {key}=30 or {key}=-30..30")
-    return numbers[0] if len(numbers) == 1 else numbers
+    if len(numbers) == 1:
+        return numbers[0]
+    if len(numbers) == 2:
+        return numbers
+    raise ValueError(f"move {move}: {key}='{text}' is not a number; write e.g. {key}=30 or {key}=-30..30")
 
 
 def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Tensor,
@@ -301,6 +303,13 @@ def released_path(preset: str, frames: int, radius: float, intrinsics: Tensor, s
     return move_path([make_move(f"preset-{preset}")], frames, radius, intrinsics, size)
 
 
-def automatic_radius(depth: VideoDepth) -> float:
+class Scene(Protocol):
+    """Depth of a clip or its mesh. nearest: the smallest depth of frame 0, scene units."""
+
+    @property
+    def nearest(self) -> float: ...
+
+
+def automatic_radius(depth: Scene) -> float:
     """Distance of the target in front of source frame 0: its nearest point + 0.15 scene units. Released rule."""
     return depth.nearest + RADIUS_MARGIN

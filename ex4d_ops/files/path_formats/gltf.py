@@ -145,8 +145,9 @@ def tracks_of(scene: dict, data: bytes, folder: Path, chain: list[int]) -> dict[
         animation, tracks = entry(scene, "animations", index), {}
         for channel in range(len(list_of(animation, "channels"))):
             moved = entry(animation, "channels", channel)
-            target = moved.get("target") if isinstance(moved.get("target"), dict) else {}
-            if target.get("node") in chain and target.get("path") in ("translation", "rotation", "scale"):
+            target = moved.get("target")
+            if (isinstance(target, dict) and target.get("node") in chain
+                    and target.get("path") in ("translation", "rotation", "scale")):
                 sampler = entry(animation, "samplers", moved.get("sampler"))
                 tracks.setdefault(target["node"], {})[target["path"]] = read_track(scene, data, folder, sampler)
         if tracks:

@@ -32,8 +32,8 @@ def read_neoverse(path: Path, request: Request) -> CameraPath:
     """
     if path.suffix.lower() == ".npz":
         stored = read_arrays(path, ("frame_indices", "frame_matrices"))
-        content = {"trajectory": {name: array for name, array in stored.items() if array is not None}}
-        content["num_frames"] = request.frames or 1 + int(frame_numbers(content["trajectory"])[-1])
+        trajectory = {name: array for name, array in stored.items() if array is not None}
+        content = {"trajectory": trajectory, "num_frames": request.frames or 1 + int(frame_numbers(trajectory)[-1])}
     else:
         content = read_json(path)
     if not isinstance(content, dict) or not {"trajectory", "keyframes"} & set(content):

@@ -47,8 +47,9 @@ def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray | Non
 def pick_array(arrays: dict[str, np.ndarray | None], names: Sequence[str]) -> np.ndarray:
     """The first array that has one of these names, or ValueError."""
     for name in names:
-        if name in arrays:
-            return arrays[name]
+        found = arrays.get(name)
+        if found is not None:
+            return found
     raise ValueError(f"has no {names[0]}; it has {list_names(arrays)}")
 
 
@@ -135,7 +136,7 @@ def guess_npz(path: Path) -> str:
         return "opencv"
     if "extrinsics" not in names or "source_frame" in names:
         return "released"
-    stored = read_arrays(path, ["extrinsics"])["extrinsics"]
+    stored = pick_array(read_arrays(path, ["extrinsics"]), ["extrinsics"])
     if stored.shape[-2:] == (3, 4) or stored.ndim == 4:
         return "opencv"
     first = number_array("extrinsics", stored, (None, 4, 4))[:1, :3, :3]

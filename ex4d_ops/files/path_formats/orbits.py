@@ -89,8 +89,8 @@ def read_crossviewwarp(path: Path, request: Request) -> CameraPath:
         raise ValueError("two keyframes have the same f; keep one of them")
     if len(set(pivot)) > 1:
         raise ValueError("moves its pivot (pz), but a path must circle one target; give pz the same value throughout")
-    keyframes = [Keyframe(frame, None, orbit, TARGET, None, 0.0, 1.0, None, "linear")
-                 for frame, *orbit in zip(at, np.unwrap(turned, period=360.0).tolist(), raised, distance)]
+    keyframes = [Keyframe(frame, None, (yaw, pitch, share), TARGET, None, 0.0, 1.0, None, "linear")
+                 for frame, yaw, pitch, share in zip(at, np.unwrap(turned, period=360.0).tolist(), raised, distance)]
     size = request.needed_size()
     cameras = keyframe_path(keyframes, frames, request.needed_radius(), request.lens(), size, smooth=False)
     intrinsics = cameras.intrinsics.clone()

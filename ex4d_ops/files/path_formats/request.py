@@ -53,7 +53,8 @@ def make_path(cam_from_world: Tensor, intrinsics: Tensor, size: Size, source_fra
     frames = len(cam_from_world)
     if not frames:
         raise ValueError("does not contain a camera")
-    return CameraPath(cam_from_world.float(), intrinsics.float().expand(frames, 3, 3), size, source_frame)
+    shown = torch.arange(frames, device=cam_from_world.device) if source_frame is None else source_frame
+    return CameraPath(cam_from_world.float(), intrinsics.float().expand(frames, 3, 3), size, shown)
 
 
 def whole_size(value: object) -> Size:

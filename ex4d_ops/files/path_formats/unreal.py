@@ -24,7 +24,7 @@ def read_recammaster(path: Path, request: Request) -> CameraPath:
         raise ValueError('has no cameras of "frame0"')
     names = content["frame0"]
     name = request.camera or (next(iter(names)) if len(names) == 1 else None)
-    if name not in names:
+    if name is None or name not in names:
         raise ValueError(f"does not contain a camera {quote(name)}; choose one of {list_names(names)}" if name else
                          f"contains the cameras {list_names(names)}; give the name of one")
     frames = sorted((key for key in content if re.fullmatch(r"frame\d{1,6}", key)), key=lambda key: int(key[5:]))
