@@ -129,7 +129,7 @@ def measure(name: str, rounds: int, injection, checkpoint) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python benchmarks/adapter.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="samplings of each kind (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="number of samplings of each kind (default: 5)")
     options = parser.parse_args()
     seam.open_comfyui()
     torch.set_num_threads(1)

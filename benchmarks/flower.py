@@ -32,15 +32,16 @@ INNER = 7  # pixels of the square that leaves what lies 3 pixels inside
 MOMENTS = 6
 REACHABLE = {"mask IoU": 0.912, "PSNR where both see, dB": 26.8, "PSNR 3 pixels inside, dB": 32.6}
 NOTES = """\
-The depth of the example was not released; what is used here was recovered from the released renders, and what it can
-reach at best was measured when it was, with the half pixel by which the released code lifts its vertices off the
-centres of their pixels. Our masks are not eroded, for the released videos were stored before theirs were. Frame 0 is
-the source frame in both and is left out."""
+The depth of the example was not released. The depth used here was recovered from the released renders, with the half
+pixel by which the released code moves its vertices off the centers of their pixels; the best figures that it can reach
+were measured then. Our masks are not eroded, because the released videos were stored before erosion. Frame 0 is the
+source frame in both and is left out."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="FLOWER_DIR")
+    parser.add_argument("folder", type=Path, metavar="FLOWER_DIR",
+                        help="folder of the released example, with input.mp4 and depth.npz")
     folder = parser.parse_args().folder
     clip, depth = files.read_video(folder / "input.mp4"), files.read_depth(folder / "depth.npz")
     cameras = files.read_path(folder / "camera_180.npz", depth.size, len(depth), intrinsics=depth.intrinsics[0])
@@ -104,7 +105,7 @@ def mean(values: list[float]) -> float:
 def draw_sheet(released: Prior, ours: Prior) -> Tensor:
     """Colour and mask, released over ours, at six moments."""
     frames = torch.linspace(0, len(ours) - 1, MOMENTS + 1).round().long().tolist()[1:]  # both begin with the source
-    rows = {"released colour": released.color, "our colour": ours.color, "released mask": released.visible,
+    rows = {"released color": released.color, "our color": ours.color, "released mask": released.visible,
             "our mask": ours.visible}
     figure = Figure(figsize=(2.4 * MOMENTS, 2.4 * len(rows) + 0.3), dpi=100, layout="constrained", facecolor="0.75")
     for line, (title, pictures) in zip(figure.subplots(len(rows), MOMENTS), rows.items()):

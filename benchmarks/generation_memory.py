@@ -101,7 +101,7 @@ def main() -> None:
               f"{2 * WAN_14B['dim'] * tokens / 2**20:.0f} |")
     columns = ["video", "Wan", "weights", "working", "together",
                *(f"{card.gigabytes} GB ({card.name})" for card in CARDS)]
-    print(f"\nGiB; per card: what of Wan stays in main memory, minutes for {' / '.join(SAMPLINGS)}.\n")
+    print(f"\nGiB; per card: part of Wan in main memory, minutes for {' / '.join(SAMPLINGS)}.\n")
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for size in SIZES:
         for precision, block_bytes in PRECISIONS.items():

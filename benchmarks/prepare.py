@@ -83,9 +83,9 @@ def describe(seen: list[tuple[float, int, float, float]], clips: int, workers: i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=24)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--side", type=int, default=512, help="of the pictures, pixels")
+    parser.add_argument("--clips", type=int, default=24, help="number of clips to prepare (default: 24)")
+    parser.add_argument("--workers", type=int, default=1, help="number of clips prepared at once (default: 1)")
+    parser.add_argument("--side", type=int, default=512, help="side of the pictures in pixels (default: 512)")
     parser.add_argument("options", nargs="*", help="more options of ex4d prepare, after --")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

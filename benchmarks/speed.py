@@ -44,17 +44,17 @@ MESH_FRAMES = 5  # that are built in one turn
 CLIPS = ((49, 512), (98, 512), (196, 512), (49, 1024))  # frames, pixels a side
 OURS = ("warp", "torch")
 NOTES = """\
-Embree and Open3D build their tree anew in every frame, for every frame is a new mesh; making the picture of their hits
-is not counted. llvmpipe lifts the vertices on its side; uploading depth and colours and reading back colour, depth and
-face are counted. The memory floor only copies what every renderer must read and write. At 0 degrees every pixel centre
-lies exactly on a vertex, where GL's fill rule leaves out the last row and column and rays in single precision slip by
-edges. Depth to prior is build_dw_mesh and render_prior along orbit:yaw=90 with the default rules, warm, in a process of
-its own; its memory is counted above the interpreter with torch imported, clip and depth included."""
+Embree and Open3D build their tree again in every frame, because every frame is a new mesh; drawing the picture of their
+hits is not counted. llvmpipe lifts the vertices on its side; uploading depth and colors and reading back color, depth
+and face are counted. The memory floor only copies what every renderer must read and write. At 0 degrees every pixel
+center lies exactly on a vertex, where GL's fill rule leaves out the last row and column and rays in single precision
+slip by edges. Depth to prior is build_dw_mesh and render_prior along orbit:yaw=90 with the default rules, warm, in a
+process of its own; its memory is counted above the interpreter with torch imported, clip and depth included."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="turns each competitor takes (default: 7)")
+    parser.add_argument("--rounds", type=int, default=7, help="number of turns of each competitor (default: 7)")
     rounds = parser.parse_args().rounds
     with one_core():
         frames, depth = sample_clip(SCENE, MESH_FRAMES, (SIDE, SIDE))

@@ -117,9 +117,9 @@ def make_steady(length: int, side: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=33)
-    parser.add_argument("--steady", type=int, metavar="T", help="only make so many frames steady, for a row on memory")
-    parser.add_argument("--side", type=int, default=64, help="of those frames, pixels")
+    parser.add_argument("--frames", type=int, default=33, help="number of frames (default: 33)")
+    parser.add_argument("--steady", type=int, metavar="T", help="steady only this many frames, for the row on memory")
+    parser.add_argument("--side", type=int, default=64, help="side of those frames in pixels (default: 64)")
     options = parser.parse_args()
     if options.steady:
         make_steady(options.steady, options.side)

@@ -76,7 +76,7 @@ def fit_prior(color: Tensor, visible: Tensor, size: tuple[int, int], length: int
         raise ValueError(f"size: got {size[1]}x{size[0]}, Wan needs multiples of {WAN_GRID}; use {width}x{height}")
     check_wan_length(length)
     if len(color) != len(visible):
-        raise ValueError(f"visible: {len(visible)} frames, color has {len(color)}; give one mask per frame")
+        raise ValueError(f"visible: {len(visible)} frames, but color has {len(color)}; give one mask per frame")
     frames = choose_frames(len(color), length, rule)
     color = torch.stack([fit_frame(frame, size, fit) for frame in color[frames]])
     mask = (fit_frame(frame[..., None], size, fit)[..., 0] > SEEN for frame in visible[frames])
@@ -87,10 +87,10 @@ def fit_prior(color: Tensor, visible: Tensor, size: tuple[int, int], length: int
 def choose_frames(frames: int, length: int, rule: LengthRule) -> list[int]:
     """Which frame of a clip each of the length to generate shows. Raises ValueError where the rule has no answer."""
     if frames < length and rule != "pad":
-        raise ValueError(f"color: {frames} frames, {length} are to be generated; generate fewer, or choose pad to "
+        raise ValueError(f"color: {frames} frames, but {length} are to be generated; generate fewer, or choose pad to "
                          "repeat the last frame")
     if frames > length and rule != "trim":
-        raise ValueError(f"color: {frames} frames, {length} are to be generated; generate more, or choose trim to "
+        raise ValueError(f"color: {frames} frames, but {length} are to be generated; generate more, or choose trim to "
                          "drop the last ones")
     return [min(t, frames - 1) for t in range(length)]
 
@@ -98,7 +98,7 @@ def choose_frames(frames: int, length: int, rule: LengthRule) -> list[int]:
 def doubt_mask(color: Tensor, visible: Tensor) -> str | None:
     """What speaks against a mask [T, h', w'] of a colour video [T, h, w, 3], in one sentence; None where nothing does.
 
-    Inverted masks show themselves by frame 0, of which the source has seen all, and by hidden parts being black.
+    Inverted masks are recognized by frame 0, which the source has seen completely, and by hidden parts being black.
     """
     resized = nn.functional.interpolate(visible[:, None].float(), color.shape[1:3])  # nearest
     seen = resized[:, 0] > SEEN

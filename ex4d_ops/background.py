@@ -84,7 +84,7 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
     progress: as in render_prior.
     """
     if moving.shape != mesh.depth.shape:
-        raise ValueError(f"moving: {describe_clip(moving.shape)}, the mesh has {describe_clip(mesh.depth.shape)}; "
+        raise ValueError(f"moving: {describe_clip(moving.shape)}, but the mesh has {describe_clip(mesh.depth.shape)}; "
                          "use the mask of this clip")
     depth = VideoDepth(mesh.depth, mesh.intrinsics, mesh.world_from_cam)
     count = len(mesh)

@@ -45,7 +45,7 @@ class CameraPath:
         check_tensor("intrinsics", self.intrinsics, (frames, 3, 3), like=self.cam_from_world)
         check_tensor("source_frame", self.source_frame, (frames,), torch.int64, like=self.cam_from_world)
         if not frames:
-            raise ValueError("camera path: has no camera; give it one per frame")
+            raise ValueError("camera path: does not contain a camera; give it one per frame")
         check_finite("cam_from_world", self.cam_from_world)
         check_finite("intrinsics", self.intrinsics)
 
@@ -64,13 +64,13 @@ def check_tensor(name: str, tensor: Tensor, shape: tuple, dtype=torch.float32, l
         got = f"{list(tensor.shape)} {tensor.dtype}".replace("torch.", "")
         raise ValueError(f"{name}: got {got}, needs {list(shape)} {dtype}".replace("torch.", ""))
     if like is not None and tensor.device != like.device:
-        raise ValueError(f"{name}: lies on {tensor.device}, the rest on {like.device}; move it with .to()")
+        raise ValueError(f"{name}: is on {tensor.device}, but the rest is on {like.device}; move it with .to()")
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
     """Raise ValueError where an entry is NaN or infinite."""
     if not torch.isfinite(tensor).all():
-        raise ValueError(f"{name}: holds NaN or infinity; every entry must be a number")
+        raise ValueError(f"{name}: contains NaN or infinity; every entry must be a number")
 
 
 def move_to(record: Record, device: torch.device) -> Record:
@@ -93,7 +93,7 @@ def check_rigid(name: str, matrices: Tensor, tolerance: float = RIGID_TOLERANCE)
     if (error > tolerance).any():
         worst = int(error.argmax())
         raise ValueError(f"{name}: frame {worst} is not rigid (R @ R.T is off the identity by {error[worst]:.3g}); "
-                         "remove scale and shear from it")
+                         "remove the scale and shear")
     mirrored = (torch.linalg.det(rotation).reshape(-1) < 0).nonzero()
     if len(mirrored):
         raise ValueError(f"{name}: frame {int(mirrored[0])} is mirrored (determinant -1); negate one axis of it")
@@ -150,7 +150,7 @@ def shift_center(intrinsics: Tensor, box: Box, sign: int) -> Tensor:
     return shifted
 
 
-def cover_intrinsics(intrinsics: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
+def cover_intrinsics(intrinsics: Tensor, size: tuple[float, float], new_size: tuple[float, float]) -> Tensor:
     """Intrinsics [..., 3, 3] of a view at new_size that the one at size fills, both (H, W).
 
     Of another shape, it is cropped around the middle and not stretched.
@@ -228,8 +228,8 @@ def look_at(eye: Tensor, target: Tensor) -> Tensor:
     down = eye.new_tensor([0.0, 1.0, 0.0]).expand_as(eye)
     right = torch.linalg.cross(down, forward)
     if (right.norm(dim=-1) < 1e-6).any():
-        raise ValueError("look_at: a camera looks straight up or down or stands in its target; "
-                         "move it or the target a little, e.g. keep the pitch within -89..89 degrees")
+        raise ValueError("look_at: a camera looks straight up or down, or is at its target; move it or the target a "
+                         "little, e.g. keep the pitch within -89..89 degrees")
     right = torch.nn.functional.normalize(right, dim=-1)
     rotation = torch.stack([right, torch.linalg.cross(forward, right), forward], -2)
     return rigid(rotation, -(rotation @ eye[..., None])[..., 0])

@@ -89,7 +89,7 @@ def load_adapter(path: str | Path) -> Adapter:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     if further:
-        log.warning("%s: ignores keys that are none of EX-4D's: %s", path, some_of(further))
+        log.warning("%s: ignores keys that are not part of EX-4D: %s", path, some_of(further))
     return adapter
 
 
@@ -111,14 +111,14 @@ def sort_keys(values: dict[str, object]) -> tuple[dict[str, Tensor], list[str]]:
         if key is None or not isinstance(value, Tensor):
             further.append(name)
         elif key in found:
-            raise ValueError(f"holds {key} twice, the second time as {name}; keep one of them")
+            raise ValueError(f"contains {key} twice, the second time as {name}; keep one of them")
         else:
             found[key] = value
     return found, further
 
 
 def own_name(name: str) -> str | None:
-    """What Adapter calls the tensor that a file calls name, None where it is none of EX-4D's."""
+    """The name in Adapter of a tensor in a file, None where the tensor is not part of EX-4D."""
     while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
         name = name.removeprefix(prefix)
     if name in ENCODER:
@@ -131,13 +131,13 @@ def own_name(name: str) -> str | None:
 
 
 def check_adapter(found: dict[str, Tensor], names: list[str]) -> Adapter:
-    """The adapter of the tensors found. Raises ValueError with all that is wrong; names: of all that the file holds."""
+    """The adapter of the tensors found. Raises ValueError with all that is wrong; names: all tensors in the file."""
     encoder = {key: value for key, value in found.items() if key in ENCODER}
     lora = {key: value for key, value in found.items() if key.endswith(("lora_A", "lora_B"))}
     alphas = {key: value for key, value in found.items() if key.endswith("alpha")}
     if not encoder and not lora:
-        raise ValueError(f"holds nothing of EX-4D, but {some_of(names) or 'nothing at all'}; choose ex4d.ckpt, or what "
-                         "ex4d convert-checkpoint made of it")
+        raise ValueError(f"does not contain weights of EX-4D, only {some_of(names) or 'an empty table'}; choose "
+                         "ex4d.ckpt, or a file made from it by ex4d convert-checkpoint")
     if not encoder:
         raise ValueError("is a LoRA without EX-4D's encoder (latent_encoder, latent_patch_embedding); choose the "
                          "whole adapter, or load this one with a LoRA loader")
@@ -166,15 +166,14 @@ def list_faults(found: dict[str, Tensor]) -> dict[str, str]:
         elif tensor.dtype not in DTYPES or not is_plain(tensor):
             faults[key] = f"{describe_kind(tensor)}, must be float32, float16 or bfloat16"
         elif repeats(tensor):
-            faults[key] = f"{list(tensor.shape)} of which it stores only {tensor.untyped_storage().nbytes()} bytes"
+            faults[key] = f"{list(tensor.shape)}, but only {tensor.untyped_storage().nbytes()} bytes of it are stored"
         elif not torch.isfinite(tensor).all():
             faults[key] = "NaN or infinite"
     alphas = {key: value for key, value in found.items() if key.endswith("alpha")}
-    agreed = next(iter(alphas.values()), None)
     for key, alpha in alphas.items():
         plain = is_plain(alpha) and not alpha.is_complex() and alpha.numel() == 1
-        if not plain or not 0 < alpha < torch.inf or not torch.equal(alpha, agreed):
-            faults[key] = "no positive number that all blocks share"
+        if not plain or not 0 < alpha < torch.inf or not torch.equal(alpha, next(iter(alphas.values()))):
+            faults[key] = "not a positive number that all blocks share"
     return faults
 
 
@@ -183,7 +182,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def repeats(tensor: Tensor) -> bool:
-    """Whether a tensor claims more numbers than are stored: one number can stand for gigabytes of its like."""
+    """Whether a tensor claims more numbers than are stored: a single stored number can be repeated to gigabytes."""
     return tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
 
 

@@ -49,7 +49,7 @@ def check_wan_length(frames: int) -> None:
     """Raise ValueError, naming the lengths to use, unless Wan takes this number of frames."""
     below, above = nearest_wan_lengths(frames)
     if below != above:
-        raise ValueError(f"frames: T={frames}, Wan needs 4k+1; use {below} or {above}")
+        raise ValueError(f"frames: T={frames}, but Wan needs 4k+1; use {below} or {above}")
 
 
 def wan_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -93,20 +93,26 @@ def crop_to(frame: Tensor, size: tuple[int, int]) -> Tensor:
 
 def fit_boxes(size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> tuple[Box, Box]:
     """The part of a picture of size (H, W) that is kept, and the part of one of new_size that it fills."""
-    whole, new_whole = (tuple(slice(0, side) for side in sides) for sides in (size, new_size))
     if fit == "crop":
-        return center_crop(size, new_size), new_whole
-    return whole, center_crop(new_size, size) if fit == "pad" else new_whole
+        return center_crop(size, new_size), whole_box(new_size)
+    return whole_box(size), center_crop(new_size, size) if fit == "pad" else whole_box(new_size)
+
+
+def whole_box(size: tuple[int, int]) -> Box:
+    """All of a picture of size (H, W)."""
+    height, width = size
+    return slice(0, height), slice(0, width)
 
 
 def box_size(box: Box) -> tuple[int, int]:
     """(H, W) of a part of a picture."""
-    return tuple(side.stop - side.start for side in box)
+    rows, columns = box
+    return rows.stop - rows.start, columns.stop - columns.start
 
 
 def fit_frame(frame: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
     """A frame [h, w, C] at size (H, W), resampled as by resize_frame; bars that are added are 0."""
-    kept, filled = fit_boxes(tuple(frame.shape[:2]), size, fit)
+    kept, filled = fit_boxes(size_of(frame[None]), size, fit)
     part = resize_frame(frame[kept], box_size(filled))
     if tuple(part.shape[:2]) == tuple(size):
         return part
@@ -123,6 +129,6 @@ def describe_fit(size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> 
         return None
     across, along = ("width", "height") if ratio > 1 else ("height", "width")
     change = {"crop": f"is cropped: {share:.0%} of its {across} is lost",
-              "stretch": f"is stretched: its {across} is squashed by {share:.0%} against its {along}",
+              "stretch": f"is stretched: its {across} shrinks by {share:.0%} against its {along}",
               "pad": f"is padded: {share:.0%} of the new {along} is black bars"}[fit]
     return f"the picture of {size[1]}x{size[0]} becomes {new_size[1]}x{new_size[0]} and {change}"

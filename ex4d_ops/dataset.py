@@ -158,15 +158,23 @@ def read_manifest(folder: Path) -> list[dict]:
 def read_infos(shard: Path) -> Iterator[dict]:
     """What the clips of a shard say of themselves. Raises ValueError where it is damaged, or holds none."""
     with reading(shard, "a shard of clips", AGAIN), tarfile.open(shard, "r:") as tar:
-        contents = [tar.extractfile(entry).read() for entry in list_entries(tar) if entry.name.endswith(f".{INFO}")]
+        contents = [read_member(tar, entry) for entry in list_entries(tar) if entry.name.endswith(f".{INFO}")]
         if not contents:
-            raise ValueError("it holds no clip")
+            raise ValueError("it does not contain a clip")
     for content in contents:
         yield read_info(shard, content)
 
 
+def read_member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    """The content of a member. Raises ValueError where it is not a file."""
+    file = tar.extractfile(entry)
+    if file is None:
+        raise ValueError(f"{quoted(entry.name)} is not a file")
+    return file.read()
+
+
 def list_entries(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """The members of a shard. Raises ValueError where it doesn't end as one does, which tarfile takes for its end."""
+    """The members of a shard. Raises ValueError where it is cut short, which tarfile itself does not notice."""
     entries = tar.getmembers()
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -175,11 +183,11 @@ def list_entries(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
 
 
 def read_info(path: Path, content: bytes) -> dict:
-    """What a clip says of itself. Raises ValueError where that is damaged, or names a shard in another folder."""
-    with reading(path, "what clips say of themselves", AGAIN):
+    """The description of a clip. Raises ValueError where it is damaged, or names a shard in another folder."""
+    with reading(path, "the description of a clip", AGAIN):
         info = json.loads(content)
         if not isinstance(info, dict) or not isinstance(info.get("key"), str):
-            raise ValueError(f"{quoted(info)} has no key")
+            raise ValueError(f"{quoted(info)} does not have a key")
         shard = info.get("shard", "")
         if not isinstance(shard, str) or shard != Path(shard).name:
             raise ValueError(f"{quoted(shard)} is not the name of a shard")
@@ -255,7 +263,7 @@ class PreparedClips(Dataset):
         info = self.infos[index]
         shard, prefix = self.folder / info["shard"], f"{info['key']}."
         places = self.members.get(shard.name)
-        with reading(shard, f"a shard that holds clip {quoted(info['key'])}", AGAIN):
+        with reading(shard, f"a shard with clip {quoted(info['key'])}", AGAIN):
             if places is None:
                 with tarfile.open(shard, "r:") as tar:
                     places = self.members[shard.name] = {
@@ -275,5 +283,6 @@ def open_dataset(folder: str | Path) -> PreparedClips:
     """The prepared clips of a folder. Raises ValueError where there is none."""
     clips = PreparedClips(Path(folder))
     if not len(clips):
-        raise ValueError(f"{folder}: holds no prepared clips; make some with ex4d prepare VIDEOS --out {folder}")
+        raise ValueError(f"{folder}: does not contain prepared clips; make some with ex4d prepare VIDEOS --out "
+                         f"{folder}")
     return clips

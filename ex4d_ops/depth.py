@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .camera import check_rigid, check_tensor, default_intrinsics, fit_intrinsics, resize_intrinsics
-from .clip import Fit, Progress, box_size, fit_boxes
+from .clip import Fit, Progress, box_size, fit_boxes, size_of
 from .parallel import one_by_one
 
 RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
@@ -50,7 +50,7 @@ class VideoDepth:
 
     @property
     def size(self) -> tuple[int, int]:
-        return tuple(self.depth.shape[1:])
+        return size_of(self.depth)
 
     @property
     def nearest(self) -> float:
@@ -62,11 +62,11 @@ def make_video_depth(depth: Tensor, intrinsics: Tensor | None = None, world_from
                      metric: bool = False) -> VideoDepth:
     """Depth [T, H, W] with what is missing filled in: the default focal length, a source camera at rest.
 
-    intrinsics: [3, 3] or [T, 3, 3]; world_from_cam: [T, 4, 4]. Raises ValueError where either is no camera.
+    intrinsics: [3, 3] or [T, 3, 3]; world_from_cam: [T, 4, 4]. Raises ValueError where either is not a camera.
     """
-    frames, *size = depth.shape
+    frames = len(depth)
     if intrinsics is None:
-        intrinsics = default_intrinsics(size)
+        intrinsics = default_intrinsics(size_of(depth))
     if intrinsics.ndim == 2:
         intrinsics = intrinsics.expand(frames, *intrinsics.shape)
     if world_from_cam is None:
@@ -80,7 +80,7 @@ def make_video_depth(depth: Tensor, intrinsics: Tensor | None = None, world_from
 def check_intrinsics(intrinsics: Tensor) -> None:
     """Raise ValueError unless every [..., 3, 3] matrix is finite, has focal lengths > 0 and the last row 0 0 1."""
     if not torch.isfinite(intrinsics).all():
-        raise ValueError("intrinsics: hold NaN or infinity; every entry must be a number")
+        raise ValueError("intrinsics: contain NaN or infinity; every entry must be a number")
     if (intrinsics[..., [0, 1], [0, 1]] <= 0).any():
         raise ValueError("intrinsics: a focal length is zero or negative; both are pixels > 0")
     if (intrinsics[..., 2, :] != intrinsics.new_tensor([0, 0, 1])).any():
@@ -114,12 +114,17 @@ class DepthUnits:
             raise ValueError(f"depth scale: got {self.scale:g}, must be above 0")
         if not math.isfinite(self.shift):
             raise ValueError(f"depth shift: got {self.shift:g}, must be a finite number")
-        if self.kind.startswith("normalized") and (self.near is None or self.far is None):
-            raise ValueError(f"depth kind {self.kind}: needs near and far, in scene units")
-        if self.kind.startswith("normalized") and not 0 < self.near < self.far:
+        if self.kind.startswith("normalized") and not 0 < self.ends[0] < self.ends[1]:
             raise ValueError(f"near and far: got {self.near:g} and {self.far:g}, need 0 < near < far")
         if self.kind == "normalized-depth" and self.far == math.inf:
-            raise ValueError("far: got inf, between which and near no number lies; give a finite one")
+            raise ValueError("far: got inf, must be a finite number; use the largest depth in the clip")
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """(near, far) of the normalized kinds. Raises ValueError where one is not given."""
+        if self.near is None or self.far is None:
+            raise ValueError(f"depth kind {self.kind}: needs near and far, in scene units")
+        return self.near, self.far
 
 
 @dataclass(frozen=True)
@@ -167,9 +172,10 @@ def depth_of_frame(values: Tensor, units: DepthUnits) -> Tensor:
         return values * units.scale
     if units.kind == "disparity":
         return depth_from_disparity(values, units.scale, units.shift)
+    near, far = units.ends
     if units.kind == "normalized-disparity":
-        return depth_from_disparity(values, 1 / units.near - 1 / units.far, 1 / units.far)
-    return units.near + values * (units.far - units.near)
+        return depth_from_disparity(values, 1 / near - 1 / far, 1 / far)
+    return near + values * (far - near)
 
 
 def depth_from_disparity(disparity: Tensor, scale: float = 1.0, shift: float = 0.0) -> Tensor:
@@ -186,7 +192,8 @@ def depth_from_disparity_released(disparity: Tensor, progress: Progress | None =
     """
     low, high = finite_range(disparity)
     if low == high:
-        raise ValueError("depth: relative disparity is the same everywhere, so it holds no depth; check its source")
+        raise ValueError("depth: relative disparity is the same everywhere, so it says nothing about depth; check its "
+                         "source")
     depth = torch.empty_like(disparity) if out is None else out
     for t, plane in one_by_one(enumerate(disparity), len(disparity), progress):
         normalized = ((plane - low) / (high - low)).masked_fill(~torch.isfinite(plane), torch.nan)
@@ -206,7 +213,7 @@ def check_normalized(values: Tensor) -> None:
     ranges = torch.stack([torch.stack(frame.nan_to_num(0.5, posinf=2.0).aminmax()) for frame in values])
     low, high = ranges[:, 0].min(), ranges[:, 1].max()
     if low < 0 or high > 1:
-        raise ValueError(f"depth: normalised values must lie in 0..1, got {float(low):g}..{float(high):g}; "
+        raise ValueError(f"depth: normalized values must lie in 0..1, got {float(low):g}..{float(high):g}; "
                          "divide them by their largest, or use another depth kind")
 
 
@@ -220,12 +227,12 @@ def check_depth(depth: Tensor) -> None:
         raise ValueError("depth: no pixel is a positive number; check what its numbers mean")
     if invalid.any():
         raise ValueError(f"depth: {int(invalid.sum())} of {depth.numel()} pixels are NaN, zero or negative, "
-                         f"first in frame {int(invalid.nonzero()[0])}; fill them from their neighbours (fill) or mend "
+                         f"first in frame {int(invalid.nonzero()[0])}; fill them from their neighbors (fill) or repair "
                          "the source")
     low, high = torch.aminmax(depth)
     if low == high:
-        raise ValueError(f"depth: {float(low):g} everywhere, so there is no shape to see from another side; "
-                         "check its source and what its numbers mean")
+        raise ValueError(f"depth: {float(low):g} everywhere, so the scene is flat; check the source and what its "
+                         "numbers mean")
 
 
 def invalid_pixels(depth: Tensor) -> Tensor:
@@ -245,7 +252,8 @@ def fill_invalid(depth: Tensor, progress: Progress | None = None, out: Tensor | 
         known = frame.masked_fill(invalid_pixels(frame), 0.0)
         filled[t] = fill_rows(fill_rows(known).mT).mT
         if not filled[t].all():
-            raise ValueError(f"depth: frame {t} holds no valid pixel to fill the others from; mend or drop it")
+            raise ValueError(f"depth: frame {t} does not have a valid pixel to fill the others from; repair it or "
+                             "leave it out")
     return filled
 
 
@@ -268,12 +276,13 @@ def match_depth(frames: Tensor, depth: VideoDepth, resize: bool = False) -> Vide
     """
     count, height, width = frames.shape[:3]
     if len(depth) != count:
-        raise ValueError(f"depth: {len(depth)} frames, the clip has {count}; read both with the same start and length")
+        raise ValueError(f"depth: {len(depth)} frames, but the clip has {count}; read both with the same start and "
+                         "length")
     if depth.size == (height, width):
         return depth
     if not resize:
-        raise ValueError(f"depth: {depth.size[1]}x{depth.size[0]}, the clip is {width}x{height}; "
-                         "resize one to the other")
+        raise ValueError(f"depth: {depth.size[1]}x{depth.size[0]}, but the clip is {width}x{height}; resize one to the "
+                         "other")
     return resize_depth(depth, (height, width))
 
 

@@ -27,7 +27,7 @@ def doubt_kind(values: Tensor, kind: str) -> str | None:
     found = [words for sign, words in signs if sign == -near_is_large]
     if not found or any(sign == near_is_large for sign, _ in signs):
         return None
-    return f"the numbers are taken for {said}, but look like {other} ({' and '.join(found)}); check which they are"
+    return f"the numbers are read as {said}, but look like {other} ({' and '.join(found)}); check which they are"
 
 
 def doubt_units(values: Tensor, units: DepthUnits) -> str | None:
@@ -51,9 +51,9 @@ def sky_value(small: Tensor) -> tuple[int, str]:
     top = small[:, :GRID[0] // 3]
     share = GRID[0] / (GRID[0] // 3)
     if (top == 0).float().mean() > SKY_SHARE * share and known.min() == 0:
-        return 1, "its top is exactly 0, as the disparity of sky"
+        return 1, "the top of the picture is exactly 0, like the disparity of sky"
     if (top == known.max()).float().mean() > SKY_SHARE * share:
-        return -1, "its top is all the largest number, as the depth of sky"
+        return -1, "the top of the picture is the largest number everywhere, like the depth of sky"
     return 0, ""
 
 

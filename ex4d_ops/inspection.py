@@ -38,7 +38,7 @@ class MeshReport:
             closure = "watertight: every edge is in exactly two faces"
         else:
             verdict = "watertight in space" if self.closed else "not watertight"
-            closure = f"{verdict}: {self.open_edges} edges have no twin, but lie against the back within {self.gap:.2g}"
+            closure = f"{verdict}: {self.open_edges} edges have only one face, but touch the back within {self.gap:.2g}"
         if self.hidden_reach is not None:
             closure += (f"\nhidden faces are drawn to {self.hidden_reach:g} of the depth of their nearest corner "
                         "behind it; beyond, the surface is open")

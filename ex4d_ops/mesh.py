@@ -117,8 +117,8 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
     progress: as in render_prior. Raises ValueError where frames and depth differ in length or size.
     """
     if frames.shape[:3] != depth.depth.shape:
-        raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, the frames are {describe_clip(frames.shape)}; "
-                         "resize or trim one to the other")
+        raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, but the frames are "
+                         f"{describe_clip(frames.shape)}; resize or trim one to the other")
     if rules.min_confidence is not None and depth.confidence is None:
         raise ValueError("min_confidence: this depth does not say how sure it is; use depth by Depth Anything 3 Small "
                          "or Base, or leave min_confidence off")

@@ -8,19 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .clip import size_of
+
+Gray = np.ndarray[tuple[int, int], np.dtype]  # [H, W]
+
 RETURN_PIXELS = 1.0  # a match followed there and back must end this close to where it began
 SAME_COLOR = 26  # of 255; a match may change so much beyond the change of the whole picture
 
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """Where each pixel's centre of one frame lies in another. target: [H, W, 2] pixels; trusted: [H, W] bool."""
+    """Where the centre of each pixel of one frame is in another. target: [H, W, 2] pixels; trusted: [H, W] bool."""
 
     target: Tensor
     trusted: Tensor
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return size_of(self.trusted[None])
 
-def shrink(frame: Tensor, side: int) -> np.ndarray:
+
+def shrink(frame: Tensor, side: int) -> Gray:
     """A frame [H, W, 3] in [0, 1] as gray uint8 [h, w], its longer side at most `side` pixels."""
     import cv2
 
@@ -54,7 +62,8 @@ def displacement(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     if min(source.shape) < 16:  # smaller than the search's patches
         return np.zeros((*source.shape, 2), np.float32)
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(source, target, None)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return search.calc(source, target, None)  # pyright: ignore[reportCallIssue, reportArgumentType]  # nothing to begin with
 
 
 def sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

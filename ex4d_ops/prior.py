@@ -155,8 +155,8 @@ def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
     missing = ((cameras.source_frame >= len(mesh)) | (cameras.source_frame < 0)).nonzero()
     if len(missing):
         t = int(missing[0])
-        raise ValueError(f"cameras: output frame {t} shows source frame {int(cameras.source_frame[t])}, the mesh has "
-                         f"frames 0..{len(mesh) - 1}; fit the path to {len(mesh)} frames")
+        raise ValueError(f"cameras: output frame {t} shows source frame {int(cameras.source_frame[t])}, but the mesh "
+                         f"has frames 0..{len(mesh) - 1}; fit the path to {len(mesh)} frames")
 
 
 def source_fit(mesh: DWMesh, cameras: CameraPath) -> Fit | None:

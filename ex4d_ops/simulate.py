@@ -172,7 +172,7 @@ def draw_windows(frames: int, size: tuple[int, int], generator: Generator, low: 
 
 
 def crop_frames(frames: Tensor, windows: Tensor, progress: Progress | None = None) -> Tensor:
-    """Frames [T, H, W, 3] of which each shows its window [T, 4], enlarged to the old size."""
+    """Frames [T, H, W, 3], each cut to its window [T, 4] and enlarged to the old size."""
     cropped = torch.empty_like(frames)
     for t, grid in one_by_one(enumerate(sampling_grids(size_of(frames), windows)), len(frames), progress):
         sampled = grid_sample(frames[t].movedim(-1, 0)[None], grid[None].to(frames.device), padding_mode="border",

@@ -72,12 +72,12 @@ def load_tracker(name: str, weights: Path | None = None, code: Path | None = Non
     either is missing or the weights are another model's.
     """
     if name not in TRACKERS:
-        raise ValueError(f"tracker: there is no {name!r}; use {', '.join(TRACKERS)}")
+        raise ValueError(f"tracker: {name!r} is not a tracker; use {', '.join(TRACKERS)}")
     load = TRACKERS[name]
     if load is None:
         return track_corners
     if weights is None:
-        raise ValueError(f"tracker: {name} needs a weights file; give one, or use lk, which needs none")
+        raise ValueError(f"tracker: {name} needs a weights file; give one, or use lk, which does not need weights")
     return load(weights, code, device)
 
 
@@ -110,7 +110,7 @@ def nearest_corners(frame: Tensor, points: Tensor) -> Tensor:
 
 
 def track_lk(frames: Tensor, points: Tensor, progress: Progress | None = None) -> Tracks:
-    """Follow points [N, 2] of frame 0 from each frame to the next, and put right what drifts by how frame 0 looked.
+    """Follow points [N, 2] of frame 0 from each frame to the next, and correct drift by comparing with frame 0.
 
     One that does not lead back where it was, stands on no corner, or no longer looks as in frame 0 is lost.
     """
@@ -171,7 +171,7 @@ def load_cotracker(weights: Path, code: Path | None, device: torch.device) -> Tr
     state = read_tensors(weights)
     state = state.get("model", state)
     if "time_emb" not in state or not any(key.startswith("updateformer.") for key in state):
-        raise ValueError(f"{weights}: is not CoTracker3's; use scaled_offline.pth or scaled_online.pth")
+        raise ValueError(f"{weights}: is not a weights file of CoTracker3; use scaled_offline.pth or scaled_online.pth")
     window = state["time_emb"].shape[1]
     offline = window == OFFLINE_WINDOW
     with package("cotracker", code):
@@ -238,7 +238,7 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
             try:
                 restore(model, str(weights))
             except KeyError as error:
-                raise ValueError(f"it is not TAPNext's, it lacks {error}") from error
+                raise ValueError(f"it is not a weights file of TAPNext, because it lacks {error}") from error
     else:
         state = read_tensors(weights)
         state = state.get("state_dict", state)  # wrapped or not, as TAPNext++ takes its own
@@ -267,7 +267,8 @@ def load_tapnext(weights: Path, code: Path | None, device: torch.device) -> Trac
 def tapnext_picture(weights: Path) -> tuple[int, int]:
     """The size (H, W) of the pictures that weights were trained on, by their public names: tapnextpp_512.ckpt."""
     fine = TAPNEXT_FINE in re.split("[^0-9]+", weights.stem)
-    return tuple(2 * side for side in TAPNEXT_SIZE) if fine else TAPNEXT_SIZE
+    height, width = TAPNEXT_SIZE
+    return (2 * height, 2 * width) if fine else TAPNEXT_SIZE
 
 
 TRACKERS: dict[str, Callable[[Path, Path | None, torch.device], Tracker] | None] = {
@@ -285,15 +286,16 @@ def package(name: str, code: Path | None):
     package isn't there.
     """
     if code is not None and not (code / name).is_dir():
-        raise ValueError(f"tracker: {code} holds no package {name}; give the folder its repository was cloned to")
+        raise ValueError(f"tracker: {code} does not contain the package {name}; give the folder with the clone of its "
+                         "repository")
     path, folder = list(sys.path), [] if code is None else [str(code)]
     sys.path[:0] = folder
     try:
         with torch.random.fork_rng():
             yield
     except ModuleNotFoundError as error:
-        raise ValueError(f"tracker: {name} can't be imported ({error}); install it, or give the folder of its "
-                         "repository") from error
+        raise ValueError(f"tracker: {name} cannot be imported ({error}); install it, or give the folder with the clone "
+                         "of its repository") from error
     finally:
         sys.path[:] = path
 

@@ -30,8 +30,8 @@ def open_comfyui(folder: str | Path | None = None) -> None:
         return
     folder = Path(folder or os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI").expanduser()
     if not (folder / "comfy" / "ldm" / "wan").is_dir():
-        raise ValueError(f"comfyui: {folder} holds no ComfyUI, of which Wan is taken; set COMFYUI_PATH to where it "
-                         "stands")
+        raise ValueError(f"comfyui: {folder} does not contain ComfyUI, whose Wan model is used; set COMFYUI_PATH to "
+                         "its folder")
     sys.path.insert(0, str(folder.resolve()))
     import comfy.cli_args
 
@@ -48,7 +48,7 @@ def load_wan(path: str | Path, dtype: torch.dtype = torch.bfloat16, comfyui: str
     with reading(path, "model weights", AGAIN):
         weights = comfy.utils.load_torch_file(str(path), safe_load=True)
     try:
-        return build_wan(weights, dtype)
+        return build_wan(weights, dtype)  # pyright: ignore[reportArgumentType]  # no metadata was asked for
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -66,7 +66,7 @@ def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
     weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
     config = model_detection.detect_unet_config(weights, "") if "head.modulation" in weights else {}
     if (config.get("model_type"), config.get("in_dim")) != ("i2v", IMAGE_TO_VIDEO_CHANNELS):
-        raise ValueError("is no Wan 2.1 image-to-video model; EX-4D is trained on Wan2.1-I2V-14B-480P")
+        raise ValueError("is not a Wan 2.1 image-to-video model; use Wan2.1-I2V-14B-480P, which EX-4D is trained on")
     wan = WanModel(**config, operations=ops.manual_cast, dtype=dtype, device="meta")
     # Weights that ComfyUI has loaded for inference alone can't be part of a graph, a copy of them can.
     kept = {name: weight.to(kept_dtype(name, weight, dtype), copy=weight.is_inference())
@@ -74,8 +74,8 @@ def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
     try:
         wan.load_state_dict(kept, assign=True)
     except RuntimeError as error:
-        raise ValueError(f"does not fit ComfyUI's Wan ({str(error).splitlines()[1].strip()}); use an unquantised "
-                         "bf16, fp16 or fp8 file") from error
+        raise ValueError(f"does not fit ComfyUI's Wan ({str(error).splitlines()[1].strip()}); use an unquantized bf16, "
+                         "fp16 or fp8 file") from error
     return wan.eval().requires_grad_(False)
 
 
@@ -130,11 +130,11 @@ def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | 
     return Encoders(
         video=lambda frames: Wan21().process_in(video.encode(frames)),
         text=lambda caption: text.encode_from_tokens(text.tokenize(caption)),
-        vision=lambda frame: vision.encode_image(frame[None]).penultimate_hidden_states)
+        vision=lambda frame: vision.encode_image(frame[None]).penultimate_hidden_states)  # pyright: ignore[reportAttributeAccessIssue]  # by name
 
 
 def decode(vae, latents: Tensor) -> Tensor:
-    """Frames [T, H, W, 3] in [0, 1] of a latent video [16, t, h, w] that is normalised as Wan's are."""
+    """Frames [T, H, W, 3] in [0, 1] of a latent video [16, t, h, w], normalised as Wan's latents are."""
     from comfy.latent_formats import Wan21
 
     return vae.decode(Wan21().process_out(latents[None])).flatten(0, -4)

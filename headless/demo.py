@@ -40,13 +40,13 @@ def run_in_comfyui(comfyui: Path, example: Path, out: Path) -> list[Path]:
     flags = [] if torch.cuda.is_available() else ["--cpu"]
     print(f"== Demo: {example.name} in ComfyUI at {comfyui}, headless{' and on the CPU' if flags else ''}", flush=True)
     with serve(comfyui, out / "comfyui", flags) as server:
-        print(f"== Demo: the server is up at {server.url}; the workflow runs, on a CPU for a minute or two", flush=True)
+        print(f"== Demo: the server is up at {server.url}; the workflow takes a minute or two on a CPU", flush=True)
         return server.files(server.run(json.loads(example.read_text(encoding="utf-8")), seconds=3600))
 
 
 def run_library(comfyui: Path, out: Path) -> list[Path]:
     """A prior and its preview, by the commands `ex4d sample` and `ex4d prior`."""
-    print(f"== Demo: there is no ComfyUI at {comfyui}; the library alone makes a prior", flush=True)
+    print(f"== Demo: there is no ComfyUI at {comfyui}; the library makes a prior without it", flush=True)
     clip, depth, prior = (str(out / "library" / name) for name in ("clip.mkv", "depth.npz", "prior"))
     for command in (["sample", str(out / "library")],
                     ["prior", clip, "--depth", depth, "--move", "orbit:yaw=45,pitch=10", "--out", prior]):

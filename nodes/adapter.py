@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..ex4d_ops.adapter import LATENT_CHANNELS, MASK_PIXELS, LengthRule, doubt_mask, encode_prior, fit_prior
 from ..ex4d_ops.checkpoint import Adapter, load_adapter
-from ..ex4d_ops.clip import Fit, describe_fit
+from ..ex4d_ops.clip import Fit, describe_fit, size_of
 from . import sockets
 from .injection import PriorOfModel, apply_lora, apply_prior, check_model, make_encoder, remove_adapter
 from .progress import warn
@@ -99,11 +99,11 @@ class EX4DPriorEncode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae, color, visible, width, height, length, other_length, tiling, mask_range, fit="crop",
-                erosion=None) -> io.NodeOutput:
+    def execute(cls, vae, color, visible, width, height, length, other_length, tiling, mask_range,
+                fit: Fit = "crop", erosion: dict | None = None) -> io.NodeOutput:
         check_vae(vae)
         frames, mask = sockets.read_frames("color", color), read_mask("visible", visible)
-        for doubt in (doubt_mask(frames, mask), describe_fit(tuple(frames.shape[1:3]), (height, width), fit)):
+        for doubt in (doubt_mask(frames, mask), describe_fit(size_of(frames), (height, width), fit)):
             if doubt:
                 warn(doubt)
         erosion = erosion or {"erosion": "none"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import get_args
 
 from comfy_api.latest import io
@@ -86,10 +87,12 @@ def path_outputs() -> list[io.Output]:
 
 def choose_size(scene: VideoDepth | DWMesh | None, width: int, height: int) -> tuple[int, int]:
     """(H, W) asked for, or the scene's where either is 0."""
-    if scene is None and not (width and height):
+    if width and height:
+        return height, width
+    if scene is None:
         raise ValueError("width, height: 0 takes the size from scene, which is not connected; connect depth or a mesh "
                          "to it, or set both")
-    return (height or scene.size[0], width or scene.size[1])
+    return height or scene.size[0], width or scene.size[1]
 
 
 def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tuple[int, int], focal: float,
@@ -155,7 +158,7 @@ class CameraTrajectory(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, move, frames, radius, width, height, focal, scene=None, fit="crop") -> io.NodeOutput:
+    def execute(cls, move, frames, radius, width, height, focal, scene=None, fit: Fit = "crop") -> io.NodeOutput:
         size = choose_size(scene, width, height)
         intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
         return pack_path(move_path(read_moves(move), frames, choose_radius(scene, radius), intrinsics, size), scene)
@@ -172,14 +175,12 @@ def move_inputs(kind: MoveKind) -> list[io.Input]:
 
 def parameter_inputs(parameter: Parameter) -> list[io.Input]:
     """The value a setting ends with and, where it changes on the way, the one it starts from."""
-    limits = dict(min=parameter.low, max=parameter.high, step=STEPS.get(parameter.unit, 0.01))
-    end = io.Float.Input(parameter.name, default=parameter.default, tooltip=f"{parameter.help} Unit: {parameter.unit}.",
-                         **limits)
+    widget = partial(io.Float.Input, min=parameter.low, max=parameter.high, step=STEPS.get(parameter.unit, 0.01))
+    end = widget(parameter.name, default=parameter.default, tooltip=f"{parameter.help} Unit: {parameter.unit}.")
     if parameter.start is None:
         return [end]
-    return [end, io.Float.Input(f"{parameter.name}_start", default=parameter.start, advanced=True,
-                                tooltip=f"Value of {parameter.name} in the first frame. Unit: "
-                                        f"{parameter.unit}.", **limits)]
+    return [end, widget(f"{parameter.name}_start", default=parameter.start, advanced=True,
+                        tooltip=f"Value of {parameter.name} in the first frame. Unit: {parameter.unit}.")]
 
 
 def read_moves(move: dict) -> tuple[Move, ...]:
@@ -227,7 +228,8 @@ class EX4DCameraKeyframes(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None, fit="crop") -> io.NodeOutput:
+    def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None,
+                fit: Fit = "crop") -> io.NodeOutput:
         size = choose_size(scene, width, height)
         intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
         return pack_path(keyframe_path(parse_keyframes(keyframes, frames), frames, choose_radius(scene, radius),
@@ -340,14 +342,14 @@ class EX4DLoadCameras(io.ComfyNode):
         return folders.check_file(file)
 
     @classmethod
-    def fingerprint_inputs(cls, file, **rest) -> str:
+    def fingerprint_inputs(cls, file, **rest) -> str | float:
         return folders.fingerprint(file)
 
     @classmethod
     def execute(cls, file, format, world, frames, radius, width, height, camera, scene=None, rotation_order="auto",
                 length="exact", scale=1.0) -> io.NodeOutput:
         size = choose_size(scene, width, height) if scene or width or height else None
-        lens = cover_intrinsics(scene.intrinsics[0].cpu(), scene.size, size) if scene else None
+        lens = cover_intrinsics(scene.intrinsics[0].cpu(), scene.size, size) if scene and size else None
         cameras = read_path(
             folders.find_file(file), size, frames or None, format, world, radius or scene_radius(scene), lens,
             camera or None, rotation_order, length, scale or "auto", scene.world_from_cam.cpu() if scene else None)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..ex4d_ops import files
 from ..ex4d_ops.camera import anchor, focal_from_view, intrinsics_from_focal, resize_intrinsics
-from ..ex4d_ops.clip import Progress
+from ..ex4d_ops.clip import Progress, size_of
 from ..ex4d_ops.depth import (
     UNIT_SETTINGS,
     DepthUnits,
@@ -67,11 +67,10 @@ def convention_input(*first: io.DynamicCombo.Option) -> io.Input:
                 "disparity from 1 at near to 0 at far. normalized-depth: reads depth from 0 at near to 1 at far."))
 
 
-def read_units(convention: dict) -> DepthUnits | None:
-    """The meaning chosen, None where the file is to say it itself."""
+def read_units(convention: dict) -> DepthUnits:
+    """The meaning chosen."""
     settings = dict(convention)
-    kind = settings.pop("convention")
-    return None if kind == STORED else DepthUnits(kind, **settings)
+    return DepthUnits(settings.pop("convention"), **settings)
 
 
 def lens_input(*first: io.DynamicCombo.Option) -> io.Input:
@@ -129,7 +128,7 @@ class EX4DDepthFromImages(io.ComfyNode):
             check_depth(depth)
         if doubt := doubt_units(values, units):
             warn(f"images: {doubt}")
-        made = make_video_depth(depth, read_lens(lens, depth.shape[1:]), None, units.metric)
+        made = make_video_depth(depth, read_lens(lens, size_of(depth)), None, units.metric)
         return io.NodeOutput(sockets.keep(made))
 
 
@@ -236,7 +235,7 @@ def read_da3(geometry: dict, sky_threshold: float, source_cameras: bool) -> Vide
     cameras = geometry.get("intrinsics")
     if cameras is None or isinstance(cameras, Tensor) and is_stand_in(cameras):
         return make_video_depth(depth)
-    lens = da3_intrinsics(read_tensor(geometry, "intrinsics", 1, len(depth), 3, 3)[0], depth.shape[1:])
+    lens = da3_intrinsics(read_tensor(geometry, "intrinsics", 1, len(depth), 3, 3)[0], size_of(depth))
     return make_video_depth(depth, lens, da3_world_from_cam(geometry, len(depth)) if source_cameras else None)
 
 
@@ -283,7 +282,7 @@ def read_moge(geometry: dict) -> VideoDepth:
         raise ValueError("a MoGe panorama does not have a focal length; use Run MoGe Inference on ordinary images")
     depth = read_surfaces(geometry)
     lens = read_tensor(geometry, "intrinsics", len(depth), 3, 3)
-    return make_video_depth(depth, resize_intrinsics(lens, (1, 1), tuple(depth.shape[1:])))
+    return make_video_depth(depth, resize_intrinsics(lens, (1, 1), size_of(depth)))
 
 
 def scale_depth(depth: VideoDepth, scale: dict) -> VideoDepth:
@@ -360,12 +359,13 @@ class EX4DLoadDepth(io.ComfyNode):
         return folders.check_file(file)
 
     @classmethod
-    def fingerprint_inputs(cls, file, **rest) -> str:
+    def fingerprint_inputs(cls, file, **rest) -> str | float:
         return folders.fingerprint(file)
 
     @classmethod
     def execute(cls, file, convention, start, frames, fill, channel="") -> io.NodeOutput:
-        depth = files.read_depth(folders.find_file(file), read_units(convention), start, frames or None, fill,
+        units = None if convention["convention"] == STORED else read_units(convention)
+        depth = files.read_depth(folders.find_file(file), units, start, frames or None, fill,
                                  show_progress(), channel.strip() or None)
         return io.NodeOutput(sockets.keep(depth))
 

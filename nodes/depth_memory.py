@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import comfy.model_management
 import torch
 
 from ..ex4d_ops.estimators.estimate import Place
 from ..ex4d_ops.estimators.registry import PRECISIONS
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
 # Bytes kept free for what a part computes. Of the largest Video-Depth-Anything, a window of 32 frames at 518 pixels in
 # float32: tokens 0.7 GB, two coarse levels 0.4, the fine ones of four frames 0.9.
@@ -38,7 +42,7 @@ class Loaded:
 
     def __init__(self, model: object) -> None:
         self.model = model
-        self.patchers: dict[torch.nn.Module, object] = {}
+        self.patchers: dict[torch.nn.Module, ModelPatcher] = {}
 
     def place(self, part: torch.nn.Module) -> torch.device:
         """Bring a part to the device, where need be at the cost of others: the library's Place."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import get_args
 
 from comfy_api.latest import io, ui
 from torch import Tensor
 
+from ..ex4d_ops.clip import size_of
 from ..ex4d_ops.depth import VideoDepth, match_depth
 from ..ex4d_ops.estimators.clip_depth import ClipDepth, ClipRules, estimate_clip_depth, steady_given_depth
+from ..ex4d_ops.estimators.estimate import place_on
 from ..ex4d_ops.estimators.registry import ESTIMATORS, PRECISIONS, Setting, catalogued, find_model
 from ..ex4d_ops.estimators.steadiness import Alignment, Cuts
 from ..ex4d_ops.plot import draw_depth
@@ -57,13 +60,16 @@ def model_input() -> io.Input:
 def setting_input(setting: Setting) -> io.Input:
     """The input of one of an estimator's settings."""
     if setting.choices:
-        return io.Combo.Input(setting.name, options=list(setting.choices), default=setting.default,
+        return io.Combo.Input(setting.name, options=list(setting.choices), default=str(setting.default),
                               optional=setting.late, tooltip=setting.help)
-    number = io.Float if isinstance(setting.default, float) else io.Int
-    stepped = {"step": setting.step} if setting.step != 1 else {}
-    drawn = {"control_after_generate": io.ControlAfterGenerate.fixed} if setting.name == "seed" else {}
-    return number.Input(setting.name, default=setting.default, min=setting.low, max=setting.high, **stepped, **drawn,
-                        tooltip=setting.help)
+    if isinstance(setting.default, float):
+        return io.Float.Input(setting.name, default=setting.default, min=setting.low, max=setting.high,
+                              step=setting.step, tooltip=setting.help)
+    widget = partial(io.Int.Input, setting.name, default=int(setting.default), min=int(setting.low),
+                     max=int(setting.high), tooltip=setting.help)
+    if setting.name == "seed":
+        return widget(control_after_generate=io.ControlAfterGenerate.fixed)
+    return widget(step=int(setting.step)) if setting.step != 1 else widget()
 
 
 def list_weights() -> list[str]:
@@ -153,10 +159,10 @@ class EstimateVideoDepth(io.ComfyNode):
         rules = ClipRules(scale["scale"], scale.get("near", 1.0), scale.get("far", 100.0),
                           None if alignment == AUTO else alignment, smoothing, edge_width, cuts,
                           source_camera == "estimate")
-        made = find_depth(frames, model, rules, read_lens(lens, frames.shape[1:3]), precision)
+        made = find_depth(frames, model, rules, read_lens(lens, size_of(frames)), precision)
         notes = "\n".join(made.notes)
-        return io.NodeOutput(sockets.keep(made.depth), sockets.as_images(draw_depth(made.depth.depth)), notes,
-                             ui=ui.PreviewText(notes) if notes else None)
+        outputs = sockets.keep(made.depth), sockets.as_images(draw_depth(made.depth.depth)), notes
+        return io.NodeOutput(*outputs, ui=ui.PreviewText(notes)) if notes else io.NodeOutput(*outputs)
 
 
 def find_depth(frames: Tensor, model: dict, rules: ClipRules, intrinsics: Tensor | None, precision: str) -> ClipDepth:
@@ -169,8 +175,8 @@ def find_depth(frames: Tensor, model: dict, rules: ClipRules, intrinsics: Tensor
         return steady_given_depth(frames, given, rules, progress)
     estimator = ESTIMATORS[model["model"]]
     settings = {setting.name: model.get(setting.name, setting.default) for setting in estimator.settings}
-    loaded, place = None, None
-    if estimator.read is not None:
+    loaded, place = None, place_on(frames.device)
+    if estimator.read is not None and estimator.folder is not None:
         path = find_model(estimator, model.get("file") or model.get("folder") or "", model_folders(estimator.folder))
         loaded, place = depth_memory.load(estimator.read, path, depth_memory.choose_precision(precision),
                                           *(settings[name] for name in estimator.reading))

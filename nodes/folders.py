@@ -58,7 +58,7 @@ def check_links(path: Path, input: str) -> None:
     for inside, folders, files in os.walk(path):  # which follows no links to folders
         entries += [Path(inside, name) for name in (*folders, *files)]
     for entry in entries:
-        if entry.is_symlink() and not any(folder_paths.is_within_directory(root, entry) for root in roots):
+        if entry.is_symlink() and not any(folder_paths.is_within_directory(root, str(entry)) for root in roots):
             name = entry.relative_to(path.parent).as_posix()
             raise ValueError(f"{input}: '{name}' is a link that leads out of ComfyUI's input and output folders; copy "
                              "the file there")

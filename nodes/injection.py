@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -132,7 +133,9 @@ class PriorOfModel:
     def wrap_forward(self, executor, x: Tensor, *args, **kwargs):
         """Add the prior to the tokens that Wan makes of x [B, 36, t, h, w]. The arguments go on as they came."""
         options = kwargs["transformer_options"] if "transformer_options" in kwargs else args[4]
-        hook = self.hook_into(executor.class_obj.patch_embedding, x, options)
+        # Torch's type of `disable` leaves out that what it is put on is called as before, here and below.
+        hook = self.hook_into(  # pyright: ignore[reportAttributeAccessIssue]
+            executor.class_obj.patch_embedding, x, options)
         try:
             return executor(x, *args, **kwargs)
         finally:
@@ -153,7 +156,7 @@ class PriorOfModel:
                     tokens[:, :, place].add_(added, alpha=self.strength)
             waiting = False
 
-        return embedding.register_forward_hook(add_prior)
+        return embedding.register_forward_hook(add_prior)  # pyright: ignore[reportArgumentType]
 
     def find_frames(self, window, x: Tensor) -> list[int]:
         """Which frames of the prior the frames of x are, which may be a window of the whole video."""
@@ -172,7 +175,7 @@ class PriorOfModel:
             sampling.tokens[frame] = self.encoder.model(latents)[:, :, 0].to("cpu", dtype)
         return sampling.tokens[frame]
 
-    def check_size(self, size: tuple[int, int, int]) -> None:
+    def check_size(self, size: Sequence[int]) -> None:
         """Raise ValueError unless a latent of this size (t, h, w) is the prior's."""
         if tuple(size) != tuple(self.latents.shape[TIME:]):
             made_for = describe(self.latents.shape[TIME:])
@@ -180,7 +183,7 @@ class PriorOfModel:
                              "Prior the width, height and length of the node that makes the latent")
 
 
-def describe(size: tuple[int, int, int]) -> str:
+def describe(size: Sequence[int]) -> str:
     """A latent size (t, h, w) as the video it stands for."""
     frames, height, width = size
     return f"{(frames - 1) * WAN_STRIDE + 1} frames of {width * VAE_STRIDE}x{height * VAE_STRIDE}"

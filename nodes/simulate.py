@@ -11,6 +11,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..ex4d_ops.camera import move_to
+from ..ex4d_ops.clip import size_of
 from ..ex4d_ops.prior import Prior
 from ..ex4d_ops.raster import drawing_device
 from ..ex4d_ops.simulate import (
@@ -134,7 +135,7 @@ class EX4DTrackingMask(io.ComfyNode):
         if fewest_points > most_points:
             raise ValueError(f"fewest_points: {fewest_points} is more than most_points ({most_points}); lower it")
         frames = sockets.read_frames("images", images)
-        size, generator = tuple(frames.shape[1:3]), torch.Generator().manual_seed(seed)
+        size, generator = size_of(frames), torch.Generator().manual_seed(seed)
         points = draw_points(size, generator, fewest_points, most_points)
         tracks = choose_tracker(tracker)(frames, points.to(frames.device), show_progress())
         visible = tracking_mask(tracks, size, generator, show_progress())
@@ -189,7 +190,7 @@ class EX4DRandomMask(io.ComfyNode):
     def execute(cls, images, seed) -> io.NodeOutput:
         frames = sockets.read_frames("images", images)
         generator = torch.Generator().manual_seed(seed)
-        visible = random_mask(len(frames), tuple(frames.shape[1:3]), generator, show_progress())
+        visible = random_mask(len(frames), size_of(frames), generator, show_progress())
         return masked(mask_frames(frames, visible.to(frames.device)))
 
 
@@ -224,7 +225,7 @@ class EX4DSmoothCrop(io.ComfyNode):
         if smallest > largest:
             raise ValueError(f"smallest: {smallest:g} is more than largest ({largest:g}); lower it")
         frames = sockets.read_frames("images", images)
-        size = tuple(frames.shape[1:3])
+        size = size_of(frames)
         if depth is not None and (depth.size != size or len(depth) != len(frames)):
             raise ValueError(f"depth: it has {len(depth)} frames of {depth.size[1]}x{depth.size[0]}, but the clip has "
                              f"{len(frames)} of {size[1]}x{size[0]}; use the depth of this clip")

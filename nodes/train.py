@@ -92,7 +92,7 @@ class EX4DTrainAdapter(io.ComfyNode):
         return folders.check_file(clips)
 
     @classmethod
-    def fingerprint_inputs(cls, clips, **rest) -> str:
+    def fingerprint_inputs(cls, clips, **rest) -> str | float:
         return folders.fingerprint(clips, "clips")
 
     @classmethod

@@ -20,9 +20,9 @@ from .terminal import OnTheTerminal
 from .train import add_train_command
 
 DESCRIPTION = """\
-See a video from another side. Of a clip and its depth, ex4d builds a watertight mesh per frame and shows it
-along a new camera path, as a colour video and a mask of what the source has seen: the prior from which the
-EX-4D adapter of Wan 2.1 paints the rest. Start with `ex4d sample demo`.
+See a video from another side. From a clip and its depth, ex4d builds a watertight mesh per frame and renders it
+along a new camera path, as a color video and a mask of what the source has seen. This is the prior from which
+Wan 2.1 with the EX-4D adapter generates the finished video. Start with `ex4d sample demo`.
 """
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch names no type for it on CPUs
 
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         return complain("out of memory; use fewer --frames or a smaller --size")
     except KeyboardInterrupt:
-        print("ex4d: stopped; unfinished files were dropped", file=sys.stderr)
+        print("ex4d: stopped; unfinished files were deleted", file=sys.stderr)
         return 130
     finally:
         library_log.removeHandler(terminal)

@@ -12,15 +12,19 @@ from .terminal import add_command, describe_size, parse_size
 
 
 def add_convert_path_command(commands) -> None:
-    parser = add_command(commands, "convert-path", convert_path, "A camera path from one format to another.")
-    parser.add_argument("source", type=Path, help=f"{', '.join(sorted(READ_SUFFIXES))} or a COLMAP folder")
-    parser.add_argument("target", type=Path, help=".json, .npz, .txt (RealEstate10K), .chan, or a folder (COLMAP)")
-    parser.add_argument("--size", type=parse_size, metavar="WxH", help="picture size, where the source stores none")
-    parser.add_argument("--radius", type=float, help="distance of the target, where the source gives angles")
+    parser = add_command(commands, "convert-path", convert_path, "Convert a camera path to another format.")
+    parser.add_argument("source", type=Path, help=f"file to read ({', '.join(sorted(READ_SUFFIXES))}) or COLMAP folder")
+    parser.add_argument("target", type=Path,
+                        help="file to write (.json, .npz, .txt for RealEstate10K, .chan) or COLMAP folder")
+    parser.add_argument("--size", type=parse_size, metavar="WxH",
+                        help="picture size in pixels, if the source does not store one")
+    parser.add_argument("--radius", type=float,
+                        help="distance to the target in scene units, if the source gives angles")
     parser.add_argument("--frames", type=int, metavar="T",
-                        help="length of the path, where the source gives keyframes or is fitted (--path-length fit)")
-    parser.add_argument("--to", dest="target_format", metavar="FORMAT", help="of the target, e.g. recammaster")
-    add_path_options(parser.add_argument_group("how the source is read"), {"format": "--from", "camera": "--camera"})
+                        help="number of frames of the path, if the source gives keyframes or with --path-length fit")
+    parser.add_argument("--to", dest="target_format", metavar="FORMAT",
+                        help="format of the target, e.g. recammaster (default: by its name)")
+    add_path_options(parser.add_argument_group("reading the source"), {"format": "--from", "camera": "--camera"})
 
 
 def convert_path(options) -> None:
@@ -34,18 +38,19 @@ def convert_path(options) -> None:
 
 def add_convert_checkpoint_command(commands) -> None:
     parser = add_command(commands, "convert-checkpoint", convert_checkpoint,
-                         "EX-4D's weights as safetensors, every tensor checked.")
-    parser.add_argument("source", type=Path, help="ex4d.ckpt, or any torch or safetensors file of EX-4D's weights")
+                         "Convert the weights of EX-4D to safetensors and check every tensor.")
+    parser.add_argument("source", type=Path,
+                        help="ex4d.ckpt, or another torch or safetensors file with the weights of EX-4D")
     parser.add_argument("target", type=Path, help="file to write, NAME.safetensors")
     parser.add_argument("--split", action="store_true",
-                        help="also write NAME-lora.safetensors, for any loader of Wan LoRAs, and "
+                        help="also write NAME-lora.safetensors, for any loader of Wan LoRAs, and the rest as "
                         "NAME-encoder.safetensors")
 
 
 def convert_checkpoint(options) -> None:
     target = options.target
     if target.suffix != ".safetensors":
-        raise ValueError(f"{target}: only safetensors is written; name it {target.with_suffix('.safetensors').name}")
+        raise ValueError(f"{target}: is not a .safetensors file name; use {target.with_suffix('.safetensors').name}")
     adapter = load_adapter(options.source)
     save_adapter(target, adapter)
     print(f"{target}: {adapter.describe()}")

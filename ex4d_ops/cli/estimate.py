@@ -15,6 +15,7 @@ from ..estimators.estimate import place_on
 from ..estimators.registry import ESTIMATORS, PRECISIONS, Estimator, Setting, find_model, recognize
 from ..estimators.steadiness import Alignment, Cuts
 from ..estimators.weights import CATALOGUE, download_weights
+from .options import as_help
 from .terminal import add_command, hyphened, progress_bar, say, spaced
 
 PARALLAX = "parallax"
@@ -28,14 +29,14 @@ def models_folder() -> Path:
 
 def add_models_option(parser) -> None:
     parser.add_argument("--models", type=Path, default=models_folder(), metavar="DIR",
-                        help="models folder, ComfyUI's or one like it (default: $COMFYUI_PATH/models, else ./models)")
+                        help="models folder, ordered like ComfyUI's (default: $COMFYUI_PATH/models, or else ./models)")
 
 
 def add_download_command(commands) -> None:
     lines = [f"  {name:34}{weights.megabytes:6.0f} MB  {weights.licence}" for name, weights in CATALOGUE.items()]
-    parser = add_command(commands, "download", download, "Fetch the weights of a depth model.",
+    parser = add_command(commands, "download", download, "Download the weights of a depth model.",
                          "\n".join(["names:", *lines]))
-    parser.add_argument("name", choices=list(CATALOGUE), metavar="NAME", help="see below")
+    parser.add_argument("name", choices=list(CATALOGUE), metavar="NAME", help="name of the model, listed below")
     add_models_option(parser)
 
 
@@ -44,7 +45,7 @@ def download(options) -> None:
     for path in fetched:
         print(path)
     if not fetched:
-        print(f"{options.name}: is there already, in {options.models / CATALOGUE[options.name].folder}")
+        print(f"{options.name}: is already in {options.models / CATALOGUE[options.name].folder}")
 
 
 def model_options() -> dict[str, list[tuple[str, Setting]]]:
@@ -60,24 +61,26 @@ def add_estimate_options(parser) -> None:
     """Options of the depth that --depth-model finds."""
     depth = parser.add_argument_group("depth from a model (--depth-model)")
     depth.add_argument("--depth-scale-rule", choices=hyphened(get_args(Scale)), default="released",
-                       help="released: normalize disparity over the clip, nearest point at 2.564 (default); as-given: "
-                       "keep the model's own units; near-and-far: map disparity to between --near and --far")
+                       help="scale of the depth. released: normalizes disparity over the clip, nearest point at 2.564; "
+                       "as-given: keeps the units of the model; near-and-far: maps disparity to the range from "
+                       "--near to --far (default: released)")
     depth.add_argument("--alignment", choices=["auto", *hyphened(get_args(Alignment))], default="auto",
-                       help="what to solve per frame so that depth holds still (default: auto, what suits the model)")
+                       help="what to correct per frame against flicker (default: auto, what suits the model)")
     depth.add_argument("--smoothing", type=int, default=0, metavar="N",
-                       help="number of frames before and after to average along the motion (default: 0)")
+                       help="number of frames before and after to average along the motion, 0..8 (default: 0)")
     depth.add_argument("--edge-width", type=int, default=0, metavar="PX",
-                       help="width of blurred depth edges to sharpen, in pixels (default: 0, leave them)")
+                       help="width of blurred depth edges to sharpen, in pixels, 0..8 (default: 0, off)")
     depth.add_argument("--cuts", choices=get_args(Cuts), default="refuse",
-                       help="what to do where the clip cuts to another shot: refuse stops with an error (default), "
-                       "split gives each shot its own depth, ignore does not look for cuts")
+                       help="what to do if the clip cuts to another shot. refuse: stops with an error; split: gives "
+                       "each shot a depth of its own; ignore: does not look for cuts (default: refuse)")
     depth.add_argument("--source-camera", choices=["at-rest", "estimate"], default="at-rest",
-                       help="at-rest: the source camera does not move (default); estimate: find how it moved")
+                       help="motion of the source camera. at-rest: it does not move; estimate: finds how it moved "
+                       "(default: at-rest)")
     for option, settings in model_options().items():
         first = settings[0][1]
         depth.add_argument(option, type=type(first.default), metavar=None if first.choices else "N",
                            choices=hyphened(first.choices) or None,
-                           help=" ".join(f"{title}: {setting.help} (default: {setting.default})"
+                           help="; ".join(f"{title}: {as_help(setting.help)} (default: {setting.default})"
                                          for title, setting in settings))
     depth.add_argument("--precision", choices=list(PRECISIONS), default="float32",
                        help="number format the model computes in (default: float32)")
@@ -97,7 +100,7 @@ def clip_rules(options) -> ClipRules:
 
 
 def estimate_depth(options, clip: Clip, intrinsics: Tensor | None) -> VideoDepth:
-    """Depth of a clip by --depth-model; what there is to say of it goes to the terminal."""
+    """Depth of a clip by --depth-model; its notes are printed."""
     rules = clip_rules(options)
     estimator, path = choose_estimator(options.depth_model, options.models)
     settings = model_settings(options, estimator)
@@ -120,7 +123,7 @@ def choose_estimator(name: str, models: Path) -> tuple[Estimator, Path]:
         estimator = next(estimator for estimator in ESTIMATORS.values() if estimator.folder == weights.folder)
         return estimator, find_model(estimator, weights.place, [models / weights.folder])
     if not Path(name).exists():
-        raise ValueError(f"--depth-model: there is no '{name}'; use {NAMES}")
+        raise ValueError(f"--depth-model: '{name}' is not a model or a file; use {NAMES}")
     return ESTIMATORS[recognize(Path(name))], Path(name)
 
 
@@ -133,7 +136,7 @@ def model_settings(options, estimator: Estimator) -> dict:
         if given is None:
             continue
         if option not in own:
-            raise ValueError(f"{option}: {options.depth_model} has no such setting; leave it out")
+            raise ValueError(f"{option}: {options.depth_model} does not have this setting; leave it out")
         setting = own[option]
         least = min(setting.low, setting.step)  # a resolution of one step is the least that a network can see
         if not setting.choices and not least <= given <= setting.high:

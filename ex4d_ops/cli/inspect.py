@@ -19,13 +19,16 @@ WIDEST_YAW, WIDEST_PITCH, STEP = 90.0, 45.0, 15.0  # degrees looked at with --an
 
 
 def add_inspect_command(commands) -> None:
-    parser = add_command(commands, "inspect", inspect, "What a depth file holds, and what its mesh is like.")
+    parser = add_command(commands, "inspect", inspect, "Show what a depth file contains and what its mesh looks like.")
     parser.add_argument("depth", type=Path, help="depth file or folder")
-    parser.add_argument("--frame", type=int, default=0, metavar="N", help="frame to build the mesh of (default: 0)")
+    parser.add_argument("--frame", type=int, default=0, metavar="N",
+                        help="frame to build the mesh of, counted from 0 (default: 0)")
     angles = parser.add_argument_group("angles")
     angles.add_argument("--angles", type=Path, metavar="PNG",
-                        help="draw how much of every view around the frame it has seen, say how far a camera may go")
-    angles.add_argument("--share", type=float, default=0.6, help="share that is to be seen then (default: 0.6)")
+                        help="file for a picture of the share of every view around the frame that it has seen; also "
+                             "prints how far the camera can go (default: none)")
+    angles.add_argument("--share", type=float, default=0.6,
+                        help="smallest share of the picture that must be seen with --angles (default: 0.6)")
     add_depth_options(parser)
     add_mesh_options(parser)
 
@@ -34,7 +37,7 @@ def inspect(options) -> None:
     depth = files.read_depth(options.depth, depth_units(options), options.frame, 1, options.fill_depth,
                              channel=options.depth_channel)
     mesh = build_dw_mesh(depth.depth.new_zeros(*depth.depth.shape, 3), depth, mesh_rules(options))
-    units = "metres" if depth.metric else "scene units"
+    units = "meters" if depth.metric else "scene units"
     print(f"{options.depth}, frame {options.frame}: {describe_size(depth.size)}, {units}")
     print(inspect_mesh(mesh, 0))
     if options.angles is not None:

@@ -15,10 +15,11 @@ FLAGS = {"scale": "--depth-scale", "shift": "--depth-shift", "metric": "--depth-
 
 
 def add_depth_options(parser) -> None:
-    depth = parser.add_argument_group("what the depth file means")
+    depth = parser.add_argument_group("meaning of the depth file")
     depth.add_argument("--depth-kind", choices=DEPTH_KINDS,
-                       help="where the file doesn't say: depth (z), disparity (1 / z), released (relative disparity as "
-                       "the released model reads it), normalized-depth or normalized-disparity (0..1; --near, --far)")
+                       help="what the numbers mean: depth (z), disparity (1 / z), released (relative disparity as in "
+                       "EX-4D), normalized-depth or normalized-disparity (0..1, with --near and --far) (default: as "
+                       "the file says)")
     for name, flag in FLAGS.items():
         of_kinds = {kind: setting for kind, settings in UNIT_SETTINGS.items() for setting in settings
                     if setting.name == name}
@@ -27,19 +28,19 @@ def add_depth_options(parser) -> None:
             depth.add_argument(flag, action="store_true", help=describe_setting(of_kinds))
         else:
             depth.add_argument(flag, type=float, metavar="N", default=None if name in ("near", "far") else default,
-                               help=describe_setting(of_kinds))
+                               help=f"{describe_setting(of_kinds)} (default: {default:g})")
     depth.add_argument("--depth-channel", metavar="NAME",
-                       help="channel of an EXR, or array of an npz, that holds the depth (default: found by its name)")
+                       help="EXR channel or npz array that contains the depth (default: found by its name)")
     depth.add_argument("--fill-depth", action="store_true",
-                       help="fill pixels without depth (NaN, zero, negative) from their neighbours")
+                       help="fill pixels without depth (NaN, zero, negative) from their neighbors")
 
 
 def describe_setting(of_kinds: dict[str, UnitSetting]) -> str:
     """What a setting does, and which depth kinds have it."""
     kinds: dict[str, list[str]] = {}
     for kind, setting in of_kinds.items():
-        kinds.setdefault(setting.text.rstrip("."), []).append(kind)
-    return "; ".join(f"{', '.join(names)}: {text[0].lower()}{text[1:]}" for text, names in kinds.items())
+        kinds.setdefault(as_help(setting.text), []).append(kind)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in kinds.items())
 
 
 def depth_units(options) -> DepthUnits | None:
@@ -49,8 +50,14 @@ def depth_units(options) -> DepthUnits | None:
         return DepthUnits(options.depth_kind, **settings)
     for name, value in settings.items():
         if value != getattr(DepthUnits, name):
-            raise ValueError(f"{FLAGS[name]}: is of no use without --depth-kind; say what the numbers mean with it")
+            raise ValueError(f"{FLAGS[name]}: is used only with --depth-kind; add it, or leave {FLAGS[name]} out")
     return None
+
+
+def as_help(tooltip: str) -> str:
+    """A tooltip as the help of an option: what it does when on, beginning small and without a period at the end."""
+    said = tooltip.removeprefix("On: ").partition(" Off: ")[0]
+    return said[0].lower() + said[1:].removesuffix(".")
 
 
 def add_path_options(parser, named: dict[str, str] | None = None) -> None:
@@ -58,11 +65,11 @@ def add_path_options(parser, named: dict[str, str] | None = None) -> None:
     for name, setting in SETTINGS.items():
         flags = [(named or {}).get(name), f"--path-{name.replace('_', '-')}"]
         shown = {"choices": setting.choices, "default": setting.choices[0]} if setting.choices else {}
-        known = f" One of: {', '.join(setting.choices)}." if shown else ""
-        parser.add_argument(*filter(None, flags), dest=f"path_{name}", metavar="NAME", help=setting.help + known,
-                            **shown)
+        known = f". One of: {', '.join(setting.choices)} (default: {setting.choices[0]})" if shown else ""
+        parser.add_argument(*filter(None, flags), dest=f"path_{name}", metavar="NAME",
+                            help=as_help(setting.help) + known, **shown)
     parser.add_argument("--path-scale", type=parse_scale, default=1.0, metavar="S",
-                        help=f"{SCALE_HELP.format(automatic='auto')} (default: 1)")
+                        help=f"{as_help(SCALE_HELP.format(automatic='auto'))} (default: 1)")
 
 
 def path_settings(options) -> dict[str, object]:
@@ -84,22 +91,25 @@ def parse_scale(text: str) -> float | str:
 def add_mesh_options(parser) -> None:
     mesh = parser.add_argument_group("mesh")
     mesh.add_argument("--min-angle", type=float, default=MIN_ANGLE, metavar="DEG",
-                      help=f"faces with a smaller angle are hidden (default: {MIN_ANGLE})")
+                      help=f"smallest angle of a visible face, in degrees, 0..60 (default: {MIN_ANGLE})")
     mesh.add_argument("--depth-jump", type=float, metavar="SHARE",
-                      help="faces spanning more of the depth range are hidden too (paper: 0.013; default: off)")
-    mesh.add_argument("--filter", choices=get_args(Filter), default="angle", help="released test for hidden faces")
+                      help="hide faces that span more than SHARE of the depth range (paper: 0.013; default: off)")
+    mesh.add_argument("--filter", choices=get_args(Filter), default="angle",
+                      help="how to find hidden faces (default: angle)")
     mesh.add_argument("--border-depth", type=float, default=BORDER_DEPTH, metavar="D",
-                      help=f"depth of the closing border, scene units (default: {BORDER_DEPTH:g})")
-    mesh.add_argument("--no-clamp", action="store_true", help="let far content poke through the border (released code)")
+                      help=f"depth of the border that closes the mesh, in scene units (default: {BORDER_DEPTH:g})")
+    mesh.add_argument("--no-clamp", action="store_true",
+                      help="leave what lies behind the border where it is, as in the released code")
     add_reach_option(mesh)
     mesh.add_argument("--min-confidence", type=float, metavar="SHARE",
-                      help="faces of which the depth's source is less sure are hidden too, 0 to 1 (default: off)")
+                      help="hide faces of which the depth model is less sure than this share, from 0, the least sure "
+                           "in the clip, to 1, the most sure (default: off)")
 
 
 def add_reach_option(group) -> None:
     group.add_argument("--hidden-reach", type=float, metavar="SHARE",
-                       help="how far behind their nearest corner hidden faces reach, as a share of its depth; 0.1 "
-                            "shows more of what the source saw than the default: all the way, as released")
+                       help="how far hidden faces reach behind their nearest corner, as a share of its depth; 0.1 "
+                       "shows more of what the source saw (default: all the way, as released)")
 
 
 def hidden_reach(options) -> float | None:
@@ -113,7 +123,7 @@ def hidden_reach(options) -> float | None:
 def mesh_rules(options) -> MeshRules:
     """The rules the options ask for. Raises ValueError where one is out of range."""
     if not 0 <= options.min_angle <= 60:
-        raise ValueError(f"--min-angle: got {options.min_angle:g}, a face's smallest angle is 0..60 degrees")
+        raise ValueError(f"--min-angle: got {options.min_angle:g}, must be 0..60 degrees")
     if not options.border_depth > 0:
         raise ValueError(f"--border-depth: got {options.border_depth:g}, must be above 0")
     if options.depth_jump is not None and not options.depth_jump > 0:

@@ -24,48 +24,58 @@ examples:
   ex4d prepare videos/ --out prepared --vae wan_2.1_vae.safetensors --text-encoder umt5_xxl_fp16.safetensors \\
       --clip-vision clip_vision_h.safetensors
 
-The depth of videos/a/b.mp4 is depth/a/b.npz (or .npy, .exr, .mkv, .mp4, or a folder a/b), or without --depth
-videos/a/b.npz or videos/a/depth.npz. Masks of kind tracking and random need none.
+The depth of videos/a/b.mp4 is depth/a/b.npz (or .npy, .exr, .mkv, .mp4, or a folder a/b). Without --depth it is
+videos/a/b.npz or videos/a/depth.npz. With --masks tracking or random, depth is not needed.
 
-With --vae, --text-encoder and --clip-vision, ComfyUI at COMFYUI_PATH encodes the clips and latents are stored; without
-them, pixels. Stop at any time and start again: what is done is not done again. manifest.jsonl says what became of
-every video, and why those that give no clip were skipped.
+With --vae, --text-encoder and --clip-vision, ComfyUI at COMFYUI_PATH encodes the clips and latents are stored. Without
+them, pixels are stored. The command can be stopped at any time: the same command continues where it stopped.
+manifest.jsonl lists every video, with the reason if it was skipped.
 """
 
 
 def add_prepare_command(commands) -> None:
-    parser = add_command(commands, "prepare", make_dataset, "Videos to masked clips to train on.", EPILOG)
-    parser.add_argument("input", type=Path, help="folder of videos, or a CSV file with a column video (OpenVid's)")
+    parser = add_command(commands, "prepare", make_dataset, "Make masked clips from videos, to train on.", EPILOG)
+    parser.add_argument("input", type=Path, help="folder of videos, or CSV file with a column video, such as OpenVid's")
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards and the manifest")
-    parser.add_argument("--videos", type=Path, metavar="DIR", help="where a CSV's videos lie (default: beside it)")
+    parser.add_argument("--videos", type=Path, metavar="DIR",
+                        help="folder of the videos in the CSV file (default: the CSV file's folder)")
     clip = parser.add_argument_group("clips")
-    clip.add_argument("--frames", type=int, default=49, metavar="T", help="4k+1 as Wan needs (default: 49)")
+    clip.add_argument("--frames", type=int, default=49, metavar="T",
+                      help="number of frames per clip, 4k+1 as Wan needs (default: 49)")
     clip.add_argument("--size", type=parse_size, default=(512, 512), metavar="WxH",
-                      help="cropped and resized to, multiples of 16 (default: 512x512)")
-    clip.add_argument("--caption", default="", help="for videos that have none")
-    clip.add_argument("--no-crop", action="store_true", help="whole frames, not a window gliding over them")
+                      help="size of the clips in pixels, multiples of 16 (default: 512x512)")
+    clip.add_argument("--caption", default="", help="caption for videos without one (default: none)")
+    clip.add_argument("--no-crop", action="store_true",
+                      help="use whole frames instead of a window that moves smoothly over them")
     masks = parser.add_argument_group("masks")
     masks.add_argument("--masks", choices=get_args(Masks), default="both",
-                       help="what hides parts of the clips (default: both, rendering and tracking)")
+                       help="how to mask parts of the clips (default: both, which is rendering and tracking)")
     masks.add_argument("--surface", choices=get_args(Surface), default="watertight",
-                       help="mesh of the rendering masks; visible: the ablation without a watertight mesh")
+                       help="which faces occlude in rendering masks. watertight: hidden faces too; visible: only "
+                       "visible ones, as in the ablation (default: watertight)")
     add_reach_option(masks)
     masks.add_argument("--tracker", choices=list(TRACKERS), default="lk",
-                       help="lk needs nothing (default); cotracker is CC BY-NC 4.0, not for commercial use")
-    masks.add_argument("--tracker-weights", type=Path, metavar="FILE", help="of cotracker or tapnext")
-    masks.add_argument("--tracker-code", type=Path, metavar="DIR", help="a clone of its repository, if not installed")
-    masks.add_argument("--seed", type=int, default=0, help="of all that is drawn (default: 0)")
-    parser.add_argument("--depth", type=Path, metavar="DIR", help="depth files named like the videos")
+                       help="point tracker. lk needs no weights; cotracker is licensed CC BY-NC 4.0, not for "
+                       "commercial use (default: lk)")
+    masks.add_argument("--tracker-weights", type=Path, metavar="FILE", help="weights file of cotracker or tapnext")
+    masks.add_argument("--tracker-code", type=Path, metavar="DIR",
+                       help="clone of the tracker's repository, if it is not installed")
+    masks.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--depth", type=Path, metavar="DIR",
+                        help="folder of depth files named like the videos (default: the videos' folder)")
     add_depth_options(parser)
-    encoders = parser.add_argument_group("latents (all three, or pixels are stored)")
-    encoders.add_argument("--vae", type=Path, metavar="FILE", help="wan_2.1_vae.safetensors")
-    encoders.add_argument("--text-encoder", type=Path, metavar="FILE", help="umt5_xxl of Wan")
-    encoders.add_argument("--clip-vision", type=Path, metavar="FILE", help="clip_vision_h.safetensors")
+    encoders = parser.add_argument_group("latents (with all three; otherwise pixels are stored)")
+    encoders.add_argument("--vae", type=Path, metavar="FILE", help="VAE of Wan, wan_2.1_vae.safetensors")
+    encoders.add_argument("--text-encoder", type=Path, metavar="FILE", help="text encoder of Wan, umt5_xxl")
+    encoders.add_argument("--clip-vision", type=Path, metavar="FILE",
+                          help="CLIP vision model, clip_vision_h.safetensors")
     work = parser.add_argument_group("work")
     work.add_argument("--engine", choices=get_args(Engine), default="processes",
-                      help="ray: on a cluster, whose machines all see the folders (RAY_ADDRESS; default: processes)")
+                      help="where to work. processes: on this machine; ray: on the cluster at RAY_ADDRESS, whose "
+                      "machines must all see the folders (default: processes)")
     work.add_argument("--workers", type=int, metavar="N",
-                      help="clips prepared at once (default: one per core; with encoders, which each loads, one)")
+                      help="number of clips prepared at once; each worker loads its own encoders (default: one per "
+                      "core, or 1 with encoders)")
 
 
 def make_dataset(options) -> None:
@@ -84,7 +94,8 @@ def make_dataset(options) -> None:
     print(f"{options.out}: {made} clips of {len(state.entries)} videos; {len(reasons)} skipped, see "
           f"{options.out / 'manifest.jsonl'}")
     if not made:
-        raise ValueError(f"{options.input}: gives no clip: {reasons[0] if reasons else 'there is no video in it'}")
+        raise ValueError(f"{options.input}: gives no clips ({reasons[0] if reasons else 'it contains no videos'}); "
+                         "check the videos and their depth")
 
 
 def read_recipe(options) -> Recipe:

@@ -58,10 +58,10 @@ examples:
   ex4d prior clip.mp4 --depth-model video-depth-anything-small --preset 60 --out result
   ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
 
-what lands in --out:
+files in the folder --out:
   color.mkv, visible.mkv    the prior, lossless (FFV1); white = seen in the source
-  preview.mp4               source, colour and mask side by side
-  sheet.png, path.png       the same at six moments; the path from above and from the side
+  preview.mp4               source, color and mask side by side
+  sheet.png, path.png       the same at six moments; plot of the path from above and the side
   origin.png                with --background: which pixels were added, and from which frames
   cameras.json, cameras.npz the path
   run.json                  every setting and figure
@@ -69,47 +69,50 @@ what lands in --out:
 
 
 def add_prior_command(commands) -> None:
-    parser = add_command(commands, "prior", make_prior, "A clip and its depth to the prior of a new camera path.",
+    parser = add_command(commands, "prior", make_prior, "Render a clip along a new camera path: the prior for EX-4D.",
                          f"{EPILOG}\n{describe_moves()}")
     parser.add_argument("input", type=Path, help="video, folder of images, or one image")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     clip = parser.add_argument_group("clip")
-    clip.add_argument("--start", type=int, default=0, metavar="N", help="first frame to use (default: 0)")
+    clip.add_argument("--start", type=int, default=0, metavar="N",
+                      help="first frame to use, counted from 0 (default: 0)")
     clip.add_argument("--frames", type=int, metavar="T",
-                      help="how many frames, 4k+1 as Wan needs (default: the most the clip has, at most 49)")
+                      help="number of frames, 4k+1 as Wan needs (default: as many as the clip has, up to 49)")
     clip.add_argument("--size", type=parse_size, metavar="WxH",
-                      help="size to work at, multiples of 16 (default: the clip's, rounded to such)")
+                      help="size to render in pixels, multiples of 16 (default: the size of the clip, rounded)")
     clip.add_argument("--fit", choices=get_args(Fit), default="stretch",
-                      help="what to do where that has another shape than the clip: stretch squashes the picture "
-                      "(default), crop cuts off its sides, pad adds black bars that count as not seen")
+                      help="what to do if the clip has another aspect ratio. stretch: distorts it; crop: cuts off its "
+                      "sides; pad: adds black bars that count as not seen (default: stretch)")
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--depth", type=Path, metavar="FILE",
-                       help="npz, npy, EXR, 16-bit PNG, TIFF, PFM ..., a folder of such, or gray video")
-    depth.add_argument("--depth-model", metavar="NAME", help=f"find it with a model: {MODEL_NAMES}")
+                       help="depth file (npz, npy, EXR, 16-bit PNG, TIFF, PFM, gray video), or folder of pictures")
+    depth.add_argument("--depth-model", metavar="NAME", help=f"depth model to find the depth with: {MODEL_NAMES}")
     parser.add_argument("--focal", type=float, metavar="PX",
-                        help="focal length at the working width (default: the depth file's, or 500 px at width 512)")
+                        help="focal length in pixels at --size (default: the depth file's, or 500 at width 512)")
     add_depth_options(parser)
     add_estimate_options(parser)
     add_camera_options(parser)
     add_mesh_options(parser)
     render = parser.add_argument_group("rendering")
-    render.add_argument("--engine", choices=["auto", *raster.ENGINES], default="auto", help="default: the fastest")
+    render.add_argument("--engine", choices=["auto", *raster.ENGINES], default="auto",
+                        help="renderer (default: auto, the fastest that runs here)")
     render.add_argument("--device", type=parse_device, default=torch.device("cpu"),
-                        help="cpu, cuda, cuda:1 ... (default: cpu)")
+                        help="device to compute on, e.g. cuda or cuda:1 (default: cpu)")
     render.add_argument("--texture", choices=get_args(Texture), default="vertex",
-                        help="blacken the vertices of hidden faces (released) or the faces (paper)")
+                        help="how to blacken hidden faces. vertex: their vertices, as released; face: the faces, as in "
+                        "the paper (default: vertex)")
     render.add_argument("--erosion", type=parse_erosion, default="released", metavar="PX",
-                        help="erode the mask by so many pixels; released = 2..8, random per frame (default)")
-    render.add_argument("--seed", type=int, default=0, help="of the random erosion (default: 0)")
+                        help="pixels to erode the mask by; released: 2..8, random per frame (default: released)")
+    render.add_argument("--seed", type=int, default=0, help="random seed of the released erosion (default: 0)")
     render.add_argument("--no-anchor", action="store_true",
-                        help="render frame 0 too, else the source frame where the path begins there")
+                        help="render frame 0 too, instead of showing the source itself if the path begins there")
     render.add_argument("--background", action="store_true",
-                        help="fill what a frame does not see with surfaces at rest that other frames saw; hidden "
-                             f"surfaces then reach {BACKGROUND_REACH} of their depth, or --hidden-reach")
+                        help="fill what a frame does not see with the background that other frames have seen; hidden "
+                             f"faces then reach {BACKGROUND_REACH} of their depth, or --hidden-reach")
     render.add_argument("--moving", type=Path, metavar="FILE",
-                        help="video or folder of masks, white = moves, for --background (default: found in the clip)")
+                        help="video or folder of masks for --background, white = moves (default: found in the clip)")
     render.add_argument("--mesh", type=int, nargs="+", default=[], metavar="N",
-                        help="also save the meshes of these source frames")
+                        help="source frames to save the mesh of, counted from 0 (default: none)")
     render.add_argument("--mesh-format", choices=["glb", "ply"], default="glb",
                         help="file format of --mesh (default: glb)")
     render.add_argument("--closed-ring", action="store_true",
@@ -120,20 +123,21 @@ def add_prior_command(commands) -> None:
 def add_camera_options(parser) -> None:
     camera = parser.add_argument_group("camera (one of --preset, --move, --path)")
     which = camera.add_mutually_exclusive_group(required=True)
-    which.add_argument("--preset", choices=["30", "60", "90", "180"], help="a path of the released model")
-    which.add_argument("--move", metavar="MOVE", help="moves joined by +, see below")
+    which.add_argument("--preset", choices=["30", "60", "90", "180"],
+                       help="angle in degrees of a camera path of the released EX-4D")
+    which.add_argument("--move", metavar="MOVE", help="camera moves joined by +, listed below")
     which.add_argument("--path", type=Path, metavar="FILE",
-                       help=f"a file of cameras, {', '.join(sorted(READ_SUFFIXES))}, or a COLMAP folder, read as below")
+                       help=f"camera path file ({', '.join(sorted(READ_SUFFIXES))}) or COLMAP folder")
     camera.add_argument("--radius", type=float, metavar="R",
-                        help="distance of the orbit's centre (default: nearest depth of the first frame + 0.15)")
+                        help="distance to the target in scene units (default: nearest depth of frame 0 plus 0.15)")
     camera.add_argument("--freeze", type=int, metavar="N",
-                        help="hold source frame N while the camera moves; a single picture is held in any case")
-    add_path_options(parser.add_argument_group("how --path is read"))
+                        help="source frame to hold while the camera moves (default: none, but a single image is held)")
+    add_path_options(parser.add_argument_group("reading --path"))
 
 
 def describe_moves() -> str:
     """The moves and their settings as a table, for --help."""
-    lines = ["moves (NAME:setting=value,...; start..end ramps; join with + to make several at once):"]
+    lines = ["moves, as NAME:setting=value,...; start..end changes a value along the path; + joins moves:"]
     for name, kind in MOVES.items():
         settings = ", ".join(f"{p.name}={p.default:g}" for p in kind.parameters)
         lines.append(f"  {name:14}{kind.help}" + (f"  [{settings}]" if settings else ""))
@@ -162,7 +166,7 @@ def make_prior(options) -> None:
     with timed(seconds, "render"), progress_bar("rendering") as progress:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress, background)
     if not prior.visible.any():
-        say("nothing of the clip is seen along this path; where it was made for another world or in other units, add "
+        say("the path sees nothing of the clip; if it was made for another scene or in other units, add "
             "--path-world first or --path-scale")
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
@@ -173,11 +177,11 @@ def make_prior(options) -> None:
             files.write_mesh(options.out / f"mesh_{t:04d}.{options.mesh_format}", mesh, t, options.closed_ring)
     write_run(options, depth, cameras, prior, seconds)
     print(f"{options.out}: {len(prior)} frames of {describe_size(cameras.size)}, "
-          f"{prior.coverage.mean():.0%} seen in the source, {sum(seconds.values()):.1f} s")
+          f"{prior.coverage.mean():.0%} seen in the source, took {sum(seconds.values()):.1f} s")
 
 
 def begin_folder(out: Path) -> None:
-    """Make the folder of results, without what tells of an earlier run: what follows may be stopped half-way."""
+    """Make the folder of results, and delete what an earlier run wrote last: this run may be stopped half-way."""
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
     for name in (RUN, SHEET, PLOT, ORIGIN):
@@ -199,7 +203,8 @@ def read_clip(options) -> tuple[Clip, tuple[int, int]]:
     if loss := describe_fit(filmed, size, options.fit):
         say(f"{options.input}: {loss}")
     elif size != filmed and not options.size:
-        say(f"{options.input}: {describe_size(filmed)}, works at {describe_size(size)} (Wan needs {WAN_GRID}s)")
+        say(f"{options.input}: {describe_size(filmed)}, works at {describe_size(size)} (Wan needs multiples of "
+            f"{WAN_GRID})")
     _, filled = fit_boxes(filmed, size, options.fit)
     length = options.frames or RELEASED_FRAMES
     start, count = (options.start, length) if options.freeze is None else (options.start + options.freeze, 1)
@@ -214,14 +219,14 @@ def read_clip(options) -> tuple[Clip, tuple[int, int]]:
 def trim_clip(options, clip: Clip) -> Clip:
     """The clip at a length that Wan takes: the one asked for, or the most there is; or the only frame, to be held."""
     if len(clip) == 1:
-        say(f"{options.input}: one frame, held while the camera moves")
+        say(f"{options.input}: only one frame, which is held while the camera moves")
         return clip
     if options.frames and len(clip) < options.frames:
-        raise ValueError(f"{options.input}: {len(clip)} frames from frame {options.start} on, --frames asks for "
+        raise ValueError(f"{options.input}: has only {len(clip)} frames from frame {options.start} on, but --frames is "
                          f"{options.frames}; use fewer, or hold one with --freeze N")
     length, _ = nearest_wan_lengths(len(clip))
     if length < len(clip):
-        say(f"{options.input}: {len(clip)} frames, Wan needs 4k+1; uses the first {length}")
+        say(f"{options.input}: {len(clip)} frames, but Wan needs 4k+1; uses the first {length}")
     return Clip(clip.frames[:length], clip.fps)
 
 
@@ -280,7 +285,7 @@ def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath
 
 
 def check_mesh_frames(options, count: int) -> None:
-    """Raise ValueError where --mesh names a frame there is none of."""
+    """Raise ValueError where --mesh names a frame that does not exist."""
     for t in options.mesh:
         if not 0 <= t < count:
             raise ValueError(f"--mesh: there is no frame {t}; the clip has 0..{count - 1}")

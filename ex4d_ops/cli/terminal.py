@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -27,9 +28,9 @@ def parse_size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(side) for side in text.lower().split("x"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write WIDTHxHEIGHT, e.g. 832x480") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write WIDTHxHEIGHT, e.g. 832x480") from None
     if min(width, height) < WAN_GRID:
-        raise argparse.ArgumentTypeError(f"{text} is too small; each side needs {WAN_GRID} px or more")
+        raise argparse.ArgumentTypeError(f"{text} is too small; use {WAN_GRID} pixels or more for each side")
     return height, width
 
 
@@ -38,7 +39,7 @@ def parse_erosion(text: str) -> int | str:
     if text == "released":
         return text
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no erosion; write released, or pixels: 0, 1, 2 ...")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an erosion; write released, or pixels: 0, 1, 2 ...")
     return int(text)
 
 
@@ -49,7 +50,7 @@ def parse_device(text: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
         reason = str(error).splitlines()[0]
-        raise argparse.ArgumentTypeError(f"no device {text!r} here ({reason}); use cpu") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a device that runs here ({reason}); use cpu") from None
     return device
 
 
@@ -58,7 +59,7 @@ def hyphened(choices: Iterable[str]) -> list[str]:
     return [choice.replace(" ", "-") for choice in choices]
 
 
-def spaced(choice: str) -> str:
+def spaced(choice: str) -> Any:
     """What the library calls a choice that was typed."""
     return choice.replace("-", " ")
 

@@ -11,22 +11,22 @@ from .terminal import add_command, progress_bar
 EPILOG = """\
 examples:
   ex4d train run.yaml
-  accelerate launch -m ex4d_ops train run.yaml      on many GPUs; `accelerate config` says how: DDP, or FSDP with
-                                                    fsdp_version 2 where one GPU can't hold Wan
+  accelerate launch -m ex4d_ops train run.yaml      on many GPUs; set up with `accelerate config`: DDP, or FSDP
+                                                    with fsdp_version 2 if Wan does not fit into one GPU
   tensorboard --logdir runs
 
-what lands in out:
-  ex4d-000100.ckpt ...  the adapter, in the released layout: for ApplyEX4DLoRA and for the released program
-  state.pt              what the run goes on from when the same command is given again, exactly
+files in the folder out:
+  ex4d-000100.ckpt ...  the adapter, as ComfyUI and the released EX-4D read it
+  state.pt              the state of the run: the same command continues exactly from it
   loss.png              the loss so far
-  samples/              what the adapter makes of the validation clips: clip, prior, sample
+  samples/              videos that the adapter makes from the validation clips: clip, prior, sample
   tensorboard/          the losses
 """
 
 
 def add_train_command(commands) -> None:
     parser = add_command(commands, "train", run_training, "Train an adapter on prepared clips.", EPILOG)
-    parser.add_argument("config", type=Path, help="YAML file; example_configs/ has some")
+    parser.add_argument("config", type=Path, help="YAML file, e.g. one from example_configs/")
 
 
 def run_training(options) -> None:
@@ -47,5 +47,5 @@ def run_training(options) -> None:
         state = train(model, clips, config.out, config.rules, validation,
                       watch=lambda losses, steps: progress(len(losses), steps))
     if int(os.environ.get("RANK", 0)) == 0:
-        print(f"{adapter_file(config.out, state.step)}: after {state.step} steps, the last of loss "
+        print(f"{adapter_file(config.out, state.step)}: after {state.step} steps; the last loss is "
               f"{state.losses[-1]:.4g}; see {config.out / CURVE}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or a torch file by name. Raises ValueError where it is neither, or damaged."""
     weights = read_tensors(path)
     if not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"{path}: holds no state dict of tensors; use the public weights file")
+        raise ValueError(f"{path}: does not contain a state dict of tensors; use the public weights file")
     return weights
 
 
@@ -33,7 +34,14 @@ def load_strictly(path: Path, model: torch.nn.Module, weights: dict[str, Tensor]
     model.load_state_dict(weights, assign=True)
 
 
-def load_part(kind: type[torch.nn.Module], folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+class Loader(Protocol):
+    """A class of diffusers or transformers whose models are read from folders."""
+
+    @classmethod
+    def from_pretrained(cls, folder: str, /, **options) -> tuple[torch.nn.Module, dict]: ...
+
+
+def load_part(kind: type[Loader], folder: Path, dtype: torch.dtype) -> torch.nn.Module:
     """A part by diffusers' or transformers' own loader, from disk only. Raises ValueError where a tensor is missing.
 
     Of a folder without safetensors the older pytorch_model.bin is read, as tensors alone: the loaders' own default.
@@ -45,7 +53,7 @@ def load_part(kind: type[torch.nn.Module], folder: Path, dtype: torch.dtype) -> 
         part, told = kind.from_pretrained(str(folder), torch_dtype=dtype, variant=variant, local_files_only=True,
                                           use_safetensors=safe, output_loading_info=True)
     except Exception as error:  # as in `reading`
-        reason = "it is damaged or holds code" if isinstance(error, UnpicklingError) else first_line(error)
+        reason = "it is damaged or contains code" if isinstance(error, UnpicklingError) else first_line(error)
         raise ValueError(f"{folder}: cannot be loaded ({reason}); {remedy}") from None
     faults = [*told["missing_keys"], *told["mismatched_keys"]]
     if faults:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..camera import intrinsics_from_focal
-from ..clip import Progress, no_progress
+from ..clip import Progress, no_progress, size_of
 from ..depth import (
     DepthUnits,
     VideoDepth,
@@ -60,7 +60,7 @@ class ClipRules:
 
 @dataclass(frozen=True, eq=False)
 class ClipDepth:
-    """Depth of a clip, and what there is to say of how it was found, a sentence each."""
+    """Depth of a clip, and notes on how it was found, a sentence each."""
 
     depth: VideoDepth
     notes: tuple[str, ...]
@@ -114,7 +114,7 @@ def steady_given_depth(frames: Tensor, given: VideoDepth, rules: ClipRules = Cli
     if rules.track or not moved:
         return made
     if rules.scale != "as given":
-        return replace(made, notes=(*made.notes, "source camera: at rest, for its motion is in the given scale"))
+        return replace(made, notes=(*made.notes, "source camera: at rest, because its motion is in the given scale"))
     return replace(made, depth=replace(made.depth, world_from_cam=given.world_from_cam.cpu()))
 
 
@@ -135,12 +135,12 @@ def alignment_for(estimate: Estimate, each_alone: bool, rules: ClipRules) -> Ali
 def check_scale(estimate: Estimate, rules: ClipRules) -> None:
     """Raise ValueError where relative disparity is to be taken as given."""
     if estimate.kind == "disparity" and rules.scale == "as given":
-        raise ValueError("scale: this model gives relative disparity, which has no units to take as given; choose "
-                         "released, or near and far")
+        raise ValueError("scale: this model gives relative disparity, which does not have units to keep as given; "
+                         "choose released, or near and far")
 
 
 def write_disparity(estimate: Estimate, disparity: Tensor) -> None:
-    """Fill disparity [T, H, W], with NaN where there is no surface: sky that the estimator told, and no number."""
+    """Fill disparity [T, H, W], with NaN where there is no surface: sky, and what is not a number."""
     for t, values in enumerate(estimate.values):
         known = torch.isfinite(values) & ((values > 0) | (estimate.kind == "disparity"))
         disparity[t] = (values if estimate.kind == "disparity" else 1 / values).masked_fill(~known, torch.nan)
@@ -162,7 +162,7 @@ def settle(frames: Tensor, disparity: Tensor, aligning: Alignment, rules: ClipRu
 
 def lens_of(estimate: Estimate, frames: Tensor) -> Tensor | None:
     """Intrinsics [3, 3] of the focal length that the estimator found, if it did."""
-    return None if estimate.focal is None else intrinsics_from_focal(estimate.focal, tuple(frames.shape[1:3]))
+    return None if estimate.focal is None else intrinsics_from_focal(estimate.focal, size_of(frames))
 
 
 def scale_depth(disparity: Tensor, rules: ClipRules) -> Tensor:

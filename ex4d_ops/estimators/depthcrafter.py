@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..clip import Progress, resize_frame, size_of
 from ..files.damage import first_line
-from .checkpoints import load_part
+from .checkpoints import Loader, load_part
 from .estimate import Estimate, Place, Work
 from .packages import need
 from .windows import ramp
@@ -187,7 +187,7 @@ def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
     return height, width
 
 
-def per_frame_unet() -> type[nn.Module]:
+def per_frame_unet() -> type[Loader]:
     """Stable Video Diffusion's UNet with an embedding [1, T, C] for every frame in place of one for all."""
     diffusers = need("diffusers", "DepthCrafter")
 
@@ -234,5 +234,6 @@ def load_depthcrafter(folder: str | Path, dtype: torch.dtype = torch.float32) ->
     try:
         scheduler = diffusers.EulerDiscreteScheduler.from_pretrained(folder / SVD_FOLDER / "scheduler")
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / SVD_FOLDER / 'scheduler'}: cannot be read ({first_line(error)})") from None
+        raise ValueError(f"{folder / SVD_FOLDER / 'scheduler'}: cannot be read ({first_line(error)}); download the "
+                         "folder again") from None
     return DepthCrafter(encoder, vae, unet, scheduler)

@@ -14,6 +14,8 @@ from ..clip import Progress, no_progress
 # Makes a part of a model ready to run and says where; parts that are not in use may go from there.
 Place = Callable[[torch.nn.Module], torch.device]
 
+EstimateKind = Literal["disparity", "depth"]
+
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
@@ -24,7 +26,7 @@ class Estimate:
     """
 
     values: Tensor
-    kind: Literal["disparity", "depth"]
+    kind: EstimateKind
     metric: bool = False
     focal: float | None = None
 

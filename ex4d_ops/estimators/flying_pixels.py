@@ -47,7 +47,7 @@ def on_ramp(plane: Tensor, least: Tensor) -> Tensor:
 
 
 def beside_border(plane: Tensor, rim: int) -> Tensor:
-    """Pixels [H, W] at most `rim` from the border, where nobody knows how a surface goes on."""
+    """Pixels [H, W] at most `rim` from the border, where it is unknown how a surface goes on."""
     beside = torch.ones_like(plane, dtype=torch.bool)
     beside[rim:-rim, rim:-rim] = False
     return beside

@@ -68,8 +68,8 @@ def find_parallax(gray: Callable[[int], np.ndarray], count: int, t: int, lens: T
             found = triangulate(flow, lens)
             if found is not None:
                 return found
-    raise ValueError(f"parallax: around frame {t} the camera stands still or only turns, so that nothing tells how far "
-                     "things are; use a depth model")
+    raise ValueError(f"parallax: around frame {t} the camera stands still or only turns, so distances cannot be found; "
+                     "use a depth model")
 
 
 def triangulate(flow: Flow, lens: Tensor) -> tuple[Tensor, Tensor] | None:

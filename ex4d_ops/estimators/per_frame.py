@@ -5,24 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..clip import Progress
+from ..clip import Progress, size_of
 from .checkpoints import load_part
-from .estimate import Estimate, Place, Work
+from .estimate import Estimate, EstimateKind, Place, Work
 from .packages import need
 
 AT_ONCE = 4  # frames
-DISPARITY, METRES = ("disparity", False), ("depth", True)
+Meaning = tuple[EstimateKind, bool]  # what numbers are, and whether they are metres
+DISPARITY: Meaning = ("disparity", False)
+METRES: Meaning = ("depth", True)
 # What the numbers of each architecture mean; Depth Anything and DPT say it in their configuration.
 KINDS = {"glpn": METRES, "zoedepth": METRES, "depth_pro": METRES}
 
 
 class PerFrame:
-    """A depth model and its image processor. kind, metric: what its numbers mean."""
+    """A depth model of transformers and its image processor. kind, metric: what its numbers mean."""
 
-    def __init__(self, model: nn.Module, processor, kind: str, metric: bool) -> None:
-        self.model, self.processor, self.kind, self.metric = model, processor, kind, metric
+    def __init__(self, model, processor, kind: EstimateKind, metric: bool) -> None:
+        self.model, self.processor, self.metric = model, processor, metric
+        self.kind: EstimateKind = kind
 
     @torch.no_grad()
     def estimate(self, frames: Tensor, place: Place, progress: Progress | None = None) -> Estimate:
@@ -30,7 +33,7 @@ class PerFrame:
 
         progress(done, T) is called after every few frames; what it raises cancels.
         """
-        count, size = len(frames), tuple(frames.shape[1:3])
+        count, size = len(frames), size_of(frames)
         work = Work(progress, count, count)
         device = place(self.model)
         values, focals = torch.empty(count, *size), []
@@ -54,7 +57,8 @@ class PerFrame:
         return sizes
 
 
-def load_per_frame(folder: str | Path, dtype: torch.dtype = torch.float32, kind: str | None = None) -> PerFrame:
+def load_per_frame(folder: str | Path, dtype: torch.dtype = torch.float32,
+                   kind: EstimateKind | None = None) -> PerFrame:
     """A depth-estimation model of transformers from a local folder.
 
     kind: "depth" or "disparity", for architectures that do not tell; never guessed. Raises ValueError in one sentence.
@@ -62,8 +66,8 @@ def load_per_frame(folder: str | Path, dtype: torch.dtype = torch.float32, kind:
     folder = Path(folder)
     transformers = need("transformers", "a per-frame depth model")
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: is no folder of a transformers model (no config.json); put the files of a "
-                         "depth-estimation model there, e.g. those of Depth-Anything-V2-Small-hf")
+        raise ValueError(f"{folder}: is not the folder of a transformers model (it lacks config.json); put the files "
+                         "of a depth-estimation model there, e.g. those of Depth-Anything-V2-Small-hf")
     model = load_part(transformers.AutoModelForDepthEstimation, folder, dtype)
     try:
         processor = transformers.AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
@@ -73,18 +77,18 @@ def load_per_frame(folder: str | Path, dtype: torch.dtype = torch.float32, kind:
     return PerFrame(model, processor, *meaning(folder, model.config, kind))
 
 
-def meaning(folder: Path, config, kind: str | None) -> tuple[str, bool]:
-    """What the numbers of a model mean, and whether they are metres. Raises ValueError where nobody says."""
+def meaning(folder: Path, config, kind: EstimateKind | None) -> Meaning:
+    """What the numbers of a model mean, and whether they are metres. Raises ValueError where that is unknown."""
     known = declared_meaning(config)
     if kind is not None:
         return kind, (kind, True) == known
     if known is None:
-        raise ValueError(f"{folder}: nobody says whether a {config.model_type} model gives depth or disparity; choose "
-                         "which")
+        raise ValueError(f"{folder}: does not say whether a {config.model_type} model gives depth or disparity; choose "
+                         "one of them")
     return known
 
 
-def declared_meaning(config) -> tuple[str, bool] | None:
+def declared_meaning(config) -> Meaning | None:
     """The same as far as a model's configuration tells.
 
     DPT was trained for disparity with every backbone but DINOv2, with which it gives the metres of NYU and KITTI.

@@ -9,20 +9,21 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
 
 from ..clip import Progress
 from .depthcrafter import UNET_FOLDER, DepthCrafterRules, load_depthcrafter
-from .estimate import Estimate, Place
+from .estimate import Estimate, EstimateKind, Place
 from .parallax import estimate_parallax
 from .per_frame import load_per_frame
 from .video_depth_anything import RESOLUTION, load_video_depth_anything
 from .weights import CATALOGUE, find_weights
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-SAID = "as it says"
+SAID: Final = "as it says"
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,12 @@ def run_per_frame(model, frames: Tensor, place: Place, rules: object, intrinsics
     return model.estimate(frames, place, progress)
 
 
-def run_parallax(model: None, frames: Tensor, place: Place, rules: object, intrinsics: Tensor | None,
+def run_parallax(model: object, frames: Tensor, place: Place, rules: object, intrinsics: Tensor | None,
                  progress: Progress) -> Estimate:
     return estimate_parallax(frames, intrinsics, progress)
 
 
-def read_per_frame(path: Path, precision: torch.dtype, meaning: str) -> object:
+def read_per_frame(path: Path, precision: torch.dtype, meaning: EstimateKind | Literal["as it says"]) -> object:
     return load_per_frame(path, precision, None if meaning == SAID else meaning)
 
 
@@ -127,7 +128,7 @@ ESTIMATORS: dict[str, Estimator] = {
 FOLDERS = tuple(estimator.folder for estimator in ESTIMATORS.values() if estimator.folder)
 
 
-def catalogued(folder: str) -> dict[str, str]:
+def catalogued(folder: str | None) -> dict[str, str]:
     """The public weights that belong in a folder for models: their file or folder there -> their name."""
     return {entry.place: name for name, entry in CATALOGUE.items() if entry.folder == folder}
 

@@ -38,7 +38,7 @@ class CameraTrack:
     still: float
 
     def __str__(self) -> str:
-        return (f"source camera: matched points lie {self.residual:.2%} of the width off their places, "
+        return (f"source camera: matched points are off by {self.residual:.2%} of the width, "
                 f"{self.still:.0%} of them stand still")
 
 
@@ -59,7 +59,7 @@ def track_source_camera(frames: Tensor, depth: VideoDepth, progress: Progress | 
     """
     report = progress or no_progress
     size = shrink(frames[0], SIDE).shape
-    intrinsics = resize_intrinsics(depth.intrinsics.cpu(), tuple(depth.size), size).double().numpy()
+    intrinsics = resize_intrinsics(depth.intrinsics.cpu(), depth.size, size).double().numpy()
     placed, residuals, shares = [torch.eye(4, dtype=torch.float64)], [], []
     before = find_features(shrink(frames[0], SIDE))
     reference, most, motion = make_reference(before, depth.depth[0], intrinsics[0], size, placed[0]), 0, AT_REST
@@ -82,8 +82,8 @@ def track_source_camera(frames: Tensor, depth: VideoDepth, progress: Progress | 
     residual, still = float(np.mean(residuals or [0.0])), float(np.mean(shares or [1.0]))
     track = CameraTrack(torch.stack(placed).float(), residual, still)
     if track.residual > LARGEST_RESIDUAL:
-        raise ValueError(f"source cameras: no motion explains the frames and their depth (points lie "
-                         f"{track.residual:.2%} of the width off their places, at most {LARGEST_RESIDUAL:.1%} is "
+        raise ValueError(f"source cameras: no camera motion fits the frames and their depth (points are off by "
+                         f"{track.residual:.2%} of the width, at most {LARGEST_RESIDUAL:.1%} is "
                          "accepted); leave the source camera at rest, or use a steadier depth")
     return track
 
@@ -92,7 +92,7 @@ def find_features(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Image coordinates [N, 2] and descriptors [N, 128] of distinct places of a gray frame."""
     import cv2
 
-    keypoints, descriptors = cv2.SIFT_create(FEATURES, contrastThreshold=0.01).detectAndCompute(gray, None)
+    keypoints, descriptors = cv2.SIFT.create(FEATURES, contrastThreshold=0.01).detectAndCompute(gray, None)
     places = np.array([keypoint.pt for keypoint in keypoints], np.float64).reshape(-1, 2) + 0.5
     return places, descriptors if len(places) else np.zeros((0, 128), np.float32)
 
@@ -139,7 +139,7 @@ def find_camera(points: np.ndarray, rays: np.ndarray, pixel: float, before: Moti
 
     if len(points) < FEWEST:
         raise ValueError(f"source cameras: only {len(points)} points of frame {t} are found in the frames before it, "
-                         f"{FEWEST} are needed; leave the source camera at rest")
+                         f"but {FEWEST} are needed; leave the source camera at rest")
     cv2.setRNGSeed(SEED)
     seen = points[:, :2] / points[:, 2:]
     essential, agree = cv2.findEssentialMat(seen, rays, np.eye(3), cv2.RANSAC, 0.999, EPIPOLAR * pixel)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..camera import default_intrinsics, pixel_centers, ray_of, resize_intrinsics
-from ..clip import Progress, no_progress
+from ..clip import Progress, no_progress, size_of
 from ..depth import EDGE_RATIO
 from ..optical_flow import Flow, enlarge, find_flow, shrink, warp
 
@@ -97,7 +97,7 @@ def split_shots(frames: Tensor, cuts: Cuts, progress: Progress | None = None) ->
     if cuts == "refuse" and len(begins) > 1:
         listing = ", ".join(map(str, begins[1:6])) + (" ..." if len(begins) > 6 else "")
         raise ValueError(f"images: the clip cuts to another shot at frame {listing}; trim it to one shot, or set cuts "
-                         "to split (each shot gets a depth of its own) or to ignore (there is no cut)")
+                         "to split (each shot gets a depth of its own) or to ignore (if this is not a cut)")
     return [slice(begin, end) for begin, end in zip(begins, [*begins[1:], len(frames)])]
 
 
@@ -129,7 +129,7 @@ def align(frames: Tensor, disparity: Tensor, alignment: Alignment, intrinsics: T
     unchanged = torch.tensor([[1.0, 0.0]]).repeat(len(frames), 1)
     if alignment == "none" or len(frames) == 1:
         return unchanged
-    size = tuple(disparity.shape[1:])
+    size = size_of(disparity)
     intrinsics = default_intrinsics(size) if intrinsics is None else intrinsics.cpu()
     flow_size = shrink(frames[0], FLOW_SIDE).shape
     matches = match_frames(frames, disparity, resize_intrinsics(intrinsics, size, flow_size), progress)
@@ -166,19 +166,18 @@ def match_pair(flow: Flow, source: Tensor, target: Tensor, intrinsics: Tensor) -
 
     None where too little matches, or the two say nothing of each other.
     """
-    size = flow.trusted.shape
-    source, target = (resample(plane, size) for plane in (source, target))
+    source, target = (resample(plane, flow.size) for plane in (source, target))
     at_target = warp(target, flow)
     usable = flow.trusted & torch.isfinite(source) & torch.isfinite(at_target)
     if usable.float().mean() <= FEWEST:
         return None
     places = usable.flatten().nonzero()[:, 0]
     picked = places[torch.linspace(0, len(places) - 1, SAMPLES).long()]
-    values = [plane.flatten()[picked].float() for plane in (source, at_target)]
-    if not torch.corrcoef(torch.stack(values))[0, 1] > ALIKE:  # NaN is not
+    values = torch.stack([plane.flatten()[picked].float() for plane in (source, at_target)])
+    if not torch.corrcoef(values)[0, 1] > ALIKE:  # NaN is not
         return None
-    rays = ray_of(pixel_centers(size), intrinsics)[..., :2]
-    return *values, rays.reshape(-1, 2)[picked].float()
+    rays = ray_of(pixel_centers(flow.size), intrinsics)[..., :2]
+    return values[0], values[1], rays.reshape(-1, 2)[picked].float()
 
 
 def resample(plane: Tensor, size: tuple[int, int]) -> Tensor:
@@ -275,7 +274,7 @@ def smooth(grays: list[np.ndarray], disparity: Tensor) -> Tensor:
 
 def follow(source: np.ndarray, target: np.ndarray, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     """Disparity [h, w] that pixels of one gray frame have in another, and where that is of the same surface."""
-    flow = enlarge(find_flow(source, target), here.shape)
+    flow = enlarge(find_flow(source, target), size_of(here[None]))
     followed = warp(there, flow)
     same = (followed - here).abs() <= (EDGE_RATIO - 1) * here.abs()  # False where either is NaN
     return followed, same & flow.trusted.to(here.device)
@@ -297,7 +296,7 @@ def warped_errors(frames: Tensor, *disparities: Tensor) -> list[float]:
         gray = shrink(frames[t], FLOW_SIDE)
         flow = find_flow(before, gray)
         for disparity, found in zip(disparities, changes):
-            source, target = (resample(disparity[k], flow.trusted.shape) for k in (t - 1, t))
+            source, target = (resample(disparity[k], flow.size) for k in (t - 1, t))
             change = (warp(target, flow) - source).abs() / source.abs()
             found.append(change[flow.trusted & torch.isfinite(change)].mean())
         before = gray

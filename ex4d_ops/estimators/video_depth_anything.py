@@ -115,8 +115,8 @@ def released_size(size: tuple[int, int]) -> tuple[int, int]:
     if max(size) <= LONGEST:
         return size
     scale = LONGEST / max(size)
-    sides = (round(side * scale) for side in size)
-    return tuple(max(side + side % 2, 2) for side in sides)
+    height, width = (round(side * scale) for side in size)
+    return max(height + height % 2, 2), max(width + width % 2, 2)
 
 
 def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
@@ -164,7 +164,8 @@ def load_video_depth_anything(path: str | Path, dtype: torch.dtype = torch.float
         encoding = "head.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.pos_encoder.pe"
         frames = weights[encoding].shape[1]
     except KeyError as error:
-        raise ValueError(f"{path}: is no Video-Depth-Anything model (it has no {error.args[0]})") from None
+        raise ValueError(f"{path}: is not a Video-Depth-Anything model (it lacks {error.args[0]}); choose another "
+                         "file") from None
     with torch.device("meta"):
         model = VideoDepthAnything(width, depth, places, channels, features, frames, metric)
     load_strictly(path, model, weights)

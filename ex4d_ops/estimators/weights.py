@@ -34,7 +34,7 @@ class Weights:
 
     @property
     def place(self) -> str:
-        """What loads it, below its folder: a file of its own, a folder of its own, or "" for the folder itself."""
+        """What to load, below the model's folder: a file, a folder, or "" for the folder itself."""
         first, *others = self.repositories
         if others:
             return ""
@@ -63,9 +63,9 @@ CATALOGUE: dict[str, Weights] = {
     **{f"metric-video-depth-anything-{size.lower()}": video_depth_anything(size, file, megabytes, True)
        for size, file, megabytes in SIZES},
     "depthcrafter": Weights("depthcrafter", (
-        Repository("tencent/DepthCrafter", "Tencent's, academic and research use only", {
+        Repository("tencent/DepthCrafter", "Tencent, academic and research use only", {
             "config.json": 0.0, "diffusion_pytorch_model.safetensors": 3049.2}, UNET_FOLDER),
-        Repository("stabilityai/stable-video-diffusion-img2vid-xt", "Stability AI's, accept it on its page", {
+        Repository("stabilityai/stable-video-diffusion-img2vid-xt", "Stability AI, to be accepted on its page", {
             "vae/config.json": 0.0, "vae/diffusion_pytorch_model.fp16.safetensors": 195.5,
             "image_encoder/config.json": 0.0, "image_encoder/model.fp16.safetensors": 1264.2,
             "scheduler/scheduler_config.json": 0.0}, SVD_FOLDER))),
@@ -87,7 +87,7 @@ def find_weights(name: str, folders: Sequence[Path]) -> Path:
             return folder
     repository, file, path = missing_files(weights, folders[0])[0]
     size = f"{repository.files[file]:.0f} MB, " if repository.files[file] else ""
-    raise ValueError(f"{name}: {file} is missing ({size}licence: {repository.licence}); download it from "
+    raise ValueError(f"{name}: {file} is missing ({size}license: {repository.licence}); download it from "
                      f"{HUB}/{repository.name} to {path}, or run: ex4d download {name} --models {folders[0].parent}")
 
 
@@ -105,7 +105,7 @@ def download_weights(name: str, models: Path, endpoint: str | None = None) -> li
     Returns the new files. Raises ValueError in one sentence.
     """
     if name not in CATALOGUE:
-        raise ValueError(f"there are no weights {name!r}; there are {', '.join(CATALOGUE)}")
+        raise ValueError(f"{name!r} is not the name of a depth model; use one of {', '.join(CATALOGUE)}")
     weights = CATALOGUE[name]
     hub = need("huggingface_hub", "downloading")
     from huggingface_hub import errors
@@ -117,18 +117,19 @@ def download_weights(name: str, models: Path, endpoint: str | None = None) -> li
             info = api.model_info(repository.name, files_metadata=True)
             entry = next((entry for entry in info.siblings if entry.rfilename == file), None)
             if entry is None:
-                raise ValueError(f"{HUB}/{repository.name}: holds no {file}; it has been moved, get it by hand")
+                raise ValueError(f"{HUB}/{repository.name}: does not contain {file} any more; look for it there and "
+                                 "download it by hand")
             url = hub.hf_hub_url(repository.name, file, revision=info.sha, endpoint=endpoint)
             fetch_file(url, path, entry)
             fetched.append(path)
     except errors.GatedRepoError:
-        raise ValueError(f"{HUB}/{repository.name}: asks you to accept its licence first; do so on that page, then log "
+        raise ValueError(f"{HUB}/{repository.name}: asks you to accept its license first; do so on that page, then log "
                          "in with: hf auth login") from None
     except ValueError:
         raise
     except Exception as error:  # every version of the hub's client has an HTTP library, and errors, of its own
-        raise ValueError(f"{HUB}/{repository.name}: {file} cannot be fetched ({first_line(error)}); run the command "
-                         "again and it goes on where it stopped") from None
+        raise ValueError(f"{HUB}/{repository.name}: {file} cannot be downloaded ({first_line(error)}); run the command "
+                         "again to continue where it stopped") from None
     return fetched
 
 
@@ -161,4 +162,5 @@ def check_file(path: Path, entry) -> None:
             digest.update(block)
     if digest.hexdigest() != expected:
         path.unlink()
-        raise ValueError(f"{path}: arrived damaged (its checksum is not the hub's) and was dropped; download it again")
+        raise ValueError(f"{path}: arrived damaged (its checksum differs from the hub's) and was deleted; download it "
+                         "again")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -23,7 +23,7 @@ SMALL = 2**28  # bytes that any file may hold, whatever it expands to
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file, of which only the header has been read. by_column: it lies in Fortran's order."""
+    """An array in a file; only its header has been read. by_column: it lies in Fortran's order."""
 
     path: Path
     member: str | None
@@ -68,7 +68,7 @@ def list_arrays(path: Path) -> dict[str, str | None]:
         if start == b"\x93NUMPY":
             return {"": None}
         if start[:2] != b"PK":
-            raise ValueError("is empty" if not start else "does not begin as one")
+            raise ValueError("is empty" if not start else "does not begin like one")
         with zipfile.ZipFile(file) as archive:
             return {name.removesuffix(".npy"): name for name in archive.namelist()}
 
@@ -76,7 +76,7 @@ def list_arrays(path: Path) -> dict[str, str | None]:
 def find_array(path: Path, member: str | None) -> StoredArray:
     """The array of a member of an npz, or of an npy (None), before its numbers are read.
 
-    Raises ValueError where it is no array of numbers, is damaged, or claims more than the file can hold.
+    Raises ValueError where it is not an array of numbers, is damaged, or claims more than the file can hold.
     """
     with opened(path, member) as file, reading(path, path.suffix[1:]):
         head = io.BytesIO(file.read(HEAD))
@@ -86,7 +86,7 @@ def find_array(path: Path, member: str | None) -> StoredArray:
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, by_column, dtype = read_header(head)
         if dtype.hasobject or any(side < 0 for side in shape):
-            raise ValueError(f"{member or 'it'} holds {list(shape)} {dtype}, not numbers")
+            raise ValueError(f"{member or 'it'} contains {list(shape)} {dtype}, not numbers")
     array = StoredArray(path, member, shape, dtype, by_column, head.tell())
     check_claim(array)
     return array
@@ -101,15 +101,15 @@ def check_claim(array: StoredArray) -> None:
             entry = archive.getinfo(array.member)
         stored, held = min(stored, entry.compress_size), entry.file_size
     if array.offset + array.size > held:
-        raise ValueError(f"{path}: {array.member or 'it'} claims to be {array.describe()}, of which the file holds "
-                         f"only {held} bytes; it is damaged or cut short")
+        raise ValueError(f"{path}: {array.member or 'it'} claims to be {array.describe()}, but the file contains only "
+                         f"{held} bytes of it; it is damaged or cut short")
     if array.size > max(SMALL, MAX_EXPANSION * stored):
-        raise ValueError(f"{path}: {array.member or 'it'} claims to be {array.describe()}, packed into {stored} bytes; "
-                         "so little holds no depth")
+        raise ValueError(f"{path}: {array.member or 'it'} claims to be {array.describe()}, packed into only {stored} "
+                         "bytes; that cannot be depth, check the file")
 
 
 @contextmanager
-def opened(path: Path, member: str | None) -> Iterator[BinaryIO]:
+def opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
     """Open an npy, or a member of an npz, for reading its bytes."""
     with ExitStack() as stack:
         with reading(path, path.suffix[1:]):
@@ -119,7 +119,7 @@ def opened(path: Path, member: str | None) -> Iterator[BinaryIO]:
         yield file
 
 
-def skip(array: StoredArray, file: BinaryIO, count: int = 0) -> None:
+def skip(array: StoredArray, file: IO[bytes], count: int = 0) -> None:
     """Move to the bytes of an array, or so many bytes into them."""
     left = array.offset + count
     if array.member is None:
@@ -128,7 +128,7 @@ def skip(array: StoredArray, file: BinaryIO, count: int = 0) -> None:
         left -= len(take(array, file, min(left, STEP)))
 
 
-def take(array: StoredArray, file: BinaryIO, size: int) -> bytes:
+def take(array: StoredArray, file: IO[bytes], size: int) -> bytes:
     """The next bytes of an array. Raises ValueError where there are not so many."""
     with reading(array.path, array.path.suffix[1:]):
         content = file.read(size)

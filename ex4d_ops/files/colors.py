@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import av
+import av.error
 import numpy as np
 
 from .footage import gray_of, over_black
@@ -49,7 +50,7 @@ def codes_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
     return gray_of(path, as_rgb(path, frame, "rgb48le"))
 
 
-def gray_white(context: av.CodecContext) -> float:
+def gray_white(context: av.VideoCodecContext) -> float:
     """The largest number codes_of can yield."""
     known = context.format  # None in damaged files, of which PyAV 17's context.pix_fmt crashes
     if known and is_plain_gray(known.name, context.color_range):
@@ -82,7 +83,7 @@ def as_rgb(path: Path, frame: av.VideoFrame, name: str) -> np.ndarray:
             setattr(frame, tag, UNSPECIFIED)
     try:
         return frame.to_ndarray(format=name, interpolation=CAREFUL | (BICUBIC if broken else BILINEAR), **options)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.error.FFmpegError, ValueError) as error:
         raise ValueError(f"{path}: its pictures are stored as {pixels.name}, which cannot be read; convert them to "
                          "yuv420p first") from error
 

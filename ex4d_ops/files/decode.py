@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import av.error
 import av.filter
 import numpy as np
 
@@ -52,7 +53,7 @@ def frame_times(path: Path, limit: int | None) -> tuple[list[float], float]:
 
 
 def read_times(container, stream, limit: int | None) -> tuple[list[float], float | None, float]:
-    """When frames appear, sorted, in seconds, as many as so many pictures need; their rate, if any; that to read at."""
+    """When frames appear, sorted, in seconds, for the pictures asked for; their rate, if any; the rate to read at."""
     stated = float(stream.average_rate or stream.guessed_rate or 0) or None
     packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
     times = [packet.pts for packet in islice(packets, limit and 2 * limit + REORDERED)]
@@ -63,21 +64,22 @@ def read_times(container, stream, limit: int | None) -> tuple[list[float], float
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple]:
-    """Open a file's first video stream that is no cover picture. Raises ValueError where there is none."""
+    """Open a file's first video stream that is not a cover picture. Raises ValueError where there is none."""
     try:
         with open_container(path) as container:
             streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
             if not streams or container.format.name in TEXT_FORMATS or not streams[0].codec_context:
-                raise ValueError(f"{path}: holds no video")
+                raise ValueError(f"{path}: does not contain a video")
             context, most = streams[0].codec_context, most_pixels(path)
             if context.width * context.height > most:
-                raise ValueError(f"{path}: is {context.width}x{context.height}, at most {most} pixels are read of a "
-                                 "file of its size")
+                raise ValueError(f"{path}: is {context.width}x{context.height}, but at most {most} pixels are read "
+                                 "from a file of its size")
             context.options = {"max_pixels": str(most)}  # given to av.open, PyAV before 17 crashes over FLV
             streams[0].thread_type = "AUTO"
             yield container, streams[0]
-    except av.FFmpegError as error:
-        raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); is it whole, and a video?") from error
+    except av.error.FFmpegError as error:
+        raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); check that it is a video and "
+                         "complete") from error
 
 
 def open_container(path: Path):
@@ -112,19 +114,19 @@ def sound_frames(container, stream) -> Iterator[av.VideoFrame]:
                 yield frame
             if damaged:
                 break
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         raise CutShort(f"damaged ({error.strerror})") from error
     if damaged:
         raise CutShort("damaged or cut short")
 
 
-def choose_decoder(stream) -> av.CodecContext:
+def choose_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
     """The stream's own decoder, or one that keeps the alpha of a webm."""
     tags = {name.lower(): value for name, value in stream.metadata.items()}
     if tags.get("alpha_mode") == "1" and stream.codec_context.name in ALPHA_DECODERS:
         decoder = av.CodecContext.create(ALPHA_DECODERS[stream.codec_context.name], "r")
         decoder.options = stream.codec_context.options
-        return decoder
+        return decoder  # pyright: ignore[reportReturnType]  # its codec is one of video
     return stream.codec_context
 
 
@@ -145,11 +147,11 @@ def upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
     return np.rot90(picture, round(frame.rotation / 90))
 
 
-def pixel_aspect(path: Path, stream) -> Fraction:
+def pixel_aspect(path: Path, stream: av.VideoStream) -> Fraction:
     """How wide a stored pixel is shown, by its height."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if not 1 / WIDEST_PIXEL <= aspect <= WIDEST_PIXEL:
-        log.warning("%s: states pixels %s as wide as high, taken for square", path, aspect)
+        log.warning("%s: says that its pixels are %s times as wide as high, read as square", path, aspect)
         return Fraction(1)
     if aspect != 1:
         log.warning("%s: its pixels are %.4g times as wide as high, resampled to square ones", path, aspect)
@@ -174,7 +176,7 @@ def deinterlaced(path: Path, timed: Iterable[tuple[float, av.VideoFrame]]) -> It
             yield from pull_frames(graph, times)
     except CutShort as reason:
         damage = reason
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         raise CutShort(f"cannot be deinterlaced ({error.strerror})") from error
     if graph is not None:
         graph.push(None)
@@ -191,7 +193,7 @@ def describe(frame: av.VideoFrame) -> str:
 def make_deinterlacer(frame: av.VideoFrame) -> av.filter.Graph:
     """A filter graph that gives one whole picture per frame like this one, and lets others pass."""
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name,
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
                               time_base=frame.time_base or Fraction(1, 1000))
     graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
     graph.configure()
@@ -202,7 +204,7 @@ def pull_frames(graph: av.filter.Graph, times: deque) -> Iterator[tuple[float, a
     """What a filter graph has ready, with the times of what went in."""
     while True:
         try:
-            frame = graph.pull()
-        except (av.BlockingIOError, av.EOFError):
+            frame = graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
             return
         yield times.popleft(), frame

@@ -39,11 +39,11 @@ class DeepPicture:
         colors = self.colors.astype(np.float32)
         known = np.nan_to_num(colors, nan=0.0, posinf=0.0, neginf=0.0)
         if np.ptp(known, axis=2).max() > COLOR_SPREAD * np.abs(known).max():
-            raise ValueError(f"{path}: is in color, and depth cannot be read back from a color map; use a gray one")
+            raise ValueError(f"{path}: is in color, and depth cannot be read from a color map; use a gray picture")
         return colors[..., colors.shape[2] // 2]
 
     def color(self, path: Path) -> np.ndarray:
-        """RGB [H, W, 3] float32 in [0, 1], alpha over black. Raises ValueError where the numbers are no colors."""
+        """RGB [H, W, 3] float32 in [0, 1], alpha over black. Raises ValueError where the numbers are not colors."""
         scaled = self.numbers.astype(np.float32) / np.float32(self.white)
         check_colors(path, scaled)
         colors = scaled[..., :-1] * scaled[..., -1:] if scaled.shape[2] in ALPHA else scaled
@@ -53,8 +53,8 @@ class DeepPicture:
 def check_colors(path: Path, scaled: np.ndarray) -> None:
     """Raise ValueError where numbers that should be colors in [0, 1] are far from it, or are not numbers."""
     if not (np.isfinite(scaled).all() and -COLOR_SPREAD <= scaled.min() and scaled.max() <= 1 + COLOR_SPREAD):
-        raise ValueError(f"{path}: its numbers are {scaled.min():g} to {scaled.max():g}, colors are 0 to 1 (in whole "
-                         "numbers up to the largest); it may hold depth or light, not a picture to show")
+        raise ValueError(f"{path}: its numbers are {scaled.min():g} to {scaled.max():g}, but colors are 0 to 1 (in "
+                         "whole numbers up to the largest); it may contain depth or light instead of a picture")
 
 
 def read_portable(path: Path) -> DeepPicture | None:
@@ -62,13 +62,13 @@ def read_portable(path: Path) -> DeepPicture | None:
     with reading(path, "an image"), open(path, "rb") as file:
         head = file.read(2**12)
         if head.startswith(RADIANCE):
-            raise ValueError("Radiance pictures hold light in 8 bits a color; save it as EXR or PNG of 16 bits")
+            raise ValueError("Radiance pictures have only 8 bits a color; save it as EXR or PNG of 16 bits")
         match = PORTABLE.match(head)
         if not match or match[1] not in (b"PF", b"Pf") and float(match[4]) == 255:
             return None
         kind, width, height, white = match[1], int(match[2]), int(match[3]), float(match[4])
         if not 1 <= width * height <= MAX_PIXELS:
-            raise ValueError(f"it is {width}x{height}, 1 to {MAX_PIXELS} pixels are read")
+            raise ValueError(f"it is {width}x{height}, but only 1 to {MAX_PIXELS} pixels are read")
         channels = 3 if kind in (b"P3", b"P6", b"PF") else 1
         count = width * height * channels
         file.seek(match.end())
@@ -87,7 +87,7 @@ def read_portable(path: Path) -> DeepPicture | None:
 
 
 def read_deep(path: Path, image: Image.Image, upright: Image.Image) -> DeepPicture | None:
-    """The numbers of a PNG or TIFF of which Pillow keeps only 8 bits a channel; None where it keeps all.
+    """The numbers of a PNG or TIFF where Pillow would keep only 8 bits a channel; None where it keeps all.
 
     image: as opened by Pillow; upright: what it has decoded, with which the numbers must agree. Raises ValueError where
     they cannot be had.
@@ -100,8 +100,8 @@ def read_deep(path: Path, image: Image.Image, upright: Image.Image) -> DeepPictu
         raise ValueError("it moves and has more than 8 bits a color; save its frames as a folder of PNG")
     numbers = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if numbers is None or numbers.dtype != np.uint16 or numbers.ndim != 3:
-        raise ValueError("it has more than 8 bits a color in a form that is not known; save it as a PNG of 16 bits")
-    numbers = numbers[..., [2, 1, 0, 3][:numbers.shape[2]]]  # OpenCV's order is blue, green, red
+        raise ValueError("it has more than 8 bits a color in an unknown form; save it as a PNG of 16 bits")
+    numbers = np.asarray(numbers, np.uint16)[..., [2, 1, 0, 3][:numbers.shape[2]]]  # OpenCV's order is blue, green, red
     shown = np.asarray(upright.convert("RGBA" if numbers.shape[2] == 4 else "RGB"), np.int16)
     if shown.shape != numbers.shape or np.abs(shown - (numbers >> 8).astype(np.int16)).max() > 1:
         raise ValueError("it has more than 8 bits a color and is turned, or of an unusual kind; save it upright as PNG")
@@ -110,9 +110,11 @@ def read_deep(path: Path, image: Image.Image, upright: Image.Image) -> DeepPictu
 
 def is_deep(path: Path, image: Image.Image) -> bool:
     """Whether a picture that Pillow reads as one of several channels of 8 bits has more."""
+    from PIL import TiffImagePlugin
+
     if len(image.getbands()) == 1:
         return False
-    if image.format == "TIFF":
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,))) > 8
     if image.format == "PNG":
         with open(path, "rb") as file:

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import NoneType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -103,7 +103,7 @@ def read_numbers(path: Path, span: slice, units: DepthUnits | None, channel: str
     if suffix == ".exr" or path.is_dir() and any(path.glob("*.exr")):
         return read_exrs(path, span, nothing_in(units or said.units), channel, progress), 1.0, said
     if channel is not None:
-        raise ValueError(f"{path}: only EXR and npz files have channels of a name; leave the depth channel out")
+        raise ValueError(f"{path}: only EXR and npz files have named channels; leave the depth channel out")
     footage = open_footage(path, span, gray=True)
     pictures = one_by_one(footage.pictures, footage.length, progress)
     return stack_pictures(path, pictures, footage.length), footage.white, said
@@ -135,7 +135,7 @@ def read_sidecar(path: Path, span: slice) -> Meaning:
     file = sidecar_of(path)
     if not file.is_file():
         return Meaning()
-    with reading(file, "what depth says of itself"):
+    with reading(file, "the description of a depth file"):
         said = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(said, dict) or "depth_units" not in said:
             return Meaning()
@@ -146,13 +146,14 @@ def read_sidecar(path: Path, span: slice) -> Meaning:
 def as_units(said: object) -> DepthUnits:
     """DepthUnits of what json holds. Raises ValueError, or what DepthUnits does, where a value is of another type."""
     if not isinstance(said, dict):
-        raise ValueError(f"depth_units is {quoted(said)}, must be settings by name")
+        raise ValueError(f"depth_units is {quoted(said)}, must be an object of settings")
     for name, value in said.items():
         kinds = {"kind": str, "metric": bool}.get(name, (int, float, NoneType))
         if not isinstance(value, kinds) or isinstance(value, bool) and kinds is not bool:
-            raise ValueError(f"{quoted(name)} is {quoted(value)}, must be of another type")
-    return DepthUnits(**{name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-                         for name, value in said.items()})
+            raise ValueError(f"{quoted(name)} is {quoted(value)}, which is of the wrong type")
+    settings: dict[str, Any] = {name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+                                for name, value in said.items()}
+    return DepthUnits(**settings)
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ def write_depth(path: str | Path, depth: VideoDepth, form: DepthForm | None = No
     path = Path(path)
     form = form or FORMS.get(path.suffix.lower())
     if form is None:
-        raise ValueError(f"{path}: the suffix names no depth format; use .npz or .mkv, or say exr or png for a folder")
+        raise ValueError(f"{path}: is not a depth file name; use .npz or .mkv, or choose exr or png for a folder")
     units = DepthUnits("depth", metric=depth.metric)
     if form in ("png", "video"):
         units = DepthUnits("disparity", scale=1 / (STEPS * float(depth.depth.min())), metric=depth.metric)

@@ -45,7 +45,7 @@ MOTIONS = {"cam_c2w": Convention(4, False), "extrinsics": Convention(3, True), "
 
 @dataclass(frozen=True, eq=False)
 class Meaning:
-    """What a depth file says of its numbers, None where it doesn't."""
+    """What a depth file says about its numbers, None where it says nothing."""
 
     units: DepthUnits | None = None
     intrinsics: Tensor | None = None
@@ -79,7 +79,7 @@ def read_arrays(path: Path, span: slice, name: str | None, is_said: bool,
     shape = clip_shape(path, array)
     count = len(range(shape[0])[span])
     if count == 0:
-        raise ValueError(f"{path}: holds {shape[0]} frames, none from {span.start} on; start earlier")
+        raise ValueError(f"{path}: has only {shape[0]} frames, so frame {span.start} is past its end; start earlier")
     frames = map(to_float32, array.frames(shape, span))
     values = stack_pictures(path, one_by_one(frames, count, progress), count)
     units = None
@@ -95,12 +95,12 @@ def choose_array(path: Path, members: dict[str, str | None], name: str | None) -
     if name is None and len(found) > 1 and found[0] not in DEPTHS or not found or found[0] not in members:
         held = ", ".join(list(members)[:12])[:200] or "nothing"
         asked = "the depth must be named depth" if name is None else f"there is no array '{name[:60]}' in it"
-        raise ValueError(f"{path}: holds {held}; {asked}")
+        raise ValueError(f"{path}: contains {held}; {asked}")
     return found[0]
 
 
 def clip_shape(path: Path, array: StoredArray) -> tuple[int, int, int]:
-    """[T, H, W] of an array of numbers, of which further axes are one long. Raises ValueError where it has none."""
+    """[T, H, W] of an array of numbers, whose further axes must have length 1. Raises ValueError where they do not."""
     shape = array.shape
     sides = tuple(side for side in shape if side != 1)
     if len(shape) > 3 and len(sides) in (2, 3):
@@ -108,9 +108,10 @@ def clip_shape(path: Path, array: StoredArray) -> tuple[int, int, int]:
     elif len(shape) == 3 and shape[2] == 1:
         shape = shape[:2]
     if array.dtype.kind not in "fiu" or len(shape) not in (2, 3) or 0 in shape or prod(shape[-2:]) > MAX_PIXELS:
-        raise ValueError(f"{path}: depth is {array.describe()}, must be numbers [frames, height, width], at most "
-                         f"{MAX_PIXELS} a frame")
-    return shape if len(shape) == 3 else (1, *shape)
+        raise ValueError(f"{path}: depth is {array.describe()}, must be numbers [frames, height, width], with at most "
+                         f"{MAX_PIXELS} pixels a frame")
+    frames, height, width = shape if len(shape) == 3 else (1, *shape)
+    return frames, height, width
 
 
 def to_float32(frame: np.ndarray) -> np.ndarray:
@@ -180,8 +181,8 @@ def read_motion(path: Path, members: dict[str, str | None], frames: int, depth: 
             return anchor(f"{path}: {name}", cameras if MOTIONS[name].from_world else invert_rigid(cameras))
     unread = [name for name in members if CAMERA_WORDS.search(name) and name not in (depth, *LENSES)]
     if unread:
-        log.warning("%s: its cameras in %s are not read, for their convention is not known; the source camera is taken "
-                    "to stand still. Name them cam_from_world, [frames, 4, 4] in OpenCV's axes", path,
+        log.warning("%s: its cameras in %s are not read, because their convention is not known, and the source camera "
+                    "is taken to stand still; name them cam_from_world, [frames, 4, 4] in OpenCV's axes", path,
                     ", ".join(unread)[:200])
     return None
 

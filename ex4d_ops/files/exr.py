@@ -66,8 +66,8 @@ def find_channels(path: Path, wanted: str | None = None) -> tuple[str, ...]:
         return tuple(channel.name for channel in named_channels(path, channels, wanted))
     found = depth_channels(channels) or (channels if len(channels) == 1 else [])
     if len(found) > 1:
-        raise ValueError(f"{path}: holds more than one depth, {describe_channels(found)}; name the depth channel that "
-                         "is meant")
+        raise ValueError(f"{path}: contains more than one depth, {describe_channels(found)}; give the name of the "
+                         "depth channel")
     if not found:
         layers = [gray for layer in {channel.layer: None for channel in channels}
                   if (gray := gray_channels(channels, layer))]
@@ -78,8 +78,8 @@ def find_channels(path: Path, wanted: str | None = None) -> tuple[str, ...]:
 
 
 def no_depth(path: Path, channels: Iterable[Channel]) -> str:
-    return (f"{path}: holds the channels {describe_channels(channels)}; the depth must be Z, the only one, or gray, or "
-            "else name the depth channel")
+    return (f"{path}: contains the channels {describe_channels(channels)}, and it is not clear which of them is the "
+            "depth; give the name of the depth channel")
 
 
 def depth_channels(channels: list[Channel]) -> list[Channel]:
@@ -116,7 +116,7 @@ def named_channels(path: Path, channels: list[Channel], wanted: str) -> list[Cha
             return found
         if found and (gray := gray_channels(found, found[0].layer)):
             return gray
-    raise ValueError(f"{path}: has no channel '{wanted[:60]}', or more than one; it holds "
+    raise ValueError(f"{path}: has no channel '{wanted[:60]}', or more than one; it contains "
                      f"{describe_channels(channels)}")
 
 
@@ -156,7 +156,7 @@ def read_exr(path: Path, names: tuple[str, ...], outside: float | None) -> np.nd
     by_name = {channel.name: channel for channel in list_channels(parts)}
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise ValueError(f"{path}: has no channel {missing[0]}, which the clip's first file has; it holds "
+        raise ValueError(f"{path}: has no channel {missing[0]}, which the clip's first file has; it contains "
                          f"{describe_channels(list(by_name.values()))}")
     chosen = [by_name[name] for name in names]
     with reading(path, "EXR"), OpenEXR.File(str(path), separate_channels=True) as file:
@@ -173,7 +173,7 @@ def read_plane(file, channel: Channel, part: Part) -> np.ndarray:
         raise ValueError("its pixels are damaged or cut short")
     plane = np.asarray(read[channel.key].pixels, np.float32)
     if plane.shape != size_of(part.data):
-        raise ValueError(f"its channel {channel.name} has {list(plane.shape)} numbers, the others "
+        raise ValueError(f"its channel {channel.name} has {list(plane.shape)} numbers, but the others have "
                          f"{list(size_of(part.data))}")
     return plane
 
@@ -185,14 +185,15 @@ def place(path: Path, plane: np.ndarray, part: Part, outside: float | None) -> n
     (left, top, right, bottom), (x, y, last_x, last_y) = part.data, part.display
     rows, columns = slice(max(top, y), min(bottom, last_y) + 1), slice(max(left, x), min(right, last_x) + 1)
     if rows.start >= rows.stop or columns.start >= columns.stop:
-        raise ValueError(f"{path}: its data window lies beside its display window, so no pixel of the picture is in it")
+        raise ValueError(f"{path}: its data window is outside its display window, so the picture is empty; write it "
+                         "again")
     inside = plane[rows.start - top:rows.stop - top, columns.start - left:columns.stop - left]
     if inside.shape == size_of(part.display):
         return inside
     if outside is None:
-        raise ValueError(f"{path}: holds only {inside.shape[1]}x{inside.shape[0]} of its {last_x - x + 1}x"
-                         f"{last_y - y + 1} pixels (its data window is smaller than its display window), and this "
-                         "depth kind has no number for the rest; write whole pictures, or depth or disparity")
+        raise ValueError(f"{path}: contains only {inside.shape[1]}x{inside.shape[0]} of its {last_x - x + 1}x"
+                         f"{last_y - y + 1} pixels (its data window is smaller than its display window), and the rest "
+                         "cannot be filled with this depth kind; write whole pictures, or use depth or disparity")
     whole = np.full(size_of(part.display), outside, np.float32)
     whole[rows.start - y:rows.stop - y, columns.start - x:columns.stop - x] = inside
     return whole
@@ -207,11 +208,11 @@ def size_of(box: Box) -> tuple[int, int]:
 
 
 def read_parts(path: Path) -> list[Part]:
-    """The headers of a file's parts. Raises ValueError where it is no EXR, is deep, or claims too many pixels."""
+    """The headers of a file's parts. Raises ValueError where it is not an EXR, is deep, or claims too many pixels."""
     with reading(path, "EXR"), open(path, "rb") as file:
         magic, version = struct.unpack("<II", file.read(8))
         if magic != MAGIC:
-            raise ValueError("it does not begin as one")
+            raise ValueError("it does not begin like one")
         if version & DEEP:
             raise ValueError("it is deep, with several numbers a pixel; flatten it")
         parts = []
@@ -224,7 +225,7 @@ def read_parts(path: Path) -> list[Part]:
 
 
 def read_part(attributes: dict[str, bytes]) -> Part:
-    """A part of its header's attributes, of which those it names are required of every file."""
+    """A part from the attributes of its header; those named here are required in every file."""
     data, display = (struct.unpack("<4i", attributes[name]) for name in ("dataWindow", "displayWindow"))
     return Part(attributes.get("name", b"").rstrip(b"\0").decode(), read_keys(attributes["channels"]), data, display)
 
@@ -255,7 +256,7 @@ def read_name(file: BinaryIO) -> str:
 
 
 def read_keys(content: bytes) -> tuple[str, ...]:
-    """The names in a list of channels, each of which is followed by 16 bytes."""
+    """The names in a list of channels, where 16 bytes follow each name."""
     keys, start = [], 0
     while content[start]:
         end = content.index(b"\0", start)
@@ -267,7 +268,7 @@ def read_keys(content: bytes) -> tuple[str, ...]:
 def check_claims(parts: list[Part]) -> None:
     """Raise ValueError where windows are turned inside out, or claim more pixels than are read."""
     if not parts:
-        raise ValueError("it holds no part")
+        raise ValueError("it does not contain a part")
     for part in parts:
         for window in (part.data, part.display):
             height, width = size_of(window)

@@ -54,7 +54,7 @@ def frame_span(path: Path, start: int, frames: int | None) -> slice:
     if start < 0 or frames is not None and frames < 1:
         raise ValueError(f"{path}: start={start}, frames={frames}; start must be 0 or more, frames 1 or more")
     if not path.exists():
-        raise ValueError(f"{path}: no such file or folder")
+        raise ValueError(f"{path}: there is no such file or folder")
     return slice(start, None if frames is None else start + frames)
 
 
@@ -83,7 +83,7 @@ def at_rate(path: Path, timed: Iterable[tuple[float, object]], fps: float) -> It
             yield picture
             count += 1
     except CutShort as reason:
-        raise ValueError(f"{path}: {reason} after {count} frames; read no more, or mend the file") from reason
+        raise ValueError(f"{path}: {reason} after {count} frames; read fewer frames, or repair the file") from reason
 
 
 def hold_pictures(path: Path, timed: Iterable[tuple[float, object]], fps: float) -> Iterator:
@@ -148,7 +148,7 @@ def gray_of(path: Path, picture: np.ndarray) -> np.ndarray:
     """The gray value of RGB [H, W, 3], [H, W] float32. Raises ValueError where it is coloured."""
     white = np.iinfo(picture.dtype).max
     if np.ptp(picture, axis=2).max() > COLOR_SPREAD * white:
-        raise ValueError(f"{path}: is in colour, and depth cannot be read back from a colour map; use a gray one")
+        raise ValueError(f"{path}: is in color, and depth cannot be read from a color map; use a gray video")
     return picture[..., 1].astype(np.float32)
 
 
@@ -160,17 +160,17 @@ def stack_pictures(path: Path, pictures: Iterator[np.ndarray], expected: int) ->
     """
     first = next(pictures, None)
     if first is None:
-        raise ValueError(f"{path}: holds no frame to start at; start earlier")
+        raise ValueError(f"{path}: has ended before the frame to start at; start earlier")
     count, held, last = 0, 0, None
     try:
         stack = np.empty((max(1, min(expected, TRUSTED_BYTES // first.nbytes)), *first.shape), np.float32)
         for picture in chain([first], pictures):
             if picture.shape != first.shape:
                 raise ValueError(f"{path}: picture {count} from the start is {picture.shape[1]}x{picture.shape[0]}, "
-                                 f"those before {first.shape[1]}x{first.shape[0]}; all must be of one size")
+                                 f"but those before it are {first.shape[1]}x{first.shape[0]}; all must be of one size")
             held += picture is last
             if held * first.nbytes > max(HELD_BYTES, HELD_SHARE * (count - held) * first.nbytes):
-                raise ValueError(f"{path}: its timestamps show {count - held} pictures for {count} frames and more; "
+                raise ValueError(f"{path}: its timestamps show {count - held} pictures for {count} frames or more; "
                                  "read fewer frames, or cut out the pauses")
             if count == len(stack):
                 stack.resize((count + count // 4 + 1, *first.shape), refcheck=False)

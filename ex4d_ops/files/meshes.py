@@ -24,9 +24,9 @@ def write_mesh(path: str | Path, mesh: DWMesh, t: int, closed_ring: bool = False
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".glb", ".ply"):
-        raise ValueError(f"{path}: no mesh format for {suffix or 'no suffix'}; use .glb or .ply")
+        raise ValueError(f"{path}: is not a mesh file name; use .glb or .ply")
     if not 0 <= t < len(mesh):
-        raise ValueError(f"{path}: frame {t}, the mesh has {len(mesh)}; use 0..{len(mesh) - 1}")
+        raise ValueError(f"{path}: there is no frame {t} in the mesh; use 0..{len(mesh) - 1}")
     points, colors, faces = (part.cpu() for part in drawn_surface(mesh, t, closed_ring))
     write = as_glb if suffix == ".glb" else as_ply
     with written_whole(path) as part:
@@ -36,9 +36,10 @@ def write_mesh(path: str | Path, mesh: DWMesh, t: int, closed_ring: bool = False
 def as_ply(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:
     """A binary PLY of points [V, 3] and sRGB colours with alpha [V, 4]."""
     import trimesh
+    from trimesh.exchange.ply import export_ply
 
     stored = (colors * 255).round().to(torch.uint8).numpy()
-    return trimesh.Trimesh(points.numpy(), faces, vertex_colors=stored, process=False).export(file_type="ply")
+    return export_ply(trimesh.Trimesh(points.numpy(), faces, vertex_colors=stored, process=False))
 
 
 def as_glb(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:

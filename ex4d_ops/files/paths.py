@@ -146,9 +146,10 @@ def write_path(path: str | os.PathLike, cameras: CameraPath, format: str | None 
     path = Path(path)
     try:
         name = check_choice("format", format) or guess_from_suffix(path.suffix.lower())
-        if FORMATS[name].write is None:
-            raise ValueError(f"{name} can't hold every path and is not written; use .json")
-        contents = FORMATS[name].write(move_to(cameras, torch.device("cpu")))
+        write = FORMATS[name].write
+        if write is None:
+            raise ValueError(f"{name} cannot store every path, so it is not written; use .json")
+        contents = write(move_to(cameras, torch.device("cpu")))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     with written_whole(path) as part:
@@ -163,7 +164,7 @@ def check_choice(setting: str, value: str | None) -> str | None:
     choices = SETTINGS[setting].choices
     if value is not None and value not in choices:
         known = ", ".join(choice for choice in choices if choice != "auto")
-        raise ValueError(f"there is no path {setting} '{quote(value)}'; use one of {known}")
+        raise ValueError(f"'{quote(value)}' is not a path {setting}; use one of {known}")
     return None if value == "auto" else value
 
 
@@ -174,28 +175,29 @@ def anchor_at_first(cameras: CameraPath) -> CameraPath:
 
 
 def at_length(cameras: CameraPath, frames: int | None, length: str | None) -> CameraPath:
-    """The path, fitted to so many frames where that is asked, or ValueError where it has another length."""
+    """The path, fitted to that many frames where asked for, or ValueError where it has another length."""
     if frames is None or len(cameras) == frames:
         return cameras
     if length == "fit":
         return fit(cameras, frames)
-    raise ValueError(f"has {len(cameras)} frames, {frames} are needed; read it as it is and fit it, fit it at once "
-                     "(path length: fit), or write one that long")
+    raise ValueError(f"has {len(cameras)} frames, but {frames} are needed; choose the path length fit, or write a path "
+                     "of that length")
 
 
 def at_size(cameras: CameraPath, request: Request) -> CameraPath:
     """The path at the size asked for."""
-    size = request.size or cameras.size
-    intrinsics = cover_intrinsics(cameras.intrinsics, cameras.size, size)
-    return CameraPath(cameras.cam_from_world, intrinsics, tuple(size), cameras.source_frame)
+    height, width = request.size or cameras.size
+    intrinsics = cover_intrinsics(cameras.intrinsics, cameras.size, (height, width))
+    return CameraPath(cameras.cam_from_world, intrinsics, (height, width), cameras.source_frame)
 
 
-def at_scale(cameras: CameraPath, scale: float | str, source: Tensor | None) -> CameraPath:
+def at_scale(cameras: CameraPath, scale: float | Literal["auto"], source: Tensor | None) -> CameraPath:
     """The path with its distances multiplied, or laid onto the source cameras."""
     if scale != "auto":
         return cameras if scale == 1 else scale_places(cameras, scale)
     if source is None or (source == torch.eye(4, device=source.device)).all():
-        raise ValueError("scale: can't be found, for it is not known how the clip's own camera moved; give a number")
+        raise ValueError("scale: cannot be found, because the motion of the clip's own camera is not known; give a "
+                         "number")
     return lay_on(cameras, source.cpu())
 
 

@@ -51,8 +51,8 @@ def read_picture(path: Path, white: float | None = None) -> Image.Image | DeepPi
     """
     picture = read_portable(path) or read_by_pillow(path)
     if white not in (None, white_of(picture)):
-        raise ValueError(f"{path}: its numbers go up to {white_of(picture):g}, those of the first picture to "
-                         f"{white:g}; all must be of one kind")
+        raise ValueError(f"{path}: its numbers go up to {white_of(picture):g}, but those of the first picture to "
+                         f"{white:g}; save all in the same kind")
     return picture
 
 
@@ -75,7 +75,8 @@ def check_pixels(path: Path, image: Image.Image) -> None:
     """Raise ValueError, before anything is decoded, where an image claims more pixels than its file may have."""
     most = most_pixels(path)
     if image.width * image.height > most:
-        raise ValueError(f"it is {image.width}x{image.height}, at most {most} pixels are read of a file of its size")
+        raise ValueError(f"it is {image.width}x{image.height}, but at most {most} pixels are read from a file of its "
+                         "size")
 
 
 def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
@@ -137,7 +138,7 @@ def list_pictures(folder: Path, suffixes: set[str]) -> list[Path]:
     """The files of a folder with these suffixes, 2 before 10. Raises ValueError where there is none."""
     files = [file for file in folder.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")]
     if not files:
-        raise ValueError(f"{folder}: holds no {', '.join(sorted(suffixes))} files")
+        raise ValueError(f"{folder}: does not contain {', '.join(sorted(suffixes))} files")
     return sorted(files, key=natural_order)
 
 

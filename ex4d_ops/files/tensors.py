@@ -31,10 +31,10 @@ def read_tensors(path: Path) -> dict[str, Any]:
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=start == b"PK")
     except Exception as error:  # as in `reading`
         # Of a pickle, torch's own words advise to run it.
-        reason = "it is damaged or holds code" if isinstance(error, UnpicklingError) else first_line(error)
-        raise ValueError(f"{path}: cannot be read as a file of tensors alone ({reason}); download it again from where "
-                         "you trust it") from error
+        reason = "it is damaged or contains code" if isinstance(error, UnpicklingError) else first_line(error)
+        raise ValueError(f"{path}: cannot be read as a file of tensors alone ({reason}); download it again from a "
+                         "source that you trust") from error
     if not isinstance(tensors, dict):
-        raise ValueError(f"{path}: holds no tensors by name; download it again")
+        raise ValueError(f"{path}: does not contain named tensors; download it again")
     return tensors
 

@@ -35,9 +35,9 @@ def follow_clip(path: Path, count: Callable[[Path], int], clip: Path, span: slic
     if held == shown != decoded:
         return span, None
     if held != decoded or decoded == shown:
-        raise ValueError(f"{path}: holds {held} pictures, {clip.name} has {decoded} frames at a variable rate, shown "
-                         f"as {shown}: which belong together cannot be told; make its rate constant first (ffmpeg -i "
-                         f"{clip.name} -vf fps={fps:.4g} constant.mp4), then find the depth of that")
+        raise ValueError(f"{path}: has {held} pictures, but {clip.name} has {decoded} frames at a variable rate, shown "
+                         f"as {shown}: they cannot be matched; make its rate constant first (ffmpeg -i "
+                         f"{clip.name} -vf fps={fps:.4g} constant.mp4), then estimate the depth of that")
     log.warning("%s: variable frame rate, each frame is shown with its own depth, one of the %d in %s",
                 clip, held, path)
     return slice(int(frames[0]), int(frames[-1]) + 1), torch.from_numpy(frames - frames[0])

@@ -41,7 +41,7 @@ def read_video(path: str | Path, start: int = 0, frames: int | None = None,
 
 def resample_each(pictures: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Pictures resampled to size (H, W), those that are shown for longer once."""
-    last = shown = None
+    last = shown = np.empty(0)  # none yet
     for picture in pictures:
         if picture is not last:
             last, shown = picture, resampled(picture, size)
@@ -76,11 +76,11 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, codec: C
     path = Path(path)
     codec = codec or CODECS.get(path.suffix.lower())
     if codec is None:
-        raise ValueError(f"{path}: no codec for {path.suffix}; use .mkv (lossless), .mp4 (preview) or a folder (PNG)")
+        raise ValueError(f"{path}: is not a video file name; use .mkv (lossless), .mp4 (preview) or a folder (PNG)")
     pictures = (quantized(frame) for frame in frames)
     first = next(pictures, None)
     if first is None:
-        raise ValueError(f"{path}: there is no frame to write")
+        raise ValueError(f"{path}: there are no frames to write; give it at least one")
     with written_whole(path) as part:
         if codec == "png":
             write_pngs(part, chain([first], pictures))
@@ -120,8 +120,8 @@ def encode(target: Path | BytesIO, pictures: Iterator[np.ndarray], fps: float, c
     first = next(pictures)
     make_frame, options = {"ffv1": (lossless_frame, {"level": "3", "slicecrc": "1"}),
                            "h264": (preview_frame, {"crf": PREVIEW_QUALITY})}[codec]
-    place = (target, "w", "matroska") if isinstance(target, BytesIO) else (str(target), "w")
-    with av.open(*place) as container:
+    place, container = (target, "matroska") if isinstance(target, BytesIO) else (str(target), None)
+    with av.open(place, "w", container) as container:
         stream = container.add_stream({"ffv1": "ffv1", "h264": "libx264"}[codec], as_fraction(fps), options)
         frame = make_frame(first)
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name

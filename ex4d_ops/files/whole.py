@@ -33,7 +33,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         os.replace(part, path)
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({error.strerror or error}); "
-                      "check that the folder exists, is writable and has room") from error
+                      "check that the folder exists, is writable and has free space") from error
     finally:
         if part.is_dir():
             shutil.rmtree(part)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from .. import files
-from ..clip import Clip
+from ..clip import Clip, size_of
 from ..dataset import Encoders, encode_clip, pack_latents, pack_pixels, write_part
 from ..depth import DepthUnits, VideoDepth, fit_depth, match_depth
 from ..mesh import MeshRules, build_dw_mesh
@@ -68,7 +68,8 @@ class Recipe:
 @torch.no_grad()
 def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | None, encoders: Encoders | None) -> str:
     """Select a clip of a video, hide parts of it, and write it, or why there is none, as a part. Returns its key."""
-    info = {"key": source.key, "source": source.name, "caption": source.caption or recipe.caption}
+    caption = source.caption or recipe.caption
+    info = {"key": source.key, "source": source.name, "caption": caption}
     try:
         start, clip = select_clip(source.path, recipe.frames, recipe.size)
         depth = find_depth(source, recipe, start, clip) if recipe.masks in ("both", "rendering") else None
@@ -87,7 +88,7 @@ def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | N
     if encoders is None:
         payload = pack_pixels(frames, visible, clip.fps)
     else:
-        payload = pack_latents(encode_clip(frames, mask_frames(frames, visible), info["caption"], encoders))
+        payload = pack_latents(encode_clip(frames, mask_frames(frames, visible), caption, encoders))
     write_part(out, source.key, info, payload)
     return source.key
 
@@ -95,7 +96,7 @@ def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | N
 def simulate_mask(frames: torch.Tensor, depth: VideoDepth | None, recipe: Recipe, tracker: Tracker | None,
                   generator: torch.Generator) -> torch.Tensor:
     """What the recipe shows of a clip, [T, H, W] bool."""
-    size = tuple(frames.shape[1:3])
+    size = size_of(frames)
     if recipe.masks == "random":
         return random_mask(len(frames), size, generator)
     visible = torch.ones(frames.shape[:3], dtype=torch.bool)
@@ -114,7 +115,7 @@ def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip) -> VideoD
         recipe.depth / f"{stem}{suffix}" for suffix in DEPTH_SUFFIXES]
     place = next((place for place in places if place.exists()), None)
     if place is None:
-        raise ValueError(f"no depth: there is no {places[0]}")
+        raise ValueError(f"depth not found at {places[0]}")
     depth = files.read_depth(place, recipe.units, start, len(clip), recipe.fill, clip=source.path,
                              channel=recipe.channel)
     return match_depth(clip.frames, fit_depth(depth, clip.size))

@@ -41,7 +41,7 @@ def select_clip(path: Path, frames: int, size: tuple[int, int]) -> tuple[int, Cl
                 return index + 1 - frames, Clip(torch.stack(shot), footage.fps)
             doubt = doubt or found_doubt
             shot, thumbnails = [], []
-    raise ValueError(doubt or f"{longest} frames without a cut, {frames} are needed")
+    raise ValueError(doubt or f"{longest} frames without a cut, but {frames} are needed")
 
 
 def fit(frame: Tensor, size: tuple[int, int]) -> Tensor:
@@ -67,7 +67,7 @@ def is_cut(before: list[Tensor], thumbnail: Tensor) -> bool:
 def doubt_clip(thumbnails: Tensor) -> str | None:
     """Why a clip of these thumbnails [T, h, w, 3] is not worth training on; None where it is."""
     if thumbnails.std((1, 2)).amax() < BLANK_DEVIATION:
-        return "one colour throughout"
+        return "one color throughout"
     if (thumbnails - thumbnails[0]).abs().mean((1, 2, 3)).max() < STILL_DIFFERENCE:
         return "nothing moves"
     return None

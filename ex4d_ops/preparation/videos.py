@@ -47,7 +47,7 @@ def list_sources(place: Path, videos: Path | None = None) -> Iterator[Source]:
     elif place.suffix.lower() in (".csv", ".tsv") and place.is_file():
         yield from read_table(place, videos or place.parent)
     else:
-        raise ValueError(f"{place}: is neither a folder of videos nor a CSV file; give one of them")
+        raise ValueError(f"{place}: is not a folder of videos or a CSV file; give one of them")
 
 
 def read_table(table: Path, videos: Path) -> Iterator[Source]:
@@ -59,13 +59,13 @@ def read_table(table: Path, videos: Path) -> Iterator[Source]:
         try:
             video, caption = (find_column(rows.fieldnames or (), what) for what in ("video", "caption"))
             if video is None:
-                raise ValueError(f"{table}: has no column of videos; name one {', '.join(COLUMNS['video'])}")
+                raise ValueError(f"{table}: does not have a column of videos; name one {', '.join(COLUMNS['video'])}")
             for row in rows:
                 name = (row[video] or "").strip()
                 if name and NO_CHARACTER not in name:
                     yield Source(videos / name, name, (row[caption] or "") if caption else "")
                 else:
-                    log.warning("%s: line %d names no video; it is left out", table, rows.line_num)
+                    log.warning("%s: line %d does not name a video; it is left out", table, rows.line_num)
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{table}: cannot be read as a table after line {rows.line_num} ({error}); save it as CSV "
                              "in UTF-8") from None

@@ -46,7 +46,7 @@ class Job:
 
 def prepare(sources: Iterable[Source], recipe: Recipe, out: Path, engine: Engine = "processes",
             workers: int = 1, make_encoders: MakeEncoders | None = None,
-            report: Callable[[str], None] = lambda key: None) -> State:
+            report: Callable[[str], object] = lambda key: None) -> State:
     """Prepare all sources into a folder; what it holds already is not done again.
 
     make_encoders: called once in every worker; None stores pixels. report: called with the key of each source that is
@@ -86,8 +86,8 @@ def check_recipe(recipe: Recipe, out: Path, latents: bool) -> None:
             begun = describe(Recipe()) | json.loads(path.read_text(encoding="utf-8"))  # what older folders don't say
         changed = [name for name in settings if settings[name] != begun.get(name)]
         if changed:
-            raise ValueError(f"{out}: was begun with {changed[0]}={begun.get(changed[0])}, now it is "
-                             f"{settings[changed[0]]}; use that, or another --out")
+            raise ValueError(f"{out}: was started with {changed[0]}={begun.get(changed[0])}, but now it is "
+                             f"{settings[changed[0]]}; use the first value, or another --out")
         return
     with written_whole(path) as part:
         part.write_text(json.dumps(settings, indent=2) + "\n")
@@ -129,8 +129,8 @@ def own_preparer(packed: bytes) -> Preparer:
 def begin_process() -> None:
     """Work with one thread, and end when the process that began this one does, even if it is killed."""
     torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def run_processes(todo: Iterator[Source], job: Job, workers: int) -> Iterator[str]:
@@ -189,7 +189,8 @@ def ray_cluster(workers: int) -> Iterator[ModuleType]:
         import ray
         import ray.data
     except ImportError as error:
-        raise ValueError(f"--engine ray needs {error.name}, which is not installed; pip install 'ray[data]'") from error
+        raise ValueError(f"--engine ray needs {error.name}, which is not installed; install it with: pip install "
+                         "'ray[data]'") from error
     if ray.is_initialized():
         yield ray
         return

@@ -54,8 +54,8 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
     """
     home, place = depth.device, drawing_device(engine, depth.device)
     if place != home:
-        *views, limits = move_to((depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, limits), place)
-        return move_to(rasterize(*views, size, engine, limits), home)
+        return move_to(rasterize(depth.to(place), rgba.to(place), intrinsics.to(place), cam_from_mesh.to(place),
+                                 cam_intrinsics.to(place), size, engine, move_to(limits, place)), home)
     engine = choose_engine(engine, place)
     draw = import_module(f".{engine}_raster", __name__).draw
     return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size, limits)
@@ -75,7 +75,7 @@ def drawing_device(engine: str, device: torch.device) -> torch.device:
     obstacle = find_obstacle("warp", device)
     if not obstacle:
         return device
-    log.warning("Drawing on the CPU: warp can't draw on %s: %s", device, obstacle)
+    log.warning("Rendering on the CPU, because warp cannot render on %s: %s", device, obstacle)
     return torch.device("cpu")
 
 
@@ -91,7 +91,7 @@ def choose_engine(engine: str, device: torch.device) -> str:
         raise ValueError(f"engine: {engine!r} is unknown; use auto, {', '.join(ENGINES)}")
     obstacle = find_obstacle(engine, device)
     if obstacle:
-        raise ValueError(f"engine: {engine} can't draw on {device}: {obstacle}, or use engine auto")
+        raise ValueError(f"engine: {engine} cannot render on {device}: {obstacle}, or use engine auto")
     return engine
 
 
@@ -102,7 +102,7 @@ def fastest_engine(device: torch.device) -> str:
     obstacle = find_obstacle("warp", device)
     if not obstacle:
         return "warp"
-    log.warning("Drawing with the slower torch engine: warp can't draw on %s: %s", device, obstacle)
+    log.warning("Rendering with the slower torch engine, because warp cannot render on %s: %s", device, obstacle)
     return "torch"
 
 
@@ -115,4 +115,4 @@ def find_obstacle(engine: str, device: torch.device) -> str | None:
     except ImportError as error:
         return f"{error}; install it {INSTALLS[engine]}"
     except OSError as error:
-        return f"{error}; free some disk space or let it write there"
+        return f"{error}; free some disk space or make the folder writable"

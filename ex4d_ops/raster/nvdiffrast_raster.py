@@ -22,7 +22,7 @@ def find_obstacle(device: torch.device) -> str | None:
     try:
         rasterizer(device)
     except (RuntimeError, OSError) as error:
-        return f"{str(error).splitlines()[0]}; build it anew for this version of torch"
+        return f"{str(error).splitlines()[0]}; rebuild it for this version of torch"
     return None
 
 

@@ -117,7 +117,7 @@ def count_through(first: Tensor, last: Tensor) -> Iterator[tuple[Tensor, Tensor]
 
 
 def pack(inverse_z: Tensor, face: Tensor) -> Tensor:
-    """Keys [P] int64 of which the larger is nearer, then of the lower face. 1/z > 0 orders as its bits do."""
+    """Keys [P] int64 that are larger for what is nearer, then for the lower face. 1/z > 0 orders as its bits do."""
     return (inverse_z.float().view(torch.int32).long() << 32) | (0xFFFFFFFF - face)
 
 

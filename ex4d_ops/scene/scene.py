@@ -244,6 +244,6 @@ def length(vectors: Tensor) -> Tensor:
 
 
 def find_rims(patch: Tensor) -> Tensor:
-    """Pixels [H, W] bool with a neighbour beside, above or below of another number than their own in patch [H, W]."""
+    """Pixels [H, W] bool with a neighbour beside, above or below that has another number in patch [H, W]."""
     beside, below = patch[:, 1:] != patch[:, :-1], patch[1:] != patch[:-1]
     return pad(beside, (1, 0)) | pad(beside, (0, 1)) | pad(below, (0, 0, 1, 0)) | pad(below, (0, 0, 0, 1))

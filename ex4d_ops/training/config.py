@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from ..files.damage import quoted, reading
 from ..wan import BASE_DTYPES
@@ -41,14 +41,15 @@ def read_config(path: Path) -> TrainingConfig:
     try:
         import yaml
     except ImportError as error:
-        raise ValueError("configs are YAML, for which pyyaml is missing; pip install pyyaml") from error
+        raise ValueError("YAML files need the package pyyaml, which is not installed; install it with: pip install "
+                         "pyyaml") from error
     with reading(path, "YAML", "see example_configs/"):
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
         given = check_keys(values, fields(TrainingConfig), "")
         rules = check_keys(given.pop("rules", {}), fields(TrainingRules), "rules: ")
-        files = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
-                 for name, value in given.items()}
+        files: dict[str, Any] = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
+                                 for name, value in given.items()}
         if given.get("base_dtype", "bfloat16") not in tuple(BASE_DTYPES):  # a dict cannot be asked for a list
             raise ValueError(f"base_dtype: got {quoted(given['base_dtype'])}; use one of {', '.join(BASE_DTYPES)}")
         kinds = {rule.name: rule for rule in fields(TrainingRules)}
@@ -61,13 +62,13 @@ def read_config(path: Path) -> TrainingConfig:
 def check_keys(values: object, known: tuple[Field, ...], where: str) -> dict:
     """The values by name. Raises ValueError for names that are unknown and names that are missing."""
     if not isinstance(values, dict):
-        raise ValueError(f"{where}got {quoted(values)}; write one `name: value` a line")
+        raise ValueError(f"{where}got {quoted(values)}; write one `name: value` per line")
     names = [entry.name for entry in known]
     unknown = [quoted(name).strip("'") for name in values if name not in names]
     missing = [entry.name for entry in known if entry.default is entry.default_factory is MISSING
                and values.get(entry.name) is None]
     if unknown:
-        raise ValueError(f"{where}unknown {', '.join(unknown[:4])}; there are {', '.join(names)}")
+        raise ValueError(f"{where}{', '.join(unknown[:4])} is unknown; use {', '.join(names)}")
     if missing:
         raise ValueError(f"{where}{', '.join(missing)} missing; add {'them' if len(missing) > 1 else 'it'}")
     return {name: value for name, value in values.items() if value is not None}
@@ -81,11 +82,11 @@ def check_file(name: str, value: object, folder: Path) -> Path:
         path = folder / Path(value).expanduser()
         exists = path.exists()
     if name != "out" and not exists:
-        raise ValueError(f"{name}: there is no {path}; relative paths start at the config's folder")
+        raise ValueError(f"{name}: {path} does not exist; relative paths start at the folder of the YAML file")
     return path
 
 
-def check_rule(rule: Field, value: object) -> object:
+def check_rule(rule: Field, value: Any) -> Any:
     """A rule's value as its type. Raises ValueError where it is of another type or out of range."""
     if isinstance(rule.default, bool):
         if not isinstance(value, bool):

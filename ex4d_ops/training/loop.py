@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from .clips import ClipLatents, check_clips, stack_clips
+from .clips import Clips, check_clips, stack_clips
 from .model import AdaptedWan
 from .objective import clip_of_sample, draw_noise, flow_loss, level_weights, mix, noise_levels
 from .record import RunState, load_run, save_run
@@ -22,6 +22,7 @@ from .validation import Validation, validation_loss, write_samples
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from torch.distributed.tensor import DTensor
 
 Watch = Callable[[list[float], int], None]
 Report = Callable[[str, float, int], None]
@@ -46,7 +47,7 @@ class Run:
         return self.accelerator.is_main_process
 
 
-def train(wan: nn.Module, clips: Sequence[ClipLatents], folder: Path, rules: TrainingRules = TrainingRules(),
+def train(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules = TrainingRules(),
           validation: Validation | None = None, watch: Watch | None = None, cpu: bool = False) -> RunState:
     """Train an adapter for a Wan on prepared clips; what it leaves lies in folder, see record.py.
 
@@ -79,7 +80,7 @@ def train(wan: nn.Module, clips: Sequence[ClipLatents], folder: Path, rules: Tra
     return run.state
 
 
-def begin(wan: nn.Module, clips: Sequence[ClipLatents], folder: Path, rules: TrainingRules, cpu: bool) -> Run:
+def begin(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules, cpu: bool) -> Run:
     """A run as the folder left it, or a new one."""
     try:
         import peft  # noqa: F401  (needed later; who starts a run wants to know now)
@@ -88,8 +89,8 @@ def begin(wan: nn.Module, clips: Sequence[ClipLatents], folder: Path, rules: Tra
         if rules.tensorboard:
             import tensorboard  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"training needs {error.name}, which is not installed; pip install peft accelerate "
-                         "tensorboard") from error
+        raise ValueError(f"training needs {error.name}, which is not installed; install it with: pip install peft "
+                         "accelerate tensorboard") from error
     accelerator = Accelerator(cpu=cpu)
     check_sharing(accelerator)
     asked = rules.fixed() | {"processes": accelerator.num_processes, "clips": len(clips)}
@@ -114,14 +115,14 @@ def check_sharing(accelerator: Accelerator) -> None:
     """Raise ValueError where launched processes would not work together, or no exact save of them can be made."""
     launched, kind = int(os.environ.get("WORLD_SIZE", 1)), accelerator.distributed_type.name
     if accelerator.num_processes != launched:  # each would train for itself, into one folder
-        raise ValueError(f"{launched} processes were launched, but accelerate sees no device that they could share; "
-                         "set ACCELERATE_USE_CPU=true to train on CPUs")
+        raise ValueError(f"{launched} processes were launched, but accelerate does not find a device to train on; set "
+                         "ACCELERATE_USE_CPU=true to train on CPUs")
     if kind == "DEEPSPEED" or (kind == "FSDP" and not accelerator.is_fsdp2):
-        raise ValueError(f"accelerate is set to {kind}, of which no exact save can be made; use DDP, or FSDP with "
+        raise ValueError(f"accelerate is set to {kind}, which cannot be saved exactly; use DDP, or FSDP with "
                          "fsdp_version 2")
 
 
-def take_step(run: Run, clips: Sequence[ClipLatents]) -> float:
+def take_step(run: Run, clips: Clips) -> float:
     """Move the weights once; returns the loss, averaged over everything that went into the step."""
     rules, accelerator = run.rules, run.accelerator
     total = torch.zeros((), device=accelerator.device)
@@ -131,7 +132,7 @@ def take_step(run: Run, clips: Sequence[ClipLatents]) -> float:
             loss = batch_loss(run, clips, turn) / rules.accumulation
             accelerator.backward(loss)
         total += loss.detach()
-    loss = float(accelerator.reduce(total, "mean"))
+    loss = float(accelerator.reduce(total, "mean"))  # pyright: ignore[reportArgumentType]  # a tensor, as given
     if not math.isfinite(loss):
         raise ValueError(f"step {run.state.step + 1}: the loss is {loss}; use a smaller learning_rate, or check the "
                          "clips")
@@ -139,13 +140,14 @@ def take_step(run: Run, clips: Sequence[ClipLatents]) -> float:
     run.optimizer.step()
     run.optimizer.zero_grad()
     if run.average:
-        torch._foreach_lerp_(list(run.average.values()), list(run.trained.values()), 1 - rules.ema)
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]  # as torch's own averaging does
+            list(run.average.values()), list(run.trained.values()), 1 - rules.ema)
     run.state.losses.append(loss)
     run.torn = False
     return loss
 
 
-def batch_loss(run: Run, clips: Sequence[ClipLatents], turn: int) -> Tensor:
+def batch_loss(run: Run, clips: Clips, turn: int) -> Tensor:
     """Loss of this process's batch in one turn of a step.
 
     Samples are numbered through the run over turns and processes, and their number alone draws clip, level and noise.
@@ -195,15 +197,20 @@ def restore(run: Run) -> None:
             run.average[name].copy_(spread(run.state.average[name], weight))
 
 
+def is_spread(tensor: Tensor) -> TypeGuard[DTensor]:
+    """Whether FSDP has spread a tensor over the processes."""
+    return hasattr(tensor, "full_tensor")
+
+
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor on the CPU, gathered where FSDP has spread it over the processes."""
     tensor = tensor.detach()
-    return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).cpu()
+    return (tensor.full_tensor() if is_spread(tensor) else tensor).cpu()
 
 
 def spread(values: Tensor, like: Tensor) -> Tensor:
     """Values on the device of another tensor, and spread over the processes as that one is."""
-    if not hasattr(like, "full_tensor"):
+    if not is_spread(like):
         return values.to(like.device, copy=True)
     from torch.distributed.tensor import distribute_tensor
 

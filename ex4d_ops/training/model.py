@@ -28,7 +28,7 @@ class AdaptedWan(nn.Module):
 
     _no_split_modules = ("WanAttentionBlock",)  # what accelerate shards as one, unless its config names others
 
-    def __init__(self, wan: nn.Module, rank: int = 16, hidden_channels: int = RELEASED_HIDDEN, seed: int = 0,
+    def __init__(self, wan, rank: int = 16, hidden_channels: int = RELEASED_HIDDEN, seed: int = 0,
                  recompute: bool = True) -> None:
         super().__init__()
         self.dtype = wan.head.head.weight.dtype  # Wan computes in what its head is kept in
@@ -38,10 +38,11 @@ class AdaptedWan(nn.Module):
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.wan = inject_lora(wan.requires_grad_(False), rank)
+            self.wan = wan.requires_grad_(False)
+            inject_lora(self.wan, rank)
             self.encoder = PriorEncoder(hidden_channels, wan.dim)
-        nn.init.zeros_(self.encoder.latent_patch_embedding.weight)
-        nn.init.zeros_(self.encoder.latent_patch_embedding.bias)
+        for weight in self.encoder.latent_patch_embedding.parameters():
+            nn.init.zeros_(weight)
 
     def forward(self, noisy: Tensor, level: Tensor, clip: dict[str, Tensor]) -> Tensor:
         """Velocity [B, 16, t, h, w], float32, of a noisy video at noise levels [B] in [0, 1].

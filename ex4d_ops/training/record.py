@@ -69,7 +69,7 @@ def load_run(folder: Path, asked: dict) -> RunState | None:
     except Exception as error:  # a damaged file can make the reader raise anything
         raise ValueError(f"{path}: cannot be read as the state of a run; choose another folder, or delete it to start "
                          "again") from error
-    changed = [f"{name} was {state.asked.get(name)}, now {value}" for name, value in asked.items()
+    changed = [f"{name} was {state.asked.get(name)}, now it is {value}" for name, value in asked.items()
                if state.asked.get(name) != value]
     if changed:
         raise ValueError(f"{folder}: the run there was started differently ({'; '.join(changed)}); change that back, "

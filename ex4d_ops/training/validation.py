@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import files
-from .clips import ClipLatents, stack_clips
+from .clips import ClipLatents, Clips, stack_clips
 from .objective import flow_loss, generator_for, mix, noise_levels
 
 LOSS_LEVELS = 8  # noise levels at which the loss is taken
@@ -22,17 +22,17 @@ FPS = 15.0
 class Validation:
     """clips: prepared ones; decode: a latent video [16, t, h, w] to frames [T, H, W, 3] in [0, 1], for the samples."""
 
-    clips: Sequence[ClipLatents]
+    clips: Clips
     decode: Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def validation_loss(model: nn.Module, clips: Sequence[ClipLatents], shift: float, seed: int,
+def validation_loss(model: nn.Module, clips: Clips, shift: float, seed: int,
                     device: torch.device) -> float:
     """Mean squared error of the velocity over all clips, always at the same noise and levels."""
     losses = []
-    for number, clip in enumerate(clips):
-        batch = stack_clips([clip], device)
+    for number in range(len(clips)):
+        batch = stack_clips([clips[number]], device)
         video = batch["video_latent"].float()
         for index, level in enumerate(noise_levels(shift, LOSS_LEVELS).to(device).unbind()):
             noise = torch.randn(video.shape, generator=generator_for(seed, "validation", number, index)).to(device)
@@ -57,7 +57,8 @@ def write_samples(folder: Path, model: nn.Module, validation: Validation, steps:
 
     write: only one of several processes does, all of them sample.
     """
-    for number, clip in enumerate(validation.clips):
+    for number in range(len(validation.clips)):
+        clip = validation.clips[number]
         batch = stack_clips([clip], device)
         noise = torch.randn(batch["video_latent"].shape, generator=generator_for(seed, "sample", number)).to(device)
         video = sample_video(model, batch, noise, steps, shift)

@@ -70,7 +70,8 @@ def blend(first: CameraPath, second: CameraPath, weight: float | Tensor) -> Came
     """
     check_one_size([first, second])
     if len(first) != len(second):
-        raise ValueError(f"blend: paths of {len(first)} and {len(second)} frames; fit one to the other's length")
+        raise ValueError(f"blend: the paths have {len(first)} and {len(second)} frames; fit one to the length of the "
+                         "other")
     weight = torch.as_tensor(weight).cpu().double().expand(len(first))
     return mix(first, second, weight, weight)
 
@@ -102,7 +103,7 @@ def retime(path: CameraPath, frames: int | None = None, speed: str | Sequence[fl
     middle. what: bend the time of the cameras, of the clip, or of both; the other keeps an even pace.
     """
     if what not in ("both", "cameras", "source"):
-        raise ValueError(f"retime: there is no '{what}' to bend; use both, cameras or source")
+        raise ValueError(f"retime: '{what}' cannot be retimed; use both, cameras or source")
     even = torch.linspace(0, 1, frames or len(path), dtype=torch.float64)
     bent = bend_time(even, speed)
     return resample(path, even if what == "source" else bent, even if what == "cameras" else bent)
@@ -112,7 +113,7 @@ def bend_time(even: Tensor, speed: str | Sequence[float]) -> Tensor:
     """Progress [T] in 0..1 of a run at this speed, at even times [T] in 0..1."""
     if isinstance(speed, str):
         if speed not in EASES:
-            raise ValueError(f"retime: there is no speed '{speed}'; use {', '.join(EASES)} or relative speeds")
+            raise ValueError(f"retime: '{speed}' is not a speed; use {', '.join(EASES)} or relative speeds")
         return EASES[speed](even)
     speeds = torch.as_tensor(speed, dtype=torch.float64)
     if not (torch.isfinite(speeds).all() and (speeds >= 0).all() and speeds.sum() > 0):
@@ -158,7 +159,7 @@ def arrive(path: CameraPath, camera: CameraPath, frame: int, ease: str = "ease-i
     Source frames stay the path's own. Raises ValueError where the path lacks that frame or sizes differ.
     """
     if not 0 < frame < len(path):
-        raise ValueError(f"arrive: frame {frame} is not on the way; use 1..{len(path) - 1}")
+        raise ValueError(f"arrive: frame {frame} is not within the path; use 1..{len(path) - 1}")
     progress = torch.arange(len(path), dtype=torch.float64) / frame
     at_rest = retime(camera, len(path))
     held = CameraPath(at_rest.cam_from_world, at_rest.intrinsics, camera.size, path.source_frame)
@@ -181,8 +182,8 @@ def lay_on(path: CameraPath, world_from_cam: Tensor) -> CameraPath:
     where either stands still, and where the two don't go the same way.
     """
     if int(path.source_frame.max()) >= len(world_from_cam):
-        raise ValueError(f"scale: the path shows source frame {int(path.source_frame.max())}, the clip has "
-                         f"{len(world_from_cam)}; make it as long as the clip")
+        raise ValueError(f"scale: the path shows source frame {int(path.source_frame.max())}, but the clip has "
+                         f"{len(world_from_cam)} frames; make it as long as the clip")
     target = world_from_cam.cpu().double()[path.source_frame.cpu()]
     cameras = invert_rigid(path.cam_from_world.cpu().double())
     u, _, v = torch.linalg.svd((target[:, :3, :3] @ cameras[:, :3, :3].mT).sum(0))
@@ -191,12 +192,12 @@ def lay_on(path: CameraPath, world_from_cam: Tensor) -> CameraPath:
     goal, own = target[:, :3, 3].mean(0), cameras[:, :3, 3].mean(0)
     way, own_way = target[:, :3, 3] - goal, (cameras[:, :3, 3] - own) @ turn.mT
     if min(way.norm(), own_way.norm()) < 1e-6:
-        raise ValueError("scale: the clip's camera or the path stands still, which tells no scale; give a number")
+        raise ValueError("scale: cannot be found, because the clip's camera or the path stands still; give a number")
     factor = (way * own_way).sum() / own_way.square().sum()
     missed = (factor * own_way - way).norm() / way.norm()
     if factor <= 0 or missed > SAME_WAY:
-        raise ValueError(f"scale: the path does not go the way of the clip's camera ({missed:.0%} of it missed), which "
-                         "tells no scale; give a number")
+        raise ValueError(f"scale: cannot be found, because the path does not follow the clip's camera ({missed:.0%} of "
+                         "it is missed); give a number")
     place = goal + factor * own_way
     rotation = turn @ cameras[:, :3, :3]
     laid = invert_rigid(rigid(rotation, place)).float()
@@ -208,4 +209,5 @@ def check_one_size(paths: Sequence[CameraPath]) -> None:
     for path in paths[1:]:
         if path.size != paths[0].size:
             (height, width), (other_height, other_width) = paths[0].size, path.size
-            raise ValueError(f"paths: sizes {width}x{height} and {other_width}x{other_height}; make both for one size")
+            raise ValueError(f"paths: their sizes are {width}x{height} and {other_width}x{other_height}; make both "
+                             "with the same size")

@@ -81,7 +81,7 @@ def split_entries(text: str) -> list[Entry]:
         raise ValueError('keyframes: must be a list of objects, e.g. [{"frame": 0}, {"frame": 48, "yaw": 60}]')
     decoder, entries, end = json.JSONDecoder(), [], text.index("[") + 1
     for index, value in enumerate(fields):
-        start = re.compile(r"[\s,]*").match(text, end).end()
+        start = next(re.compile(r"[^\s,]").finditer(text, end)).start()
         end = decoder.raw_decode(text, start)[1]
         if not isinstance(value, dict):
             raise ValueError(f"keyframe {index} (line {text.count(chr(10), 0, start) + 1}): must be an object {{...}}")
@@ -124,7 +124,7 @@ class Entry:
         if keyframe.ease not in SEGMENT_EASES:
             raise self.error("ease", f"must be one of {', '.join(SEGMENT_EASES)}")
         if keyframe.heading is None and keyframe.position == keyframe.look_at:
-            raise self.error("position", "is the point it looks at; move one of them")
+            raise self.error("position", "is at the point that it looks at; move one of them")
         return keyframe
 
     def frame_number(self, frames: int) -> float:
@@ -132,7 +132,7 @@ class Entry:
         if "time" in self.fields:
             return self.number("time", 0.0, 0, 1) * (frames - 1)
         if "frame" not in self.fields:
-            raise self.error("frame", "is missing; say frame (from 0) or time (0..1)")
+            raise self.error("frame", "is missing; give frame (from 0) or time (0..1)")
         return self.number("frame", 0.0, 0, frames - 1)
 
     def number(self, field: str, default: float, low: float, high: float) -> float:
@@ -145,12 +145,13 @@ class Entry:
         value = self.fields[field]
         if not (isinstance(value, list) and len(value) == 3 and all(map(is_number, value))):
             raise self.error(field, "must be three numbers [x, y, z], in radii, within +-1e6")
-        return tuple(map(float, value))
+        x, y, z = map(float, value)
+        return x, y, z
 
     def refuse_both(self, field: str, *others: str) -> None:
         for other in others:
             if field in self.fields and other in self.fields:
-                raise self.error(other, f"excludes {field}; keep one of them")
+                raise self.error(other, f"cannot be used with {field}; keep one of them")
 
     def error(self, field: str, message: str) -> ValueError:
         """A sentence that names the keyframe, the field and its line."""
@@ -176,8 +177,9 @@ def keyframe_path(keyframes: Sequence[Keyframe], frames: int, radius: float, int
     knots = torch.tensor([key.frame for key in keyframes], dtype=torch.float64)
     line = Timeline(knots, [key.ease for key in keyframes], frames, smooth)
     target = line.spline([key.look_at for key in keyframes])
-    if all(key.orbit for key in keyframes):
-        yaw, pitch, distance = line.spline([key.orbit for key in keyframes]).unbind(-1)
+    orbits = [key.orbit for key in keyframes if key.orbit]
+    if len(orbits) == len(keyframes):
+        yaw, pitch, distance = line.spline(orbits).unbind(-1)
         level = circle(yaw, pitch)
         eye = target - distance[:, None] * level[:, 2]
     else:
@@ -188,7 +190,8 @@ def keyframe_path(keyframes: Sequence[Keyframe], frames: int, radius: float, int
     else:
         rotation = lean(level, line.spline([(key.roll,) for key in keyframes])[:, 0])
     focal = float(intrinsics[..., 0, 0].reshape(-1)[0])
-    zoom = line.spline([(math.log(key.zoom or key.focal / focal),) for key in keyframes])[:, 0].exp()
+    zooms = [(math.log(key.focal / focal if key.focal else key.zoom or 1.0),) for key in keyframes]
+    zoom = line.spline(zooms)[:, 0].exp()
     cam_from_world = rigid(rotation, -(rotation @ (radius * eye)[..., None])[..., 0])
     return CameraPath(cam_from_world.float().to(intrinsics.device), zoom_intrinsics(intrinsics, zoom), size)
 
@@ -207,11 +210,11 @@ class Timeline:
 
     def spline(self, values: Sequence[Sequence[float]]) -> Tensor:
         """Values [T, C] along the splines, or the straight lines, through values [K, C]."""
-        values = torch.tensor(values, dtype=torch.float64)
-        start, end, u = values[self.left], values[self.right], self.weight[:, None]
+        knots = torch.tensor(values, dtype=torch.float64)
+        start, end, u = knots[self.left], knots[self.right], self.weight[:, None]
         if not self.smooth:
             return torch.lerp(start, end, u)
-        slope = self.slopes(values)
+        slope = self.slopes(knots)
         rise, fall = slope[self.left] * self.span[:, None], slope[self.right] * self.span[:, None]
         return (start * (1 + 2 * u) * (1 - u) ** 2 + rise * u * (1 - u) ** 2
                 + end * u * u * (3 - 2 * u) + fall * u * u * (u - 1))

@@ -23,12 +23,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..camera import CameraPath, rigid
-from ..depth import VideoDepth
 from ..rotation import rotate_about
 
 RELEASED_FRAMES = 49  # the clip length the released presets are written for
@@ -183,26 +183,26 @@ def make_move(name: str, values: dict[str, float | tuple[float, float]] | None =
     Raises ValueError, naming the choices, for an unknown move, parameter or ease and for a value out of range.
     """
     if name not in MOVES:
-        raise ValueError(f"move: there is no '{name}'; use one of {', '.join(MOVES)}")
+        raise ValueError(f"move: '{name}' is not a move; use one of {', '.join(MOVES)}")
     kind, values = MOVES[name], values or {}
     known = [parameter.name for parameter in kind.parameters]
     for key in values:
         if key not in known:
-            raise ValueError(f"move {name}: there is no setting '{key}'; use {', '.join([*known, 'ease'])}")
+            raise ValueError(f"move {name}: '{key}' is not a setting; use {', '.join([*known, 'ease'])}")
     ramps = {}
     for parameter in kind.parameters:
         default = parameter.default if parameter.rest is None or not values else parameter.rest
         ramps[parameter.name] = make_ramp(name, parameter, values.get(parameter.name, default))
     ease = ease or kind.ease
     if ease not in EASES:
-        raise ValueError(f"move {name}: there is no ease '{ease}'; use one of {', '.join(EASES)}")
+        raise ValueError(f"move {name}: '{ease}' is not an ease; use one of {', '.join(EASES)}")
     return Move(name, ramps, ease)
 
 
 def make_ramp(move: str, parameter: Parameter, value: float | tuple[float, float]) -> tuple[float, float]:
     """(start, end) of a parameter, or ValueError where either is out of range or it cannot ramp."""
     if isinstance(value, tuple) and parameter.start is None:
-        raise ValueError(f"move {move}: {parameter.name} stays the same throughout; give one number")
+        raise ValueError(f"move {move}: {parameter.name} cannot change along the path; give one number")
     start, end = value if isinstance(value, tuple) else (value if parameter.start is None else parameter.start, value)
     for bound in (start, end):
         if not parameter.low <= bound <= parameter.high:
@@ -237,9 +237,11 @@ def parse_value(move: str, key: str, text: str) -> float | tuple[float, float]:
         numbers = tuple(float(number) for number in text.split(".."))
     except ValueError:
         numbers = ()
-    if len(numbers) not in (1, 2):
-        raise ValueError(f"move {move}: {key}='{text}' is not a number; write e.g. {key}=30 or {key}=-30..30")
-    return numbers[0] if len(numbers) == 1 else numbers
+    if len(numbers) == 1:
+        return numbers[0]
+    if len(numbers) == 2:
+        return numbers
+    raise ValueError(f"move {move}: {key}='{text}' is not a number; write e.g. {key}=30 or {key}=-30..30")
 
 
 def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Tensor,
@@ -255,7 +257,7 @@ def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Ten
             rig[channel] = rig[channel] * values if channel == "zoom" else rig[channel] + values
     if not ((rig["zoom"] >= 1 / ZOOM_LIMIT) & (rig["zoom"] <= ZOOM_LIMIT)).all():
         farthest = float(rig["zoom"][rig["zoom"].log().abs().argmax()])
-        raise ValueError(f"move: the zooms make a factor of {farthest:.3g} together; keep it within "
+        raise ValueError(f"move: the zooms together have a factor of {farthest:.3g}; keep it within "
                          f"{1 / ZOOM_LIMIT:g}..{ZOOM_LIMIT:g}")
     cam_from_world = place_rig(rig, radius).to(intrinsics.device)
     return CameraPath(cam_from_world, zoom_intrinsics(intrinsics, rig["zoom"]), size)
@@ -287,7 +289,8 @@ def zoom_intrinsics(intrinsics: Tensor, factor: Tensor) -> Tensor:
     """Intrinsics [T, 3, 3] with the focal length multiplied by factor [T], on the CPU; the centre stays."""
     frames = len(factor)
     if intrinsics.ndim == 3 and len(intrinsics) != frames:
-        raise ValueError(f"intrinsics: {len(intrinsics)} frames, the path has {frames}; give one matrix or {frames}")
+        raise ValueError(f"intrinsics: {len(intrinsics)} matrices, but the path has {frames} frames; give one matrix "
+                         f"or {frames}")
     zoomed = intrinsics.cpu().double().expand(frames, 3, 3).clone()
     zoomed[:, :2, :2] *= factor[:, None, None]
     return zoomed.float().to(intrinsics.device)
@@ -296,10 +299,17 @@ def zoom_intrinsics(intrinsics: Tensor, factor: Tensor) -> Tensor:
 def released_path(preset: str, frames: int, radius: float, intrinsics: Tensor, size: tuple[int, int]) -> CameraPath:
     """The released camera path "30", "60", "90" or "180". intrinsics: [3, 3] or [T, 3, 3], pixels; size: (H, W)."""
     if f"preset-{preset}" not in MOVES:
-        raise ValueError(f"preset: there is no '{preset}'; use 30, 60, 90 or 180")
+        raise ValueError(f"preset: '{preset}' is not a preset; use 30, 60, 90 or 180")
     return move_path([make_move(f"preset-{preset}")], frames, radius, intrinsics, size)
 
 
-def automatic_radius(depth: VideoDepth) -> float:
+class Scene(Protocol):
+    """Depth of a clip or its mesh. nearest: the smallest depth of frame 0, scene units."""
+
+    @property
+    def nearest(self) -> float: ...
+
+
+def automatic_radius(depth: Scene) -> float:
     """Distance of the target in front of source frame 0: its nearest point + 0.15 scene units. Released rule."""
     return depth.nearest + RADIUS_MARGIN

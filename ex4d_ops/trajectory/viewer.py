@@ -36,7 +36,7 @@ def camera_from_load3d(info: dict, size: tuple[int, int], model: dict | None = N
     target, level. Raises ValueError for an orthographic camera and where places or angles are not numbers.
     """
     if info.get("cameraType", "perspective") != "perspective":
-        raise ValueError("camera_info: an orthographic camera has no perspective to follow; switch the viewer's")
+        raise ValueError("camera_info: the camera is orthographic; switch the viewer to perspective")
     eye = read_vector(info, "position", "xyz")
     if info.get("quaternion"):
         rotation = read_rotation(info)
@@ -91,7 +91,7 @@ def read_rotation(info: dict) -> Tensor:
     """The rotation [3, 3] of a quaternion {"w": ..., "x": ...}, or ValueError."""
     quaternion = read_vector(info, "quaternion", "wxyz")
     if quaternion.norm() < 1e-6:
-        raise ValueError("camera_info: quaternion has length 0; no rotation is (w=1, x=0, y=0, z=0)")
+        raise ValueError("camera_info: quaternion has length 0; use (w=1, x=0, y=0, z=0) for no rotation")
     return rotation_of(quaternion)
 
 

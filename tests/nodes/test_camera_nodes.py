@@ -176,7 +176,7 @@ def test_the_camera_named_is_the_one_read(nodes, take, same, folders):
     (folders / "input" / "both.json").write_text(json.dumps(both))
     path, _ = nodes.run("EX4DLoadCameras", file="both.json", scene=take.depth, camera="cam02")
     assert same(path, nodes.run("EX4DLoadCameras", file="second.json", scene=take.depth)[0])
-    with pytest.raises(ValueError, match="cam01, cam02; say which"):
+    with pytest.raises(ValueError, match="cam01, cam02; give the name of one"):
         nodes.run("EX4DLoadCameras", file="both.json", scene=take.depth)
 
 
@@ -226,12 +226,12 @@ def test_a_scale_of_0_lays_the_path_onto_the_scene_s_cameras(nodes, take, same, 
         assert (path.cam_from_world - take.path.cam_from_world).abs().max() < 1e-4
     still = replace(take.depth, world_from_cam=torch.eye(4).expand_as(source))
     for scene in (still, None):
-        with pytest.raises(ValueError, match="not known how the clip's own camera moved"):
+        with pytest.raises(ValueError, match="the motion of the clip's own camera is not known"):
             nodes.run("EX4DLoadCameras", file="shot.json", scene=scene, scale=0.0)
 
 
 @pytest.mark.parametrize("name, text, message", [("none.json", "[]", "list of objects"), ("none.txt", "", "is empty"),
-                                                 ("none.txt", "https://x\n", "holds no camera")])
+                                                 ("none.txt", "https://x\n", "does not contain a camera")])
 def test_files_without_a_camera_get_one_sentence(nodes, take, folders, name, text, message):
     (folders / "input" / name).write_text(text)
     with pytest.raises(ValueError, match=message) as error:

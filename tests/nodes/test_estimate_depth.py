@@ -164,7 +164,7 @@ def test_scale_rules_reach_the_library(nodes, tiny, clip):
     depth, *_ = nodes.run("EstimateVideoDepth", images=clip[0], model=tiny,
                           scale={"scale": "near and far", "near": 2.0, "far": 9.0})
     assert depth.depth.min() == pytest.approx(2) and depth.depth.max() == pytest.approx(9)
-    with pytest.raises(ValueError, match="relative disparity, which has no units"):
+    with pytest.raises(ValueError, match="relative disparity, which does not have units"):
         nodes.run("EstimateVideoDepth", images=clip[0], model=tiny, scale={"scale": "as given"})
 
 

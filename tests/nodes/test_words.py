@@ -8,18 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ..plain_words import find_faults, text_of
+
 PACK = Path(__file__).parents[2]
 FOLDERS = (PACK / "web" / "docs", PACK, PACK / "docs", PACK / "example_workflows")
 PAGES = [page for folder in FOLDERS for page in sorted(folder.glob("*.md"))]
 WORKFLOWS = [*sorted((PACK / "example_workflows").glob("*.json")), *sorted((PACK / "subgraphs").glob("*.json"))]
-# As patterns, with what to write in their place.
-NOT_PLAIN = {
-    r"(?<!there )\bis no (?!longer)": "is not a",
-    r"\bA number (that|which)\b": "Number of, Random seed ...",
-    r"[Cc]olour": "color", r"[Gg]rey": "gray", r"[Cc]entre": "center", r"\b([Mm]illi|[Kk]ilo)?[Mm]etres?\b": "meter",
-    r"[Nn]eighbour": "neighbor", r"[Ll]icence": "license", r"[Bb]ehaviour": "behavior", r"[Cc]ancelled": "canceled",
-    r"(?i)\b(normal|minim|maxim|quant|optim|initial|recogn|raster|synchron)is(e|ed|er|es|ing|ation)\b": "-iz-",
-}
 # Choices that mean nothing by themselves: the tooltip says of each what happens.
 OPAQUE = {"released", "as given", "as stored", "as it says", "at rest", "refuse", "paper", "file", "first"}
 SENTENCE_START = re.compile(r"[A-Z0-9]")
@@ -46,15 +40,6 @@ def tooltips(nodes, choices) -> list[tuple[str, str, list]]:
 
 
 # ---- errors of nodes ----------------------------------------------------------------------------
-
-
-def text_of(node: ast.expr | None) -> str | None:
-    """A string literal with {} where something is filled in; None for any other expression."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
-    return None
 
 
 def calls_in(node: ast.AST) -> set[str]:
@@ -134,10 +119,6 @@ def notes_of(workflow: Path) -> str:
                       *(group["title"] for graph in [content, *inside] for group in graph["groups"]),
                       *(node.get("title") or "" for node in nodes),
                       *(node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")])
-
-
-def find_faults(words: str) -> list[str]:
-    return [f"{found[0]!r}: {better}" for pattern, better in NOT_PLAIN.items() for found in re.finditer(pattern, words)]
 
 
 @pytest.mark.parametrize("words", ["this is no mesh", "A number that draws", "in Colour", "at the centre", "5 metres",

@@ -130,9 +130,9 @@ def test_the_length_rule_says_which_frames_are_shown(frames, length, rule, chose
 
 
 @pytest.mark.parametrize("frames, length, rule, sentence", [
-    (7, 5, "refuse", "7 frames, 5 are to be generated; generate more, or choose trim"),
+    (7, 5, "refuse", "7 frames, but 5 are to be generated; generate more, or choose trim"),
     (7, 5, "pad", "choose trim"),
-    (3, 5, "refuse", "3 frames, 5 are to be generated; generate fewer, or choose pad"),
+    (3, 5, "refuse", "3 frames, but 5 are to be generated; generate fewer, or choose pad"),
     (3, 5, "trim", "choose pad"),
 ])
 def test_lengths_that_the_rule_does_not_mend_are_refused(frames, length, rule, sentence):
@@ -143,7 +143,7 @@ def test_lengths_that_the_rule_does_not_mend_are_refused(frames, length, rule, s
 @pytest.mark.parametrize("size, length, masks, sentence", [
     ((40, 48), 9, 9, "size: got 48x40, Wan needs multiples of 16; use 48x48"),
     ((32, 48), 10, 9, "Wan needs 4k\\+1; use 9 or 13"),
-    ((32, 48), 9, 1, "visible: 1 frames, color has 9; give one mask per frame"),
+    ((32, 48), 9, 1, "visible: 1 frames, but color has 9; give one mask per frame"),
 ])
 def test_sizes_and_lengths_that_wan_does_not_take_are_refused(size, length, masks, sentence):
     with pytest.raises(ValueError, match=sentence):

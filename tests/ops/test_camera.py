@@ -174,10 +174,10 @@ def test_every_number_of_a_path_is_finite(field, value):
     for entry in range(fields[field].numel()):
         broken = fields[field].clone()
         broken.view(-1)[entry] = value
-        with pytest.raises(ValueError, match=f"{field}: holds NaN or infinity"):
+        with pytest.raises(ValueError, match=f"{field}: contains NaN or infinity"):
             CameraPath(**fields | {field: broken}, size=(8, 8))
 
 
 def test_a_path_has_a_camera():
-    with pytest.raises(ValueError, match="has no camera; give it one per frame"):
+    with pytest.raises(ValueError, match="does not contain a camera; give it one per frame"):
         CameraPath(torch.zeros(0, 4, 4), torch.zeros(0, 3, 3), (8, 8))

@@ -151,10 +151,11 @@ def without(weights: Weights, *parts: str) -> Weights:
 @pytest.mark.parametrize("spoil, sentence", [
     (lambda w: without(w, "blocks"), "is EX-4D's encoder without its LoRA; choose the whole adapter"),
     (lambda w: without(w, "latent"), "is a LoRA without EX-4D's encoder"),
-    (lambda w: {"lora_unet_down_blocks_0.lora_down.weight": torch.zeros(4, 4)}, "holds nothing of EX-4D, but lora_un"),
-    (lambda w: {}, "holds nothing of EX-4D, but nothing at all"),
-    (lambda w: [torch.zeros(3)], "holds no tensors by name"),
-    (lambda w: torch.zeros(3), "holds no tensors by name"),
+    (lambda w: {"lora_unet_down_blocks_0.lora_down.weight": torch.zeros(4, 4)},
+     "does not contain weights of EX-4D, only lora_un"),
+    (lambda w: {}, "does not contain weights of EX-4D, only an empty table"),
+    (lambda w: [torch.zeros(3)], "does not contain named tensors"),
+    (lambda w: torch.zeros(3), "does not contain named tensors"),
     (lambda w: without(w, "ffn.2.lora_B"), "3 of its tensors are wrong: blocks.0-2.ffn.2.lora_B: missing; "),
     (lambda w: without(w, "blocks.1."), "20 of its tensors are wrong: blocks.1.self_attn.q.lora_A: missing; "),
     (lambda w: without(w, "latent_encoder.4"), "2 of its tensors are wrong: latent_encoder.4.weight: missing; latent_"),
@@ -171,13 +172,14 @@ def without(weights: Weights, *parts: str) -> Weights:
     (lambda w: w | {"latent_encoder.0.bias": torch.zeros(64, dtype=torch.float64)}, "float64, must be float32, float"),
     (lambda w: w | {"latent_encoder.0.bias": torch.zeros(64).to_sparse()}, "float32 sparse_coo, must be float32"),
     (lambda w: w | {"latent_encoder.0.bias": torch.zeros(64, device="meta")}, "float32 without values, must be"),
-    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(-4.0)}, "blocks.0.ffn.0.alpha: no positive number"),
-    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(1j)}, "blocks.0.ffn.0.alpha: no positive number"),
-    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.ones(1).to_sparse()}, "blocks.0.ffn.0.alpha: no positive number"),
-    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.ones((), device="meta")}, "blocks.0.ffn.0.alpha: no positive number"),
+    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(-4.0)}, "blocks.0.ffn.0.alpha: not a positive number"),
+    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(1j)}, "blocks.0.ffn.0.alpha: not a positive number"),
+    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.ones(1).to_sparse()}, "blocks.0.ffn.0.alpha: not a positive number"),
+    (lambda w: w | {"blocks.0.ffn.0.alpha": torch.ones((), device="meta")},
+     "blocks.0.ffn.0.alpha: not a positive number"),
     (lambda w: w | {"blocks.0.ffn.0.alpha": torch.tensor(4.0), "blocks.1.ffn.0.alpha": torch.tensor(8.0)},
-     "blocks.1.ffn.0.alpha: no positive number that all blocks share"),
-    (lambda w: w | {"model.latent_encoder.0.bias": torch.zeros(64)}, "holds latent_encoder.0.bias twice"),
+     "blocks.1.ffn.0.alpha: not a positive number that all blocks share"),
+    (lambda w: w | {"model.latent_encoder.0.bias": torch.zeros(64)}, "contains latent_encoder.0.bias twice"),
 ])
 def test_weights_that_are_not_the_adapter_get_one_sentence(weights, tmp_path, spoil, sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
@@ -204,14 +206,15 @@ def test_tensors_that_claim_more_than_is_stored_are_refused_unread(weights, tmp_
     name = next(name for name in weights if name.startswith(key))
     path = save(tmp_path / "some.ckpt", weights | {name: claim(weights[name].clone())})
     assert path.stat().st_size < 2**24
-    with pytest.raises(ValueError, match=f"{key}: .* (of which it stores only|must be)"):  # the first tells the sides
+    # The first tensor tells the sides of the others.
+    with pytest.raises(ValueError, match=f"{key}: .* (but only .* bytes of it are stored|must be)"):
         load_adapter(path)
 
 
 @pytest.mark.parametrize("alpha", [float("inf"), float("-inf"), float("nan"), 0.0, -1.0])
 def test_an_alpha_that_is_no_scale_is_refused(weights, tmp_path, alpha):
     changed = weights | {f"blocks.{block}.{layer}.alpha": torch.tensor(alpha) for block in range(3) for layer in LAYERS}
-    with pytest.raises(ValueError, match="no positive number that all blocks share"):
+    with pytest.raises(ValueError, match="not a positive number that all blocks share"):
         load_from(tmp_path, changed)
 
 
@@ -377,7 +380,7 @@ def test_convert_checkpoint_writes_one_file_unless_asked(weights, tmp_path):
 
 @pytest.mark.parametrize("source, target, sentence", [
     ("nowhere.ckpt", "a.safetensors", "nowhere.ckpt"),
-    ("ex4d.ckpt", "a.ckpt", "only safetensors is written; name it a.safetensors"),
+    ("ex4d.ckpt", "a.ckpt", "is not a .safetensors file name; use a.safetensors"),
     ("empty.ckpt", "a.safetensors", "is empty"),
     ("ex4d.ckpt", "nowhere/a.safetensors", "cannot be written"),
 ])

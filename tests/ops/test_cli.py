@@ -101,17 +101,17 @@ def test_clips_are_trimmed_to_a_length_wan_takes(sample, tmp_path, capsys):
     files.write_video(tmp_path / "clip.mkv", longer, clip.fps)
     np.savez(tmp_path / "depth.npz", depth=torch.cat([depth.depth, depth.depth[:2]]))
     assert run_prior(tmp_path, tmp_path / "out") == 0
-    assert "7 frames, Wan needs 4k+1; uses the first 5" in capsys.readouterr().err
+    assert "7 frames, but Wan needs 4k+1; uses the first 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options, sentence", [
-    (["--frames", "6"], "T=6, Wan needs 4k+1; use 5 or 9"),
-    (["--frames", "9"], "5 frames from frame 0 on, --frames asks for 9"),
+    (["--frames", "6"], "T=6, but Wan needs 4k+1; use 5 or 9"),
+    (["--frames", "9"], "only 5 frames from frame 0 on, but --frames is 9"),
     (["--size", "100x64"], "Wan needs multiples of 16, got 100x64; use 96x64"),
-    (["--move", "orbitt:yaw=3"], "there is no 'orbitt'"),
+    (["--move", "orbitt:yaw=3"], "'orbitt' is not a move"),
     (["--move", "orbit:yaw=9999"], "out of range"),
     (["--path", "nowhere.json"], "nowhere.json"),
-    (["--start", "40"], "holds no frame to start at"),
+    (["--start", "40"], "has ended before the frame to start at"),
     (["--radius", "-1"], "--radius"),
     (["--focal", "0"], "--focal"),
     (["--min-angle", "90"], "--min-angle"),
@@ -122,7 +122,7 @@ def test_clips_are_trimmed_to_a_length_wan_takes(sample, tmp_path, capsys):
     (["--hidden-reach", "nan"], "--hidden-reach: got nan, must be above 0"),
     (["--depth-kind", "normalized-depth"], "needs near and far"),
     (["--mesh", "5"], "there is no frame 5"),
-    (["--freeze", "77"], "holds no frame to start at"),
+    (["--freeze", "77"], "has ended before the frame to start at"),
     (["--engine", "nvdiffrast"], "nvdiffrast"),
 ])
 def test_bad_settings_get_one_sentence(sample, tmp_path, capsys, options, sentence):
@@ -232,7 +232,7 @@ def test_a_second_run_that_is_stopped_leaves_nothing_that_tells_of_the_first(sam
 def test_inspect_reports_watertightness_and_depth(sample, capsys):
     assert cli.main(["inspect", str(sample / "depth.npz")]) == 0
     said = capsys.readouterr().out
-    assert "watertight" in said and "96x64" in said and "metres" in said
+    assert "watertight" in said and "96x64" in said and "meters" in said
     assert cli.main(["inspect", str(sample / "depth.npz"), "--hidden-reach", "0.1"]) == 0
     assert "0.1 of the depth of their nearest corner" in capsys.readouterr().out
 
@@ -278,7 +278,7 @@ def test_the_library_imports_comfyui_through_one_door_alone():
                 assert words[1].split(".")[0] not in {"comfy", "folder_paths", "nodes", "server", "execution"}, file
 
 
-@pytest.mark.parametrize("fit, said, seen", [("stretch", "its width is squashed by 33%", 64 * 64),
+@pytest.mark.parametrize("fit, said, seen", [("stretch", "its width shrinks by 33%", 64 * 64),
                                              ("crop", "33% of its width is lost", 64 * 64),
                                              ("pad", "33% of the new height is black bars", 64 * 43)])
 def test_another_shape_is_reached_by_the_fit_asked_for_and_said(sample, tmp_path, capsys, fit, said, seen):

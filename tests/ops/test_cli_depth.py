@@ -37,7 +37,7 @@ def test_every_setting_is_one_of_depth_units_with_its_default():
 @pytest.mark.parametrize("name", VALUES)
 def test_a_setting_without_a_kind_is_refused_not_ignored(name):
     words = [FLAGS[name]] if VALUES[name] is True else [FLAGS[name], str(VALUES[name])]
-    with pytest.raises(ValueError, match=f"{FLAGS[name]}: is of no use without --depth-kind"):
+    with pytest.raises(ValueError, match=f"{FLAGS[name]}: is used only with --depth-kind"):
         depth_units(parse(*words))
 
 
@@ -60,4 +60,4 @@ def test_the_depth_channel_can_be_named(tmp_path, capsys, monkeypatch, command):
     assert cli.main([*words, *file, "--depth-channel", "right"]) == 0
     assert torch.equal(given[-1].depth, torch.from_numpy(depth * 2)[:len(given[-1])])
     assert cli.main([*words, *file]) == 2
-    assert "holds left, right; the depth must be named depth" in capsys.readouterr().err
+    assert "contains left, right; the depth must be named depth" in capsys.readouterr().err

@@ -52,8 +52,9 @@ def test_scale_and_lens_are_taken(models, clip, tmp_path):
 
 @pytest.mark.parametrize("options, sentence", [
     (["--depth-model", "video-depth-anything-large"], "video_depth_anything_vitl.pth is missing (1538 MB"),
-    (["--depth-model", "nowhere"], "there is no 'nowhere'"),
-    (["--depth-model", "video-depth-anything-small", "--depth-scale-rule", "as-given"], "no units to take as given"),
+    (["--depth-model", "nowhere"], "'nowhere' is not a model or a file"),
+    (["--depth-model", "video-depth-anything-small", "--depth-scale-rule", "as-given"],
+     "not have units to keep as given"),
     (["--depth-model", "video-depth-anything-small", "--smoothing", "9"], "--smoothing: got 9, must be 0..8"),
     (["--depth-model", "video-depth-anything-small", "--focal", "-1"], "--focal: got -1"),
     (["--depth-model", "video-depth-anything-small", "--near", "5", "--far", "2"], "need 0 < near < far"),
@@ -72,7 +73,7 @@ def test_depth_comes_from_a_file_or_a_model_not_both(clip, tmp_path):
 
 def test_download_says_what_is_there_already(models, capsys):
     assert cli.main(["download", "video-depth-anything-small", "--models", str(models)]) == 0
-    assert "is there already" in capsys.readouterr().out
+    assert "is already in" in capsys.readouterr().out
 
 
 def test_help_of_download_lists_names_sizes_and_licences(capsys):

@@ -51,7 +51,7 @@ def test_metres_as_given_are_the_truth():
 
 
 def test_relative_disparity_as_given_is_refused():
-    with pytest.raises(ValueError, match="relative disparity, which has no units"):
+    with pytest.raises(ValueError, match="relative disparity, which does not have units"):
         estimate_clip_depth(filmed()[0], knows(filmed()[1].depth), False, ClipRules("as given"))
 
 
@@ -151,7 +151,7 @@ def test_cameras_of_given_depth_are_dropped_where_its_scale_is():
     clip, truth = filmed("colonnade")
     made = steady_given_depth(clip, truth, ClipRules("released"))
     assert torch.equal(made.depth.world_from_cam, torch.eye(4).expand(FRAMES, 4, 4))
-    assert "source camera: at rest, for its motion is in the given scale" in made.notes
+    assert "source camera: at rest, because its motion is in the given scale" in made.notes
 
 
 # ---- per-frame models of transformers -----------------------------------------------------------
@@ -190,7 +190,7 @@ def test_a_model_that_tells_nothing_asks(tmp_path):
 
     from ex4d_ops.estimators.per_frame import meaning
 
-    with pytest.raises(ValueError, match="nobody says whether a newer model gives depth or disparity"):
+    with pytest.raises(ValueError, match="does not say whether a newer model gives depth or disparity"):
         meaning(tmp_path, SimpleNamespace(model_type="newer"), None)
     assert meaning(tmp_path, SimpleNamespace(model_type="newer"), "depth") == ("depth", False)
     assert meaning(tmp_path, SimpleNamespace(model_type="depth_pro"), None) == ("depth", True)
@@ -274,5 +274,5 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
     pytest.importorskip("transformers")
     from ex4d_ops.estimators.per_frame import load_per_frame
 
-    with pytest.raises(ValueError, match="no folder of a transformers model"):
+    with pytest.raises(ValueError, match="not the folder of a transformers model"):
         load_per_frame(tmp_path)

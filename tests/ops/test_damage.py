@@ -75,7 +75,8 @@ def test_every_odd_setting_beside_depth_is_refused(tmp_path, name, value):
     said = json.loads(sidecar.read_text())
     said["depth_units"] |= {"kind": "normalized-depth", "near": 1.0, "far": 2.0} | {name: value}
     sidecar.write_text(json.dumps(said))
-    expect_one_line(lambda: read_depth(tmp_path / "pngs"), "depth.json: cannot be read as what depth says of itself")
+    expect_one_line(lambda: read_depth(tmp_path / "pngs"), "depth.json: cannot be read as the description of a depth "
+                                                           "file")
 
 
 @MANY
@@ -143,7 +144,7 @@ def test_every_broken_shard_is_named(tmp_path, kind):
 def test_every_clip_that_lacks_something_is_named(tmp_path, members, word):
     (tmp_path / "clips-000000.tar").write_bytes(shard(members))
     clips = open_dataset(tmp_path)
-    expect_one_line(lambda: clips[0], "clips-000000.tar: cannot be read as a shard that holds clip 'a'", word)
+    expect_one_line(lambda: clips[0], "clips-000000.tar: cannot be read as a shard with clip 'a'", word)
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"3", b'{"shard": "clips-000000.tar"}', b'{"key": []}', b"\xff",
@@ -152,7 +153,7 @@ def test_every_clip_that_lacks_something_is_named(tmp_path, members, word):
 def test_every_odd_line_of_a_manifest_is_refused(tmp_path, line):
     (tmp_path / "clips-000000.tar").write_bytes(shard(GOOD))
     (tmp_path / "manifest.jsonl").write_bytes(line + b"\n")
-    expect_one_line(lambda: open_dataset(tmp_path), "manifest.jsonl: cannot be read as what clips say of themselves")
+    expect_one_line(lambda: open_dataset(tmp_path), "manifest.jsonl: cannot be read as the description of a clip")
 
 
 @MANY

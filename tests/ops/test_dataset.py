@@ -105,7 +105,7 @@ def test_a_clip_begins_where_something_moves(tmp_path):
 def test_blank_clips_are_doubted(tmp_path):
     fading = torch.linspace(0, 1, 7)[:, None, None, None].expand(7, *SIZE, 3)
     files.write_video(tmp_path / "a.mkv", fading, 15)
-    with pytest.raises(ValueError, match="one colour throughout|without a cut"):
+    with pytest.raises(ValueError, match="one color throughout|without a cut"):
         select_clip(tmp_path / "a.mkv", 5, SIZE)
 
 
@@ -132,9 +132,9 @@ def test_openvid_tables_are_understood(tmp_path):
     assert sources[0].path == tmp_path / "video" / "a_0_1.mp4" and sources[0].caption == "A cat, asleep."
     assert next(list_sources(tmp_path / "OpenVid-1M.csv")).path == tmp_path / "a_0_1.mp4"
     (tmp_path / "other.csv").write_text("name,score\nx,1\n")
-    with pytest.raises(ValueError, match="has no column of videos; name one video"):
+    with pytest.raises(ValueError, match="does not have a column of videos; name one video"):
         list(list_sources(tmp_path / "other.csv"))
-    with pytest.raises(ValueError, match="neither a folder of videos nor a CSV"):
+    with pytest.raises(ValueError, match="not a folder of videos or a CSV"):
         list(list_sources(tmp_path / "nothing"))
 
 
@@ -151,7 +151,7 @@ def test_tables_of_other_programs_are_understood_by_the_names_of_their_columns(t
 def test_a_row_that_names_no_video_is_left_out_and_said(tmp_path, caplog, row):
     (tmp_path / "t.csv").write_text(f"caption,video\nfirst,a.mp4\n{row}\nlast,b.mp4\n")
     assert [source.name for source in list_sources(tmp_path / "t.csv")] == ["a.mp4", "b.mp4"]
-    assert row == "" or "line 3 names no video" in caplog.text  # csv itself skips empty lines
+    assert row == "" or "line 3 does not name a video" in caplog.text  # csv itself skips empty lines
 
 
 @pytest.mark.parametrize("content", [
@@ -245,7 +245,7 @@ def test_depth_is_cropped_and_resized_as_the_clip_is(tmp_path):
     found = find_depth(Source(tmp_path / "v" / "a.mkv", "a.mkv"), recipe, start, clip)
     assert torch.allclose(found.depth, depth.depth[:, :, 24:56])
     assert torch.allclose(found.intrinsics[0, 0, 2], depth.intrinsics[0, 0, 2] - 24)
-    with pytest.raises(ValueError, match="no depth: there is no"):
+    with pytest.raises(ValueError, match="depth not found at"):
         find_depth(Source(tmp_path / "v" / "b.mkv", "b.mkv"), recipe, start, clip)
 
 
@@ -257,7 +257,7 @@ def test_depth_is_read_as_the_recipe_says(tmp_path):
     recipe = Recipe(frames=5, size=SIZE, depth=tmp_path, units=DepthUnits("depth"), fill=True, channel="right")
     found = find_depth(Source(tmp_path / "a.mkv", "a.mkv"), recipe, *select_clip(tmp_path / "a.mkv", 5, SIZE))
     assert torch.equal(found.depth, fill_invalid(torch.from_numpy(holed)))
-    with pytest.raises(ValueError, match="holds left, right; the depth must be named depth"):
+    with pytest.raises(ValueError, match="contains left, right; the depth must be named depth"):
         find_depth(Source(tmp_path / "a.mkv", "a.mkv"), replace(recipe, channel=None), 0, found)
 
 
@@ -388,7 +388,8 @@ def test_a_run_that_ends_while_it_makes_a_shard_goes_on_where_it_was(many, tmp_p
 
 def test_a_folder_is_not_filled_by_two_recipes(many, tmp_path, in_process):
     prepare([], SMALL, tmp_path)
-    with pytest.raises(ValueError, match="was begun with seed=0, now it is 1; use that, or another --out"):
+    with pytest.raises(ValueError, match="was started with seed=0, but now it is 1; use the first value, or another "
+                                         "--out"):
         prepare([], Recipe(**vars(SMALL) | {"seed": 1}), tmp_path)
 
 
@@ -398,7 +399,7 @@ def test_a_folder_begun_before_a_setting_was_known_goes_on_with_its_default(many
     begun = json.loads(settings.read_text())
     settings.write_text(json.dumps({name: value for name, value in begun.items() if name not in ("fill", "channel")}))
     prepare([], SMALL, tmp_path)
-    with pytest.raises(ValueError, match="was begun with fill=False, now it is True"):
+    with pytest.raises(ValueError, match="was started with fill=False, but now it is True"):
         prepare([], Recipe(**vars(SMALL) | {"fill": True}), tmp_path)
 
 
@@ -411,7 +412,7 @@ def test_a_folder_whose_recipe_is_broken_is_refused(many, tmp_path, in_process, 
 
 
 def test_an_empty_folder_holds_no_dataset(tmp_path):
-    with pytest.raises(ValueError, match="holds no prepared clips; make some with ex4d prepare"):
+    with pytest.raises(ValueError, match="does not contain prepared clips; make some with ex4d prepare"):
         open_dataset(tmp_path)
 
 
@@ -447,7 +448,7 @@ def test_a_careless_user_is_told_what_to_do(many, tmp_path, capsys):
         assert cli.main(command(many, tmp_path / "out", *options)[3:]) == 2
         return capsys.readouterr().err
 
-    assert "T=6, Wan needs 4k+1; use 5 or 9" in complain("--frames", "6")
+    assert "T=6, but Wan needs 4k+1; use 5 or 9" in complain("--frames", "6")
     assert "Wan needs multiples of 16, got 50x32; use 48x32" in complain("--size", "50x32")
     assert "latents need all three" in complain("--vae", "vae.safetensors")
     assert "cotracker needs --tracker-weights FILE; lk needs none" in complain("--tracker", "cotracker")
@@ -475,4 +476,5 @@ def test_a_recipe_for_other_machines_names_full_paths(tmp_path, monkeypatch):
 def test_a_run_without_ray_says_what_is_missing(many, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     assert cli.main(command(many, tmp_path, "--engine", "ray")[3:]) == 2
-    assert "--engine ray needs ray, which is not installed; pip install 'ray[data]'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--engine ray needs ray, which is not installed; install it with: pip install 'ray[data]'" in said

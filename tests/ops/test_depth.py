@@ -173,7 +173,7 @@ def test_a_hole_beside_a_near_surface_is_filled_with_the_far_one():
 def test_a_frame_without_any_depth_is_not_filled():
     depth = 1 + random_values(6, 3, 4, 5)
     depth[2] = NAN
-    with pytest.raises(ValueError, match="frame 2 holds no valid pixel"):
+    with pytest.raises(ValueError, match="frame 2 does not have a valid pixel"):
         fill_invalid(depth)
 
 
@@ -224,14 +224,14 @@ def test_resizing_scales_the_intrinsics_along_and_keeps_the_rest():
 
 def test_matching_says_both_sizes_and_resizes_only_when_told():
     depth = make_video_depth(1 + random_values(8, 3, 8, 12))
-    with pytest.raises(ValueError, match="depth: 12x8, the clip is 24x16"):
+    with pytest.raises(ValueError, match="depth: 12x8, but the clip is 24x16"):
         match_depth(torch.zeros(3, 16, 24, 3), depth)
     assert match_depth(torch.zeros(3, 16, 24, 3), depth, resize=True).size == (16, 24)
     assert match_depth(torch.zeros(3, 8, 12, 3), depth) is depth
 
 
 def test_depth_of_another_length_is_never_matched():
-    with pytest.raises(ValueError, match="depth: 3 frames, the clip has 5"):
+    with pytest.raises(ValueError, match="depth: 3 frames, but the clip has 5"):
         match_depth(torch.zeros(5, 8, 12, 3), make_video_depth(1 + random_values(9, 3, 8, 12)), resize=True)
 
 
@@ -277,7 +277,7 @@ def test_wan_lengths_are_4k_plus_1_and_closest(frames):
 
 def test_other_lengths_are_refused_with_the_ones_to_use():
     check_wan_length(49)
-    with pytest.raises(ValueError, match="^frames: T=50, Wan needs 4k\\+1; use 49 or 53$"):
+    with pytest.raises(ValueError, match="^frames: T=50, but Wan needs 4k\\+1; use 49 or 53$"):
         check_wan_length(50)
 
 

@@ -32,7 +32,7 @@ def test_swapped_numbers_are_called_so(name, seed):
     assert "look like disparity (" in doubt_kind(1 / depth, "depth")
     assert "look like depth" in doubt_kind(depth, "disparity")
     if name in ("garden", "colonnade"):  # which have sky, and much of it
-        assert "its top is exactly 0, as the disparity of sky" in doubt_kind(1 / depth, "depth")
+        assert "the top of the picture is exactly 0, like the disparity of sky" in doubt_kind(1 / depth, "depth")
     assert "towards the ground" in doubt_kind(depth.clamp(max=30) + torch.rand(depth.shape) * 1e-3, "disparity")
 
 

@@ -165,10 +165,10 @@ def test_arriving_paths_leave_reach_and_rest():
 
 def test_misfits_are_refused_in_one_sentence():
     path, other = path_of("orbit"), path_of("orbit", size=(64, 64))
-    for message, edit in (("sizes 128x96 and 64x64", lambda: chain([path, other])),
-                          ("sizes 128x96 and 64x64", lambda: blend(path, other, 0.5)),
+    for message, edit in (("sizes are 128x96 and 64x64", lambda: chain([path, other])),
+                          ("sizes are 128x96 and 64x64", lambda: blend(path, other, 0.5)),
                           ("13 and 5 frames; fit", lambda: blend(path, path_of("orbit", 5), 0.5)),
-                          ("no speed 'fast'", lambda: retime(path, speed="fast")),
+                          ("'fast' is not a speed", lambda: retime(path, speed="fast")),
                           ("not all 0", lambda: retime(path, speed=[0, 0])),
                           ("not all 0", lambda: retime(path, speed=[1, float("nan")])),
                           ("use both, cameras or source", lambda: retime(path, what="time")),

@@ -98,7 +98,7 @@ def test_every_kind_of_number_and_order_is_read_alike(tmp_path, dtype, order, sa
 def test_an_array_can_be_named(tmp_path):
     np.savez(tmp_path / "two.npz", near=CLIP, far=CLIP * 2)
     assert np.array_equal(read_depth(tmp_path / "two.npz", Z, channel="far").depth, CLIP * 2)
-    with pytest.raises(ValueError, match="two.npz: holds near, far; there is no array 'depht' in it"):
+    with pytest.raises(ValueError, match="two.npz: contains near, far; there is no array 'depht' in it"):
         read_depth(tmp_path / "two.npz", Z, channel="depht")
 
 
@@ -141,7 +141,7 @@ def test_every_camera_of_unknown_ways_is_said_and_left(tmp_path, name, cameras, 
 
 @pytest.mark.parametrize("spoil, sentence", [
     (lambda cameras: cameras * 2, "is not rigid"),
-    (lambda cameras: cameras * np.nan, "holds NaN or infinity"),
+    (lambda cameras: cameras * np.nan, "contains NaN or infinity"),
     (lambda cameras: cameras * np.array([[-1.0], [1], [1]]), "is mirrored")])
 def test_known_cameras_that_are_none_are_refused(tmp_path, spoil, sentence):
     np.savez(tmp_path / "depth.npz", depth=CLIP, extrinsics=spoil(np.asarray(CAMERAS[:, :3])))
@@ -223,7 +223,7 @@ def test_gigabytes_packed_into_little_are_refused_unread(tmp_path):
         for _ in range(300):
             member.write(bytes(2_000_000))
     assert peak_of(lambda: read_depth(path, Z)) < 8
-    with pytest.raises(ValueError, match="packed into .* bytes; so little holds no depth"):
+    with pytest.raises(ValueError, match="packed into .* bytes; that cannot be depth"):
         read_depth(path, Z)
 
 

@@ -126,7 +126,7 @@ def test_gray_videos_are_read_and_coloured_ones_refused(tmp_path):
     read = read_depth(tmp_path / "gray.mp4", DepthUnits("normalized-depth", near=1.0, far=9.0))
     assert (read.depth - (1 + 8 * ramp)).abs().max() < 0.15
     write_video(tmp_path / "turbo.mp4", torch.stack([ramp, 1 - ramp, ramp * 0], -1), 10)
-    with pytest.raises(ValueError, match="turbo.mp4: is in colour, and depth cannot be read back"):
+    with pytest.raises(ValueError, match="turbo.mp4: is in color, and depth cannot be read"):
         read_depth(tmp_path / "turbo.mp4", DepthUnits("released"))
 
 
@@ -148,7 +148,7 @@ def test_an_exr_of_colours_is_refused(tmp_path):
     planes = {name: make_depth(1, seed=k).depth[0].numpy() for k, name in enumerate("RGB")}
     OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, planes).write(
         str(tmp_path / "color.exr"))
-    with pytest.raises(ValueError, match="holds the channels .*the depth must be Z, the only one, or gray"):
+    with pytest.raises(ValueError, match="contains the channels .*not clear which of them is the depth"):
         read_depth(tmp_path / "color.exr", Z)
 
 
@@ -182,7 +182,7 @@ def test_holes_are_filled_when_asked(tmp_path):
 
 
 @pytest.mark.parametrize("arrays, sentence", [
-    ({"left": np.ones((2, 3)), "right": np.ones((2, 3))}, "holds left, right; the depth must be named depth"),
+    ({"left": np.ones((2, 3)), "right": np.ones((2, 3))}, "contains left, right; the depth must be named depth"),
     ({"depth": np.ones((2, 3, 4, 3))}, "must be numbers \\[frames, height, width\\]"),
     ({"depth": np.array(["a"])}, "must be numbers"),
     ({"depth": np.ones((0, 3, 4))}, "must be numbers"),
@@ -206,16 +206,16 @@ def test_files_that_are_no_depth_are_refused_by_name(tmp_path, name, content):
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match="none.npz: no such file or folder"):
+    with pytest.raises(ValueError, match="none.npz: there is no such file or folder"):
         read_depth(tmp_path / "none.npz")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ValueError, match="folder: holds no"):
+    with pytest.raises(ValueError, match="folder: does not contain"):
         read_depth(tmp_path / "folder", Z)
 
 
 def test_a_start_behind_the_end_is_refused(tmp_path):
     write_depth(tmp_path / "depth.npz", make_depth())
-    with pytest.raises(ValueError, match="holds 3 frames, none from 9 on; start earlier"):
+    with pytest.raises(ValueError, match="has only 3 frames, so frame 9 is past its end; start earlier"):
         read_depth(tmp_path / "depth.npz", start=9)
 
 
@@ -223,7 +223,7 @@ def test_frames_of_several_sizes_are_refused(tmp_path):
     write_depth(tmp_path / "exrs", make_depth(2), "exr")
     write_depth(tmp_path / "other", make_depth(1, (5, 5)), "exr")
     shutil.copy(tmp_path / "other" / "000000.exr", tmp_path / "exrs" / "000009.exr")
-    with pytest.raises(ValueError, match="is 5x5, those before 14x9; all must be of one size"):
+    with pytest.raises(ValueError, match="is 5x5, but those before it are 14x9; all must be of one size"):
         read_depth(tmp_path / "exrs")
 
 
@@ -232,7 +232,7 @@ def test_frames_of_several_sizes_are_refused(tmp_path):
 def test_a_damaged_sidecar_is_named(tmp_path, content):
     write_depth(tmp_path / "pngs", make_depth(), "png")
     (tmp_path / "pngs" / "depth.json").write_bytes(content)
-    with pytest.raises(ValueError, match="depth.json: cannot be read as what depth says of itself"):
+    with pytest.raises(ValueError, match="depth.json: cannot be read as the description of a depth file"):
         read_depth(tmp_path / "pngs")
 
 
@@ -271,7 +271,8 @@ def test_a_missing_folder_is_one_sentence_and_leaves_nothing(tmp_path, form):
 
 
 def test_a_suffix_without_a_format_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="names no depth format; use .npz or .mkv, or say exr or png for a folder"):
+    with pytest.raises(ValueError, match="is not a depth file name; use .npz or .mkv, or choose exr or png for a "
+                                         "folder"):
         write_depth(tmp_path / "depth.tif", make_depth())
 
 

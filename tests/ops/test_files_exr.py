@@ -71,8 +71,8 @@ def test_the_depth_pass_of_every_program_is_found(tmp_path, program, dtype):
     {"N.x": OTHER, "N.z": OTHER}])
 def test_no_other_pass_is_taken_for_depth(tmp_path, channels):
     write(tmp_path / "a.exr", channels)
-    with pytest.raises(ValueError, match="a.exr: holds the channels .*; the depth must be Z, the only one, or gray, or "
-                                         "else name the depth channel"):
+    with pytest.raises(ValueError, match="a.exr: contains the channels .*, and it is not clear which of them is "
+                                         "the depth; give the name of the depth channel"):
         read_depth(tmp_path / "a.exr", Z)
 
 
@@ -80,7 +80,8 @@ def test_no_other_pass_is_taken_for_depth(tmp_path, channels):
     {"left.Z": DEPTH, "right.Z": OTHER}, {"Front.Depth.Z": DEPTH, "Back.Depth.Z": OTHER}, {"a.Z": DEPTH, "b.Z": OTHER}])
 def test_of_several_depths_one_must_be_named(tmp_path, channels):
     write(tmp_path / "a.exr", channels)
-    with pytest.raises(ValueError, match=f"holds more than one depth, {', '.join(sorted(channels))}; name the depth"):
+    with pytest.raises(ValueError, match=f"contains more than one depth, {', '.join(sorted(channels))}; give the name "
+                                         "of the depth"):
         read_depth(tmp_path / "a.exr", Z)
     assert np.array_equal(read_depth(tmp_path / "a.exr", Z, channel=next(iter(channels))).depth[0], DEPTH)
 
@@ -97,14 +98,15 @@ def test_a_channel_or_a_layer_can_be_named(tmp_path, wanted, plane):
 @pytest.mark.parametrize("wanted", ["Y", "ViewLayer", "", "N", "x" * 5000])
 def test_a_name_that_is_none_lists_what_there_is(tmp_path, wanted):
     write(tmp_path / "a.exr", layer("N", "XYZ") | {"ViewLayer.Depth.Z": DEPTH, "ViewLayer.Depth.A": DEPTH})
-    with pytest.raises(ValueError, match="a.exr: has no channel '.*', or more than one; it holds N.X, N.Y") as refused:
+    with pytest.raises(ValueError, match="a.exr: has no channel '.*', or more than one; it contains N.X, "
+                                         "N.Y") as refused:
         read_depth(tmp_path / "a.exr", Z, channel=wanted)
     assert len(str(refused.value)) < 500
 
 
 def test_a_name_is_of_no_use_to_pictures_without_channels(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="only EXR and npz files have channels of a name"):
+    with pytest.raises(ValueError, match="only EXR and npz files have named channels"):
         read_depth(tmp_path / "a.png", Z, channel="Z")
 
 
@@ -127,7 +129,7 @@ def test_parts_that_repeat_their_name_are_named_once(tmp_path):
 
 def test_the_eyes_of_a_stereo_file_are_told_apart(tmp_path):
     write_parts(tmp_path / "a.exr", left={"Z": DEPTH}, right={"Z": DEPTH * 2})
-    with pytest.raises(ValueError, match="holds more than one depth, left.Z, right.Z"):
+    with pytest.raises(ValueError, match="contains more than one depth, left.Z, right.Z"):
         read_depth(tmp_path / "a.exr", Z)
     assert np.array_equal(read_depth(tmp_path / "a.exr", Z, channel="right.Z").depth[0], DEPTH * 2)
     write(tmp_path / "b.exr", {"Z": DEPTH, "right.Z": DEPTH * 2}, multiView=["left", "right"])
@@ -167,7 +169,7 @@ def test_every_pixel_stands_where_the_windows_say(tmp_path_factory, data, displa
                 expected[y, x] = stored[row, column]
     held = np.isfinite(expected) if kind == "depth" else expected > 0
     if not held.any():
-        with pytest.raises(ValueError, match="its data window lies beside its display window"):
+        with pytest.raises(ValueError, match="its data window is outside its display window"):
             read_depth(path, DepthUnits(kind))
     else:
         with np.errstate(divide="ignore"):
@@ -179,7 +181,7 @@ def test_every_pixel_stands_where_the_windows_say(tmp_path_factory, data, displa
                                    DepthUnits("normalized-disparity", near=1, far=9), DepthUnits("disparity", shift=1)])
 def test_where_nothing_stands_for_nothing_a_part_of_a_picture_is_refused(tmp_path, units):
     write(tmp_path / "a.exr", {"Z": DEPTH / 9}, dataWindow=window(2, 2, 8, 6), displayWindow=window(0, 0, 12, 9))
-    with pytest.raises(ValueError, match="a.exr: holds only 8x6 of its 12x9 pixels .*its data window is smaller"):
+    with pytest.raises(ValueError, match="a.exr: contains only 8x6 of its 12x9 pixels .*its data window is smaller"):
         read_depth(tmp_path / "a.exr", units)
 
 

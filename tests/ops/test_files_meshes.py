@@ -76,9 +76,9 @@ def test_what_was_in_front_is_in_front_and_up_is_up():
 
 
 @pytest.mark.parametrize("name, frame, sentence", [
-    ("mesh.obj", 0, "no mesh format for .obj; use .glb or .ply"),
-    ("mesh", 0, "no mesh format for no suffix"),
-    ("mesh.glb", 2, "frame 2, the mesh has 2; use 0..1"),
+    ("mesh.obj", 0, "is not a mesh file name; use .glb or .ply"),
+    ("mesh", 0, "is not a mesh file name"),
+    ("mesh.glb", 2, "there is no frame 2 in the mesh; use 0..1"),
 ])
 def test_what_cannot_be_written_gets_one_sentence(tmp_path, name, frame, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -160,9 +160,9 @@ def test_recammaster_sample(tmp_path):
     turned = read_path(tmp_path / "camera_extrinsics.json", (480, 832), camera="cam01")
     assert torch.allclose(turned.cam_from_world[1, 2, :3], torch.tensor([0.6, 0, 0.8]), atol=1e-6)  # looks right
     assert torch.allclose(turned.cam_from_world[2, 2, :3], torch.tensor([0, -0.6, 0.8]), atol=1e-6)  # looks up
-    with pytest.raises(ValueError, match="holds the cameras cam01, cam05; say which"):
+    with pytest.raises(ValueError, match="contains the cameras cam01, cam05; give the name of one"):
         read_path(tmp_path / "camera_extrinsics.json", (480, 832))
-    with pytest.raises(ValueError, match="no camera cam02; choose one of cam01, cam05"):
+    with pytest.raises(ValueError, match="does not contain a camera cam02; choose one of cam01, cam05"):
         read_path(tmp_path / "camera_extrinsics.json", (480, 832), camera="cam02")
 
 
@@ -204,7 +204,7 @@ def test_a_list_of_keyframes_is_a_path(tmp_path):
     assert distance(path, path_of("orbit:yaw=50")) < 1e-5 and torch.equal(path.intrinsics[8], lens)
     with pytest.raises(ValueError, match=r"keys.json: keyframe 1 \(line 2\): frame must be a number in 0..4"):
         read_path(tmp_path / "keys.json", SIZE, frames=5, radius=2.74)
-    with pytest.raises(ValueError, match="how many frames"):
+    with pytest.raises(ValueError, match="give the number of frames"):
         read_path(tmp_path / "keys.json", SIZE, radius=2.74)
 
 
@@ -230,10 +230,10 @@ def broken_files():
 
     broken_json = [
         ("", "line 1 is not JSON"), ("{", "line 1 is not JSON"), ("[" * 100000, "too deep"),
-        ("[]", "must be a list of objects"), ("{}", "no cam_from_world"), ("3", "no cam_from_world"),
+        ("[]", "must be a list of objects"), ("{}", "lacks cam_from_world"), ("3", "lacks cam_from_world"),
         ('{"frame0": 3}', "no cameras"), ('{"frame0": {"cam01": "[1 0 0]"}}', "four rows"),
         ('{"frame0": {"c": "[0 0 0 0] [0 0 0 0] [0 0 0 0] [0 0 0 1]"}}', "frame 0 is not rigid"),
-        (changed(version=2), "version 2; this reads version 1"), (changed(size=[0, 5]), "whole pixels"),
+        (changed(version=2), "version 2, but only version 1 can be read"), (changed(size=[0, 5]), "whole pixels"),
         (changed(size="big"), "size must be numbers"), (changed(source_frame=[1]), r"is \[1\], must be \[9\]"),
         (changed(source_frame=[-1] * 9), "negative"), (changed(source_frame=[10**400] * 9), "numbers"),
         (changed(cam_from_world=mirrored.tolist()), "mirrored"),
@@ -243,7 +243,8 @@ def broken_files():
         (changed(intrinsics=np.zeros((9, 3, 3)).tolist()), "focal lengths must be positive")]
     return [("a.json", text, message) for text, message in broken_json] + [
         ("a.npz", "", "not an npz"), ("a.npz", "PK\3\4 nothing", "not an npz"), ("a.txt", "", "is empty"),
-        ("a.txt", "https://x\n1 2 3\n", "should read: time fx fy"), ("a.txt", "https://x\n", "holds no camera"),
+        ("a.txt", "https://x\n1 2 3\n", "should read: time fx fy"), ("a.txt", "https://x\n", "does not contain a "
+                                                                                             "camera"),
         ("a.txt", REALESTATE.replace(" 0.5 0.5 0 0", " 0.5 0.5 0.1 0"), "lens distortion"),
         ("a.txt", "1 2\n3\n4 x\n", "should read"), ("a.txt", "1\n2\nnan\n", "within"),
         ("a.chan", "1 2 3\n", "should read: frame tx"), ("a.chan", "1 0 0 0 0 0 0 180\n", "field of view"),
@@ -259,13 +260,13 @@ def test_bad_files_get_one_sentence_that_names_them(tmp_path, name, text, messag
 
 
 @pytest.mark.parametrize("cameras, images, message", [
-    ("1 OPENCV 4 4 1 1 2 2 0 0 0 1", "1 1 0 0 0 0 0 0 1 a.png", "OPENCV is not a pinhole, for its dist.* is not 0"),
+    ("1 OPENCV 4 4 1 1 2 2 0 0 0 1", "1 1 0 0 0 0 0 0 1 a.png", "OPENCV is not a pinhole, because its dist.* is not 0"),
     ("1 FISHEYE 4 4 1 1 2 2", "1 1 0 0 0 0 0 0 1 a.png", "FISHEYE is not a pinhole; undistort"),
     ("1 PINHOLE 4 4 1 1 2", "1 1 0 0 0 0 0 0 1 a.png", "should read: CAMERA_ID PINHOLE"),
     ("1 PINHOLE 4 4 1 1 2 2", "1 1 0 0 0 0 0 0 2 a.png", "lacks camera 2"),
     ("1 PINHOLE 4 4 1 1 2 2", "1 0 0 0 0 0 0 0 1 a.png", "quaternion of length 0"),
     ("1 PINHOLE 4 4 1 1 2 2", "1 one 0 0 0 0 0 0 1 a.png", "should read: IMAGE_ID"),
-    ("1 PINHOLE 4 4 1 1 2 2", "1 2 3", "holds no image"),
+    ("1 PINHOLE 4 4 1 1 2 2", "1 2 3", "does not contain an image"),
     ("1 PINHOLE 4 4 1 1 2 2\n2 PINHOLE 8 8 1 1 2 2", "1 1 0 0 0 0 0 0 1 a.png\n\n2 1 0 0 0 0 0 0 2 b.png", "2 sizes")])
 def test_bad_colmap_folders_get_one_sentence(tmp_path, cameras, images, message):
     (tmp_path / "cameras.txt").write_text(cameras)
@@ -280,21 +281,21 @@ def test_missing_files_and_sizes_are_named(tmp_path):
     with pytest.raises(ValueError, match="can't be read"):
         read_path(tmp_path)  # a folder without a model
     (tmp_path / "a.chan").write_text("1 0 0 0 0 0 0 60\n")
-    with pytest.raises(ValueError, match="stores no picture size"):
+    with pytest.raises(ValueError, match="does not store a picture size"):
         read_path(tmp_path / "a.chan")
-    with pytest.raises(ValueError, match="has 1 frames, 49 are needed; read it as it is and fit it"):
+    with pytest.raises(ValueError, match="has 1 frames, but 49 are needed; choose the path length fit"):
         read_path(tmp_path / "a.chan", SIZE, frames=49)
     (tmp_path / "a.txt").write_text("0\n0\n0\n")
-    with pytest.raises(ValueError, match="say the radius"):
+    with pytest.raises(ValueError, match="give the radius"):
         read_path(tmp_path / "a.txt", SIZE)
-    with pytest.raises(ValueError, match="no path format 'abc'; use one of ex4d"):
+    with pytest.raises(ValueError, match="'abc' is not a path format; use one of ex4d"):
         read_path(tmp_path / "a.txt", SIZE, format="abc")
 
 
 def test_paths_a_format_cannot_hold_are_refused_and_nothing_is_left(tmp_path):
     path = path_of("orbit")
     wide = type(path)(path.cam_from_world, path.intrinsics * torch.tensor([[2.0], [1], [1]]), path.size)
-    with pytest.raises(ValueError, match="square pixels only"):
+    with pytest.raises(ValueError, match="lens with square pixels"):
         write_path(tmp_path / "a.chan", wide)
     with pytest.raises(ValueError, match="is not written"):
         write_path(tmp_path / "a.txt", path, "trajectorycrafter")

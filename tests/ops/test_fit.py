@@ -93,7 +93,7 @@ def test_what_is_lost_is_said_with_its_share(size, new_size, share, across):
     along = {"width": "height", "height": "width"}[across]
     texts = {fit: describe_fit(size, new_size, fit) for fit in FITS}
     assert f"{share} of its {across} is lost" in texts["crop"]
-    assert f"its {across} is squashed by {share}" in texts["stretch"]
+    assert f"its {across} shrinks by {share}" in texts["stretch"]
     assert f"{share} of the new {along} is black bars" in texts["pad"]
     assert all(f"{size[1]}x{size[0]} becomes {new_size[1]}x{new_size[0]}" in text for text in texts.values())
 

@@ -133,7 +133,7 @@ def test_data_beside_the_scene_is_read_and_nothing_elsewhere(tmp_path):
         if name == "a.bin":
             assert len(read_path(tmp_path / "inner" / "a.gltf", SIZE)) == 3
         else:
-            with pytest.raises(ValueError, match="does not lie beside it"):
+            with pytest.raises(ValueError, match="is not in its folder"):
                 read_path(tmp_path / "inner" / "a.gltf", SIZE)
 
 
@@ -142,27 +142,28 @@ def test_one_of_several_cameras_is_named(tmp_path):
     write_scene(tmp_path / "a.gltf", scene_of(nodes))
     assert read_path(tmp_path / "a.gltf", SIZE, camera="Left").eye[0, 0] == -1
     assert read_path(tmp_path / "a.gltf", SIZE, camera="node1").eye[0, 0] == 1
-    with pytest.raises(ValueError, match="holds the cameras Left, node1; say which"):
+    with pytest.raises(ValueError, match="contains the cameras Left, node1; give the name of one"):
         read_path(tmp_path / "a.gltf", SIZE)
-    with pytest.raises(ValueError, match="has no camera Right; choose one of Left, node1"):
+    with pytest.raises(ValueError, match="does not contain a camera Right; choose one of Left, node1"):
         read_path(tmp_path / "a.gltf", SIZE, camera="Right")
 
 
 def test_our_own_meshes_have_no_camera_and_say_so(tmp_path):
     frames, depth = sample_clip("gallery", 1, (16, 24))
     write_mesh(tmp_path / "mesh.glb", build_dw_mesh(frames, depth), 0)
-    with pytest.raises(ValueError, match="the scene has no camera"):
+    with pytest.raises(ValueError, match="the scene does not contain a camera"):
         read_path(tmp_path / "mesh.glb", SIZE)
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(asset=None), "not a glTF scene"), (dict(nodes=[]), "no camera"), (dict(nodes=3), "no camera"),
+    (dict(asset=None), "not a glTF scene"), (dict(nodes=[]), "does not contain a camera"),
+    (dict(nodes=3), "does not contain a camera"),
     (dict(cameras=[]), "no cameras 0"), (dict(cameras=[{"type": "orthographic", "orthographic": {}}]), "orthographic"),
     (dict(cameras=[{"perspective": {"yfov": 0}}]), "yfov"), (dict(cameras=[{"perspective": {"yfov": 4}}]), "yfov"),
     (dict(cameras=[{"perspective": {"yfov": 1, "aspectRatio": 0}}]), "aspectRatio"),
     (dict(buffers=[]), "no buffers 0"), (dict(buffers=[{"uri": "data:,x y"}]), "damaged"),
     (dict(buffers=[{"uri": "data:,AAAA"}]), "past the data"), (dict(accessors=[]), "no accessors"),
-    (dict(nodes=[{"camera": 0, "children": [0]}]), "without end"), (dict(bufferViews=[{}] * 3), "no bufferViews 3")])
+    (dict(nodes=[{"camera": 0, "children": [0]}]), "in a circle"), (dict(bufferViews=[{}] * 3), "no bufferViews 3")])
 def test_broken_scenes_are_refused_in_one_sentence(tmp_path, change, message):
     write_scene(tmp_path / "a.gltf", moving_camera() | change)
     with pytest.raises(ValueError, match=message) as error:

@@ -198,7 +198,7 @@ def test_result_does_not_depend_on_threads():
 
 
 def test_paths_that_need_missing_frames_are_refused():
-    with pytest.raises(ValueError, match="output frame 3 shows source frame 3, the mesh has frames 0..2"):
+    with pytest.raises(ValueError, match="output frame 3 shows source frame 3, but the mesh has frames 0..2"):
         render_prior(two_plane_mesh(3), still(4))
 
 

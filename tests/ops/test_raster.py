@@ -358,7 +358,7 @@ def test_an_unknown_engine_is_refused_by_name():
 
 
 def test_an_engine_that_cannot_run_here_is_refused_with_the_reason():
-    with pytest.raises(ValueError, match="nvdiffrast can't draw on cpu: it needs a CUDA GPU; use engine warp"):
+    with pytest.raises(ValueError, match="nvdiffrast cannot render on cpu: it needs a CUDA GPU; use engine warp"):
         choose_engine("nvdiffrast", torch.device("cpu"))
 
 

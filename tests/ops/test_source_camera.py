@@ -63,7 +63,7 @@ def test_depth_that_no_motion_explains_is_refused():
     clip, _, still = filmed("colonnade")
     coarse = torch.rand(FRAMES, 1, 6, 8, generator=torch.Generator().manual_seed(0))
     depth = 1 + 5 * torch.nn.functional.interpolate(coarse, SIZE, mode="bilinear")[:, 0]
-    with pytest.raises(ValueError, match="no motion explains the frames and their depth .points lie"):
+    with pytest.raises(ValueError, match="no camera motion fits the frames and their depth .points are off"):
         track_source_camera(clip, replace(still, depth=depth))
 
 

@@ -148,7 +148,7 @@ def test_one_frame_is_a_clip_too():
 
 
 def test_a_tracker_says_what_it_misses(tmp_path):
-    with pytest.raises(ValueError, match="there is no 'magic'; use lk, cotracker, tapnext"):
+    with pytest.raises(ValueError, match="'magic' is not a tracker; use lk, cotracker, tapnext"):
         load_tracker("magic")
     with pytest.raises(ValueError, match="cotracker needs a weights file"):
         load_tracker("cotracker")
@@ -171,7 +171,8 @@ def test_weights_that_would_run_code_are_refused(tmp_path):
 
 def test_weights_of_another_model_are_named(tmp_path):
     torch.save({"linear.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="is not CoTracker3's; use scaled_offline.pth or scaled_online.pth"):
+    with pytest.raises(ValueError, match="is not a weights file of CoTracker3; use scaled_offline.pth or "
+                                         "scaled_online.pth"):
         load_tracker("cotracker", tmp_path / "other.pth")
 
 
@@ -286,5 +287,5 @@ def test_tapnext_weights_of_another_model_are_named(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(TAPNET)
     pytest.importorskip("tapnet.tapnext.tapnext_torch", reason="TAPNext isn't installed")
     numpy.savez(tmp_path / "other.npz", weight=numpy.zeros(3))
-    with pytest.raises(ValueError, match="not TAPNext's, it lacks 'backbone/embedding/kernel'"):
+    with pytest.raises(ValueError, match="not a weights file of TAPNext, because it lacks 'backbone/embedding/kernel'"):
         load_tracker("tapnext", tmp_path / "other.npz", Path(TAPNET) if TAPNET else None)

@@ -144,10 +144,10 @@ def test_the_adapter_stays_float32_on_a_smaller_base(tiny, dtype, computed):
 
 
 def test_weights_of_something_else_are_refused(tiny):
-    with pytest.raises(ValueError, match="is no Wan 2.1 image-to-video"):
+    with pytest.raises(ValueError, match="is not a Wan 2.1 image-to-video"):
         seam.build_wan({"some.weight": torch.zeros(3)}, torch.float32)
     text = {name: weight for name, weight in tiny.items() if not name.startswith("img_emb")}
-    with pytest.raises(ValueError, match="is no Wan 2.1 image-to-video"):
+    with pytest.raises(ValueError, match="is not a Wan 2.1 image-to-video"):
         seam.build_wan(text, torch.float32)
     with pytest.raises(ValueError, match="does not fit ComfyUI's Wan"):
         seam.build_wan({**tiny, "blocks.0.ffn.0.scale_weight": torch.ones(())}, torch.float32)

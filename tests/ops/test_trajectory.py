@@ -58,7 +58,7 @@ def test_presets_are_the_released_ones(name):
 
 
 def test_unknown_preset_is_refused_with_the_choices():
-    with pytest.raises(ValueError, match="no '45'; use 30, 60, 90 or 180"):
+    with pytest.raises(ValueError, match="'45' is not a preset; use 30, 60, 90 or 180"):
         released_path("45", 49, 2.0, INTRINSICS, SIZE)
 
 
@@ -197,12 +197,12 @@ def test_text_and_values_make_the_same_moves():
 
 
 @pytest.mark.parametrize("text, message", [
-    ("", "use one of static"), ("swoop", "no 'swoop'; use one of static, preset-30"),
-    ("orbit:foo=1", "no setting 'foo'; use yaw, pitch, ease"), ("orbit:yaw", "write name=value"),
+    ("", "use one of static"), ("swoop", "'swoop' is not a move; use one of static, preset-30"),
+    ("orbit:foo=1", "'foo' is not a setting; use yaw, pitch, ease"), ("orbit:yaw", "write name=value"),
     ("orbit:yaw=wide", "'wide' is not a number"), ("orbit:yaw=1..2..3", "is not a number"),
     ("orbit:yaw=nan", "out of range; use -360..360"), ("orbit:yaw=400", "yaw=400 is out of range"),
     ("zoom:factor=0", "use 0.1..10"), ("orbit:ease=bouncy", "use one of linear"),
-    ("figure-eight:yaw=1..2", "stays the same throughout")])
+    ("figure-eight:yaw=1..2", "cannot change along the path")])
 def test_bad_moves_are_refused_in_one_sentence_with_the_choices(text, message):
     with pytest.raises(ValueError, match=message) as error:
         parse_moves(text)
@@ -231,7 +231,7 @@ def test_per_frame_intrinsics_are_kept():
     intrinsics = INTRINSICS.repeat(4, 1, 1)
     intrinsics[:, 0, 0] = torch.arange(4) + 100.0
     assert torch.equal(move_path([make_move("static")], 4, RADIUS, intrinsics, SIZE).intrinsics, intrinsics)
-    with pytest.raises(ValueError, match="4 frames, the path has 5"):
+    with pytest.raises(ValueError, match="4 matrices, but the path has 5"):
         move_path([make_move("static")], 5, RADIUS, intrinsics, SIZE)
 
 

@@ -176,7 +176,8 @@ def test_progress_counts_frames_and_cancels(weights_file):
 
 
 @pytest.mark.parametrize("spoil, sentence", [
-    (lambda weights: weights.pop("pretrained.cls_token"), "is no Video-Depth-Anything model .it has no pretrained.cls"),
+    (lambda weights: weights.pop("pretrained.cls_token"),
+     "is not a Video-Depth-Anything model .it lacks pretrained.cls"),
     (lambda weights: weights.pop("pretrained.norm.bias"), "does not fit the model: no pretrained.norm.bias"),
     (lambda weights: weights.update(extra=torch.ones(1)), "unknown extra"),
     (lambda weights: weights.update({"head.projects.0.bias": torch.ones(3)}), "is .3., not .8."),

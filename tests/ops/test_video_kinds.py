@@ -87,7 +87,7 @@ def test_square_pixels_are_read_bit_for_bit_without_a_word(tmp_path, caplog, asp
 @pytest.mark.parametrize("aspect", [Fraction(9, 2), Fraction(1, 5), Fraction(1, 40)])
 def test_pixel_aspects_that_no_camera_has_are_damage(tmp_path, caplog, aspect):
     path = encode(tmp_path / "damaged.mkv", [circle(32, 48, Fraction(1))] * 2, aspect=aspect)
-    assert read_video(path).size == (32, 48) and "taken for square" in caplog.text
+    assert read_video(path).size == (32, 48) and "read as square" in caplog.text
 
 
 @settings(deadline=None)
@@ -218,7 +218,7 @@ def test_depth_of_every_frame_meets_the_pictures_that_show_it(tmp_path_factory, 
     try:
         meet(clip, depth, units, start, frames)
     except ValueError as error:  # as many pictures as frames, and yet not the same ones
-        assert "cannot be told" in str(error)
+        assert "cannot be matched" in str(error)
 
 
 def test_depth_of_the_pictures_shown_meets_them_one_by_one(tmp_path, caplog):

@@ -94,7 +94,7 @@ def test_a_file_arrives_where_it_belongs_and_is_fetched_once(hub, tmp_path):
 
 def test_a_download_goes_on_where_it_stopped(hub, tmp_path):
     hub.left = 300_000  # bytes, before the line goes dead
-    with pytest.raises(ValueError, match="cannot be fetched"):
+    with pytest.raises(ValueError, match="cannot be downloaded"):
         download_weights(NAME, tmp_path, hub.url)
     assert not (tmp_path / "video_depth_anything" / FILE).exists()
     hub.left, before = None, len(hub.asked)
@@ -111,18 +111,19 @@ def test_a_file_that_differs_from_its_checksum_is_dropped(hub, tmp_path):
 
 
 def test_a_file_that_moved_is_named(hub, tmp_path):
-    with pytest.raises(ValueError, match="holds no config.json"):
+    with pytest.raises(ValueError, match="does not contain config.json"):
         download_weights("depthcrafter", tmp_path, hub.url)
 
 
 def test_a_hub_out_of_reach_gets_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match="cannot be fetched") as refusal:
+    with pytest.raises(ValueError, match="cannot be downloaded") as refusal:
         download_weights(NAME, tmp_path, "http://127.0.0.1:9")
     assert "\n" not in str(refusal.value)
 
 
 def test_unknown_names_list_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="no weights 'midas'; there are video-depth-anything-small"):
+    with pytest.raises(ValueError, match="'midas' is not the name of a depth model; use one of "
+                                         "video-depth-anything-small"):
         download_weights("midas", tmp_path)
 
 

@@ -156,7 +156,7 @@ def linked_name(workflow) -> None:
 
 
 CASES = {
-    "lengths": (wrong_lengths, r"depth: 5 frames, the clip has 3; read both with the same start and length"),
+    "lengths": (wrong_lengths, r"depth: 5 frames, but the clip has 3; read both with the same start and length"),
     "a NaN in the clip": (of_mesh("one is NaN"), r"images: contains NaN or infinity; check the node"),
     "an empty clip": (of_mesh("none"), r"images: the shape \[0, 32, 48, 3\] is not one or more frames"),
     "a clip of one pixel": (of_mesh("one pixel"), r"images: the shape \[3, 1, 1, 3\] .* at least 2x2 pixels"),
@@ -166,24 +166,24 @@ CASES = {
     "colored depth": (colored_depth, r"images: they are in color, .*; connect gray images"),
     "nothing but sky": (all_sky, r"images: depth: inf everywhere, .*; check its source"),
     "near and far": (near_beyond_far, r"near and far: got 9 and 2, need 0 < near < far"),
-    "a path too long": (too_long_a_path, r"cameras: output frame 3 shows source frame 3, the mesh has frames 0\.\.2; "
-                                         "fit the path to 3 frames"),
+    "a path too long": (too_long_a_path, r"cameras: output frame 3 shows source frame 3, but the mesh has frames "
+                                         r"0\.\.2; fit the path to 3 frames"),
     "no size": (trajectory(radius=3.0), r"width, height: 0 takes the size from scene, which is not connected; connect"),
     "no radius": (trajectory(width=48, height=32),
                   r"radius: 0 takes it from scene, which is not connected or shows only sky in frame 0; connect"),
     "a move misspelt": (trajectory(move="combined", move__moves="orbit:yow=3", radius=3.0, width=48, height=32),
-                        r"move orbit: there is no setting 'yow'; use yaw, pitch, ease"),
-    "sizes of paths": (sizes_that_differ, r"paths: sizes 48x32 and 64x32; make both for one size"),
+                        r"move orbit: 'yow' is not a setting; use yaw, pitch, ease"),
+    "sizes of paths": (sizes_that_differ, r"paths: their sizes are 48x32 and 64x32; make both with the same size"),
     "a frame too many": (a_frame_too_many, r"frame: the mesh does not have a frame 3; use 0\.\.2"),
-    "an orthographic viewer": (orthographic_viewer, r"camera_info: an orthographic camera .*; switch the viewer's"),
+    "an orthographic viewer": (orthographic_viewer, r"camera_info: the camera is orthographic; switch the viewer"),
     "a prefix outside": (prefix_outside, r"filename_prefix: '\.\./\.\./outside' leads out of ComfyUI's"),
     "a linked name outside": (linked_name, r"file: there is no '\.\./\.\./etc/passwd' in ComfyUI's input folder"),
 }
 FILES = {  # name, content -> loader, widgets, what is said
     ("damaged.npz", b"PK\x03\x04 not really"): ("EX4DLoadDepth", {}, "cannot be read as npz"),
     ("zeros.mp4", b"\x00" * 64): ("EX4DLoadDepth", {}, "cannot be read as a video"),
-    ("words.json", b'{"hello": 1}'): ("EX4DLoadCameras", {}, "has no cam_from_world; a camera path in JSON is"),
-    ("keys.json", b'[{"frame": 0}]'): ("EX4DLoadCameras", {}, "is a list of keyframes; say how many frames"),
+    ("words.json", b'{"hello": 1}'): ("EX4DLoadCameras", {}, "lacks cam_from_world; a camera path in JSON must be"),
+    ("keys.json", b'[{"frame": 0}]'): ("EX4DLoadCameras", {}, "is a list of keyframes; give the number of frames"),
     ("words.chan", b"one two\n"): ("EX4DLoadCameras", {"width": 48, "height": 32}, "'one two' should read: frame tx"),
 }
 

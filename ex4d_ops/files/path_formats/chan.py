@@ -34,8 +34,8 @@ def read_chan(path: Path, request: Request) -> CameraPath:
     if order is None:
         order = USUAL_ORDER
         if ((rows[:, 4:7] != 0).sum(1) > 1).any():
-            log.warning("%s: the file doesn't say in which order its angles turn; read in Nuke's own, %s. If another "
-                        "program wrote it, name its rotation order (Blender's exporter: XYZ)", path, USUAL_ORDER)
+            log.warning("%s: the file does not say in which order its angles turn, so it is read in Nuke's, %s; if "
+                        "another program wrote it, give its rotation order (Blender: XYZ)", path, USUAL_ORDER)
     turn = rotate_in_order(torch.deg2rad(rows[:, 4:7]), order)
     cameras = invert_rigid(flip_yz_of_rigid(rigid(turn, rows[:, 1:4])))  # y up and z back, both world and camera
     lens = request.lens() if columns == (7,) else viewed_lens(torch.deg2rad(rows[:, 7]), request.needed_size())
@@ -59,7 +59,7 @@ def write_chan(cameras: CameraPath) -> dict[str, bytes]:
     height, width = cameras.size
     fx, fy, cx, cy = pinhole_row(cameras).unbind(-1)
     if ((fx / fy - 1).abs() > 1e-4).any() or ((cx - width / 2).abs() + (cy - height / 2).abs() > 0.01).any():
-        raise ValueError("a chan file holds centred pictures of square pixels only; use json")
+        raise ValueError("a chan file can only describe a centered lens with square pixels; use json")
     world_from_cam = flip_yz_of_rigid(invert_rigid(cameras.cam_from_world.double()))
     angles = np.unwrap(torch.rad2deg(zxy_angles(world_from_cam[:, :3, :3])).numpy(), axis=0, period=360.0)
     view = torch.rad2deg(fy.new_tensor([view_from_focal(focal, height) for focal in fy.tolist()]))

@@ -45,7 +45,7 @@ class Lens:
                              "image_undistorter)")
         focals = FOCALS[self.model]
         if any(self.numbers[focals + 2:]):
-            raise ValueError(f"camera model {self.model} is not a pinhole, for its distortion is not 0; undistort "
+            raise ValueError(f"camera model {self.model} is not a pinhole, because its distortion is not 0; undistort "
                              "first (colmap image_undistorter)")
         return [self.numbers[0], *self.numbers[focals - 1:focals + 2]]
 
@@ -62,7 +62,7 @@ class Image:
 def read_colmap(path: Path, request: Request) -> CameraPath:
     """A COLMAP model, frames in the order of their names. Its axes, directions and pixel centres are ours.
 
-    Lenses must be pinholes: of such a model, or of another with a distortion of 0. Cameras without an image don't
+    Lenses must be pinholes: of a pinhole model, or of another with a distortion of 0. Cameras without an image don't
     count.
     """
     path.stat()  # a missing folder is that, and not a file beside a model
@@ -76,14 +76,14 @@ def read_colmap(path: Path, request: Request) -> CameraPath:
         with open(folder / "images.bin", "rb") as file:
             images = list(binary_images(file))
     if not images:
-        raise ValueError("the model holds no image")
+        raise ValueError("the model does not contain an image")
     images.sort(key=lambda image: natural_order(image.name))
     missing = {image.lens for image in images} - set(lenses)
     if missing:
         raise ValueError(f"the model lacks camera {quote(min(missing))}")
     sizes = {lenses[image.lens].size for image in images}
     if len(sizes) > 1:
-        raise ValueError(f"has pictures of {len(sizes)} sizes; a path needs one")
+        raise ValueError(f"has pictures of {len(sizes)} sizes; resize them to one")
     poses = torch.tensor([image.pose for image in images], dtype=torch.float64)
     if (poses[:, :4].norm(dim=-1) < 1e-6).any():
         raise ValueError("an image has a quaternion of length 0")

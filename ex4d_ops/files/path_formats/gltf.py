@@ -119,11 +119,11 @@ def choose_camera(scene: dict, name: str | None) -> int:
     named = {str(node.get("name", f"node{index}")): index for index, node in enumerate(list_of(scene, "nodes"))
              if isinstance(node, dict) and "camera" in node}
     if not named:
-        raise ValueError("the scene has no camera; export it with its cameras")
+        raise ValueError("the scene does not contain a camera; export it with its cameras")
     name = name or (next(iter(named)) if len(named) == 1 else None)
     if name not in named:
-        raise ValueError(f"has no camera {quote(name)}; choose one of {list_names(named)}" if name else
-                         f"holds the cameras {list_names(named)}; say which")
+        raise ValueError(f"does not contain a camera {quote(name)}; choose one of {list_names(named)}" if name else
+                         f"contains the cameras {list_names(named)}; give the name of one")
     return named[name]
 
 
@@ -135,7 +135,7 @@ def chain_of(scene: dict, node: int) -> list[int]:
     while chain[0] in parents:
         chain.insert(0, parents[chain[0]])
         if len(chain) > DEEPEST:
-            raise ValueError("the scene's nodes stand above one another without end; export it again")
+            raise ValueError("the scene's nodes contain one another in a circle; export it again")
     return chain
 
 
@@ -145,8 +145,9 @@ def tracks_of(scene: dict, data: bytes, folder: Path, chain: list[int]) -> dict[
         animation, tracks = entry(scene, "animations", index), {}
         for channel in range(len(list_of(animation, "channels"))):
             moved = entry(animation, "channels", channel)
-            target = moved.get("target") if isinstance(moved.get("target"), dict) else {}
-            if target.get("node") in chain and target.get("path") in ("translation", "rotation", "scale"):
+            target = moved.get("target")
+            if (isinstance(target, dict) and target.get("node") in chain
+                    and target.get("path") in ("translation", "rotation", "scale")):
                 sampler = entry(animation, "samplers", moved.get("sampler"))
                 tracks.setdefault(target["node"], {})[target["path"]] = read_track(scene, data, folder, sampler)
         if tracks:
@@ -194,7 +195,7 @@ def buffer_of(scene: dict, data: bytes, folder: Path, index: object) -> bytes:
             raise ValueError("a buffer's data is damaged; export it again") from None
     beside = folder / str(address)
     if Path(str(address)).name != address or beside.resolve().parent != folder.resolve():
-        raise ValueError(f"refers to the file {quote(address)}, which does not lie beside it; export it as .glb")
+        raise ValueError(f"refers to the file {quote(address)}, which is not in its folder; export it as .glb")
     return beside.read_bytes()
 
 
@@ -239,7 +240,7 @@ def camera_lens(scene: dict, node: int, size: tuple[int, int]) -> Tensor:
     camera = entry(scene, "cameras", entry(scene, "nodes", node)["camera"])
     lens = camera.get("perspective")
     if not isinstance(lens, dict):
-        raise ValueError("the camera is orthographic and has no perspective to follow; make it a perspective one")
+        raise ValueError("the camera is orthographic; make it a perspective camera")
     view, shape = number_in(lens, "yfov"), number_in(lens, "aspectRatio", size[1] / size[0])
     if not 0 < view < np.pi or not 1e-3 < shape < 1e3:
         raise ValueError(f"yfov is {view:g} and aspectRatio {shape:g}; the first must be above 0 and below pi, radians")

@@ -32,14 +32,14 @@ def read_neoverse(path: Path, request: Request) -> CameraPath:
     """
     if path.suffix.lower() == ".npz":
         stored = read_arrays(path, ("frame_indices", "frame_matrices"))
-        content = {"trajectory": {name: array for name, array in stored.items() if array is not None}}
-        content["num_frames"] = request.frames or 1 + int(frame_numbers(content["trajectory"])[-1])
+        trajectory = {name: array for name, array in stored.items() if array is not None}
+        content = {"trajectory": trajectory, "num_frames": request.frames or 1 + int(frame_numbers(trajectory)[-1])}
     else:
         content = read_json(path)
     if not isinstance(content, dict) or not {"trajectory", "keyframes"} & set(content):
         raise ValueError("has neither keyframes nor a trajectory, as NeoVerse's files have")
     if content.get("mode", "relative") not in ("relative", "global"):
-        raise ValueError(f"mode is {quote(content['mode'])}, must be relative or global")
+        raise ValueError(f"mode is {quote(content['mode'])}, but must be relative or global")
     frames = number_in(content, "num_frames", USUAL_FRAMES)
     if not 1 <= frames <= MOST_FRAMES or frames % 1:
         raise ValueError(f"num_frames is {frames:g}, must be 1..{MOST_FRAMES}")
@@ -64,9 +64,9 @@ def frame_numbers(trajectory: dict) -> Tensor:
 def read_matrices(trajectory: object) -> tuple[Tensor, Tensor]:
     """Frames [K] and world_from_cam [K, 4, 4] of matrices at some frames."""
     if not isinstance(trajectory, dict):
-        raise ValueError("trajectory must hold frame_indices and frame_matrices")
+        raise ValueError("trajectory must contain frame_indices and frame_matrices")
     if "file" in trajectory:
-        raise ValueError(f"refers to another file, {quote(trajectory['file'])}; read that one itself")
+        raise ValueError(f"refers to another file, {quote(trajectory['file'])}; read that file instead")
     knots = frame_numbers(trajectory)
     return knots, number_array("frame_matrices", trajectory.get("frame_matrices"), (len(knots), 4, 4))
 
@@ -107,7 +107,7 @@ def move_matrix(index: int, name: str, values: dict) -> Tensor:
         turn = rotate_about("y", -angle)
         place = number_in(values, "orbit_radius", 0.5) * torch.stack([angle.sin(), 0 * angle, 1 - angle.cos()])
     elif name != "static":
-        raise ValueError(f"keyframe {index}: there is no move {quote(name)}; use "
+        raise ValueError(f"keyframe {index}: {quote(name)} is not a move; use "
                          f"{', '.join([*SHIFTS, *TURNS, *ORBITS, 'static'])}")
     return rigid(turn, place)
 
@@ -125,5 +125,6 @@ def run_between(knots: Tensor, poses: Tensor, frames: int) -> Tensor:
 def source_cameras(source: Tensor, frames: int) -> Tensor:
     """world_from_cam [T, 4, 4] of the first source cameras, or ValueError where there are fewer."""
     if len(source) < frames:
-        raise ValueError(f"goes on from {frames} source cameras, the clip has {len(source)}; make num_frames as long")
+        raise ValueError(f"goes on from {frames} source cameras, but the clip has {len(source)}; set num_frames to "
+                         "that")
     return source[:frames].cpu().double()

@@ -37,7 +37,7 @@ def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray | Non
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception:  # see damage.py
-        raise ValueError("is not an npz file, or a damaged one") from None
+        raise ValueError("is not an npz file, or is damaged") from None
     for name in wanted:
         if name in arrays and not isinstance(arrays[name], np.ndarray):
             raise ValueError(f"{name} is not an array of cameras")
@@ -47,8 +47,9 @@ def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray | Non
 def pick_array(arrays: dict[str, np.ndarray | None], names: Sequence[str]) -> np.ndarray:
     """The first array that has one of these names, or ValueError."""
     for name in names:
-        if name in arrays:
-            return arrays[name]
+        found = arrays.get(name)
+        if found is not None:
+            return found
     raise ValueError(f"has no {names[0]}; it has {list_names(arrays)}")
 
 
@@ -135,7 +136,7 @@ def guess_npz(path: Path) -> str:
         return "opencv"
     if "extrinsics" not in names or "source_frame" in names:
         return "released"
-    stored = read_arrays(path, ["extrinsics"])["extrinsics"]
+    stored = pick_array(read_arrays(path, ["extrinsics"]), ["extrinsics"])
     if stored.shape[-2:] == (3, 4) or stored.ndim == 4:
         return "opencv"
     first = number_array("extrinsics", stored, (None, 4, 4))[:1, :3, :3]
@@ -143,7 +144,8 @@ def guess_npz(path: Path) -> str:
         return "released"
     # OpenCV's second row is the camera's down, the released one's its up.
     name = "opencv" if (first[:, 1, 1] > 0).all() and len(first) else "released"
-    log.warning("%s: the file doesn't say the axes of its cameras; read as %s. If they look backwards or upside down, "
-                "name the format: %s", path, *{"opencv": ("OpenCV's, world to camera", "released"),
-                                               "released": ("the released EX-4D's", "opencv")}[name])
+    log.warning("%s: the file does not say which axes its cameras have, so it is read as %s; if the cameras look "
+                "backwards or upside down, choose the format: %s", path,
+                *{"opencv": ("OpenCV's, world to camera", "released"),
+                  "released": ("the released EX-4D's", "opencv")}[name])
     return name

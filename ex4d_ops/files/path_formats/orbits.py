@@ -56,7 +56,7 @@ def read_three_lines(path: Path, frames: int, layout: str) -> list[Tensor]:
     """The values [T] of the three lines of a txt, run through so many frames."""
     lines = read_lines(path)
     if len(lines) != 3:
-        raise ValueError(f"has {len(lines)} lines, must have three: {layout}")
+        raise ValueError(f"has {len(lines)} lines, but must have three: {layout}")
     return [run_through(number_row(line, (len(line.split()),), "numbers"), frames) for line in lines]
 
 
@@ -88,9 +88,9 @@ def read_crossviewwarp(path: Path, request: Request) -> CameraPath:
     if len(set(at)) < len(at):
         raise ValueError("two keyframes have the same f; keep one of them")
     if len(set(pivot)) > 1:
-        raise ValueError("moves its pivot (pz), which no path around one target can; make it the same throughout")
-    keyframes = [Keyframe(frame, None, orbit, TARGET, None, 0.0, 1.0, None, "linear")
-                 for frame, *orbit in zip(at, np.unwrap(turned, period=360.0).tolist(), raised, distance)]
+        raise ValueError("moves its pivot (pz), but a path must circle one target; give pz the same value throughout")
+    keyframes = [Keyframe(frame, None, (yaw, pitch, share), TARGET, None, 0.0, 1.0, None, "linear")
+                 for frame, yaw, pitch, share in zip(at, np.unwrap(turned, period=360.0).tolist(), raised, distance)]
     size = request.needed_size()
     cameras = keyframe_path(keyframes, frames, request.needed_radius(), request.lens(), size, smooth=False)
     intrinsics = cameras.intrinsics.clone()

@@ -14,17 +14,17 @@ from ..parsing import number_array, quote, read_json, read_text
 from .request import Request, make_path, whole_size
 
 CONVENTION = ("OpenCV: x right, y down, z forward; p_cam = cam_from_world @ p_world, the world is the camera of source "
-              "frame 0; intrinsics in pixels, the first pixel's centre at (0.5, 0.5); size is [height, width]")
+              "frame 0; intrinsics in pixels, the first pixel's center at (0.5, 0.5); size is [height, width]")
 
 
 def read_ex4d(path: Path, request: Request) -> CameraPath:
     """Our own JSON: the fields of CameraPath."""
     content = read_json(path)
     if not isinstance(content, dict) or "cam_from_world" not in content:
-        raise ValueError("has no cam_from_world; a camera path in JSON is ours, ReCamMaster's, nerfstudio's, "
+        raise ValueError("lacks cam_from_world; a camera path in JSON must be ours, ReCamMaster's, nerfstudio's, "
                          "NeoVerse's or a list of keyframes")
     if content.get("version") != 1:
-        raise ValueError(f"is version {quote(content.get('version'))}; this reads version 1")
+        raise ValueError(f"is version {quote(content.get('version'))}, but only version 1 can be read")
     for field in ("intrinsics", "size", "source_frame"):
         if field not in content:
             raise ValueError(f"has no {field}")

@@ -27,7 +27,7 @@ def read_realestate(path: Path, request: Request) -> CameraPath:
     header = lines.pop(0) if is_header(lines[0]) else ""
     rows = torch.tensor([number_row(line, (COLUMNS,), LAYOUT) for line in lines], dtype=torch.float64)
     if not len(rows):
-        raise ValueError("holds no camera")
+        raise ValueError("does not contain a camera")
     named = named_size(header, rows)
     size = request.size or named or request.needed_size()
     shares = rows[:, 1:5]
@@ -39,7 +39,7 @@ def read_realestate(path: Path, request: Request) -> CameraPath:
 
 
 def is_header(line: str) -> bool:
-    """Whether a line is no camera but what stands above them: an address, a name, a few words."""
+    """Whether a line is not a camera but a header: an address, a name, a few words."""
     words = line.split()
     return len(words) == 1 or sum(are_numbers([word]) for word in words) < len(words) / 2
 
@@ -49,7 +49,7 @@ def named_size(header: str, rows: Tensor) -> tuple[int, int] | None:
     extra = rows[:, 5:7]
     if (extra >= SMALLEST_SIDE).all():
         if (extra != extra[0]).any():
-            raise ValueError("names pictures of several widths and heights; a path needs one")
+            raise ValueError("names pictures of several widths and heights; resize them to one size")
         return whole_size(extra[0].flip(0).tolist())
     if extra.any():
         raise ValueError("has lens distortion (k1, k2); undistort the clip and set them to 0")

@@ -50,15 +50,15 @@ def guess_json(content: object) -> str:
 def guess_list(content: list) -> str:
     first = content[0] if content else {}
     if not isinstance(first, dict):
-        raise ValueError("is a list of numbers or matrices, which doesn't say whether they lead into or out of the "
-                         "world and with which axes; save the path as .npz, COLMAP, .chan or keyframes")
+        raise ValueError("is a list of numbers or matrices, which does not say their direction (camera to world, or "
+                         "world to camera) or their axes; save the path as .npz, COLMAP, .chan or keyframes")
     if {"position", "rotation"} <= set(first):
         return "3dgs"
     if {"f", "az"} <= set(first):
         return "crossviewwarp"
     if first and not set(FIELDS) & set(first):
-        raise ValueError(f"is a list whose first entry has {quote(', '.join(first))}, and is no camera path that is "
-                         "read; keyframes have frame or time")
+        raise ValueError(f"is a list whose first entry has {quote(', '.join(first))}, which is not a known camera "
+                         "path; keyframes have frame or time")
     return "keyframes"
 
 
@@ -66,6 +66,7 @@ def guess_txt(path: Path) -> str:
     rows = [line.split() for line in read_lines(path)]
     if len(rows) != 3 or not all(map(are_numbers, rows)) or {len(row) for row in rows} == {pose_rows.COLUMNS}:
         return "realestate"
-    log.warning("%s: three lines of numbers may be TrajectoryCrafter's or ViewCrafter's; read as TrajectoryCrafter's "
-                "(theta, phi, r). If it is ViewCrafter's (phi, theta, r), name the format: viewcrafter", path)
+    log.warning("%s: three lines of numbers may be TrajectoryCrafter's or ViewCrafter's, so they are read as "
+                "TrajectoryCrafter's (theta, phi, r); if they are ViewCrafter's (phi, theta, r), choose the format "
+                "viewcrafter", path)
     return "trajectorycrafter"

@@ -29,17 +29,18 @@ class Request:
 
     def needed_size(self) -> Size:
         if self.size is None:
-            raise ValueError("stores no picture size; say for which size (height, width) to read it")
+            raise ValueError("does not store a picture size; give the size (height, width)")
         return self.size
 
     def needed_radius(self) -> float:
         if self.radius is None:
-            raise ValueError("holds distances as shares of the radius; say the radius, the distance to the target")
+            raise ValueError("contains distances as shares of the radius; give the radius, which is the distance to "
+                             "the target")
         return self.radius
 
     def needed_frames(self) -> int:
         if self.frames is None:
-            raise ValueError("is a list of keyframes; say how many frames the path has")
+            raise ValueError("is a list of keyframes; give the number of frames of the path")
         return self.frames
 
     def lens(self) -> Tensor:
@@ -51,14 +52,15 @@ def make_path(cam_from_world: Tensor, intrinsics: Tensor, size: Size, source_fra
     """A CameraPath of doubles [T, 4, 4] and [T, 3, 3] or [3, 3], or ValueError where it has no frame."""
     frames = len(cam_from_world)
     if not frames:
-        raise ValueError("holds no camera")
-    return CameraPath(cam_from_world.float(), intrinsics.float().expand(frames, 3, 3), size, source_frame)
+        raise ValueError("does not contain a camera")
+    shown = torch.arange(frames, device=cam_from_world.device) if source_frame is None else source_frame
+    return CameraPath(cam_from_world.float(), intrinsics.float().expand(frames, 3, 3), size, shown)
 
 
 def whole_size(value: object) -> Size:
     height, width = number_array("size", value, (2,)).tolist()
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE) or height % 1 or width % 1:
-        raise ValueError(f"size is {height:g} by {width:g}, must be whole pixels")
+        raise ValueError(f"size is {height:g} by {width:g}, but must be whole pixels, 1 or more")
     return int(height), int(width)
 
 

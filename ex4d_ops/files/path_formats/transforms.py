@@ -30,7 +30,7 @@ def read_nerfstudio(path: Path, request: Request) -> CameraPath:
     frames = in_order_of_names([content | frame for frame in frames], "file_path")
     lenses = [nerfstudio_lens(frame, request) for frame in frames]
     if len({size for _, size in lenses}) > 1:
-        raise ValueError("has pictures of several sizes; a path needs one")
+        raise ValueError("has pictures of several sizes; resize them to one")
     cameras = torch.stack([matrix_of(frame) for frame in frames])
     return make_path(invert_rigid(OPENCV_FROM_Z_UP @ cameras @ FLIP_YZ), torch.stack([lens for lens, _ in lenses]),
                      lenses[0][1])
@@ -53,7 +53,7 @@ def matrix_of(frame: dict) -> Tensor:
 
 
 def nerfstudio_lens(frame: dict, request: Request) -> tuple[Tensor, Size]:
-    """Intrinsics [3, 3] and size of one frame, or ValueError where the lens is no pinhole."""
+    """Intrinsics [3, 3] and size of one frame, or ValueError where the lens is not a pinhole."""
     model = frame.get("camera_model")
     if not isinstance(model, (str, type(None))) or model not in PINHOLE_MODELS or frame.get("is_fisheye"):
         raise ValueError(f"camera_model {quote(model)} is not a pinhole; undistort the pictures first")

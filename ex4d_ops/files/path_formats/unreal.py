@@ -24,9 +24,9 @@ def read_recammaster(path: Path, request: Request) -> CameraPath:
         raise ValueError('has no cameras of "frame0"')
     names = content["frame0"]
     name = request.camera or (next(iter(names)) if len(names) == 1 else None)
-    if name not in names:
-        raise ValueError(f"has no camera {quote(name)}; choose one of {list_names(names)}" if name else
-                         f"holds the cameras {list_names(names)}; say which")
+    if name is None or name not in names:
+        raise ValueError(f"does not contain a camera {quote(name)}; choose one of {list_names(names)}" if name else
+                         f"contains the cameras {list_names(names)}; give the name of one")
     frames = sorted((key for key in content if re.fullmatch(r"frame\d{1,6}", key)), key=lambda key: int(key[5:]))
     poses = torch.stack([unreal_matrix(key, content[key], name) for key in frames])
     return make_path(invert_rigid(opencv_from_unreal(poses)), request.lens(), request.needed_size())
@@ -60,7 +60,7 @@ def opencv_from_unreal(poses: Tensor) -> Tensor:
     right_handed = torch.linalg.det(columns[:, :3, :3]) < 0
     if right_handed.any() and not right_handed.all():
         odd = int((right_handed != right_handed[0]).nonzero()[0])
-        raise ValueError(f"cameras: frame {odd} is mirrored against frame 0; negate one axis of it")
+        raise ValueError(f"cameras: frame {odd} is mirrored relative to frame 0; negate one axis of it")
     return (columns if right_handed.all() else UNREAL_FROM_OPENCV.T @ columns) @ UNREAL_FROM_OPENCV
 
 

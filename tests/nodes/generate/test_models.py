@@ -130,7 +130,7 @@ def test_an_adapter_for_another_wan_is_refused(model, apply, save_adapter_as):
 
 
 @pytest.mark.parametrize("weights, sentence", [
-    ({}, "holds nothing of EX-4D"),
+    ({}, "does not contain weights of EX-4D"),
     ({"latent_encoder.0.weight": torch.zeros(8, 32, 1, 1, 1)}, "encoder without its LoRA"),
 ])
 def test_files_that_are_no_adapter_are_refused(model, apply, save_adapter_as, weights, sentence):

@@ -60,7 +60,7 @@ def test_frame_0_comes_out_at_the_size_generated(encode):
     assert first.shape == (1, 64, 64, 3)
 
 
-@pytest.mark.parametrize("fit, words", [("crop", "33% of its width is lost"), ("stretch", "squashed by 33%"),
+@pytest.mark.parametrize("fit, words", [("crop", "33% of its width is lost"), ("stretch", "shrinks by 33%"),
                                         ("pad", "33% of the new height is black bars")])
 @pytest.mark.parametrize("erosion, rule", [({"erosion": "none"}, 0), ({"erosion": "released", "seed": 5}, "released"),
                                            ({"erosion": "fixed", "pixels": 3}, 3)])
@@ -155,12 +155,12 @@ def test_a_good_mask_is_no_matter_for_words(encode, caplog):
 
 @pytest.mark.parametrize("settings, sentence", [
     ({"vae": None}, "vae: the checkpoint does not contain a VAE; load wan_2.1_vae.safetensors"),
-    ({"length": 13}, "color: 9 frames, 13 are to be generated; generate fewer, or choose pad"),
-    ({"length": 5}, "color: 9 frames, 5 are to be generated; generate more, or choose trim"),
-    ({"length": 10, "other_length": "pad"}, "frames: T=10, Wan needs 4k\\+1; use 9 or 13"),
+    ({"length": 13}, "color: 9 frames, but 13 are to be generated; generate fewer, or choose pad"),
+    ({"length": 5}, "color: 9 frames, but 5 are to be generated; generate more, or choose trim"),
+    ({"length": 10, "other_length": "pad"}, "frames: T=10, but Wan needs 4k\\+1; use 9 or 13"),
     ({"width": 50}, "size: got 50x32, Wan needs multiples of 16; use 48x32"),
     ({"visible": torch.ones(9, 32, 48) * torch.nan}, "visible: contains NaN"),
-    ({"visible": torch.ones(1, 32, 48)}, "visible: 1 frames, color has 9"),
+    ({"visible": torch.ones(1, 32, 48)}, "visible: 1 frames, but color has 9"),
     ({"color": torch.full((9, 32, 48, 3), torch.nan)}, "color: contains NaN"),
 ])
 def test_bad_input_gets_one_sentence(nodes, vae, settings, sentence):

@@ -77,7 +77,7 @@ def test_a_doubtful_mask_is_warned_of_and_the_video_made(server, example):
      "prior: it was made for 9 frames of 64x64, but the latent is for 13 frames of 64x64"),
     ("WanImageToVideo", {"width": 96},
      "prior: it was made for 9 frames of 64x64, but the latent is for 9 frames of 96x64"),
-    ("EX4DPriorEncode", {"length": 13}, "color: 9 frames, 13 are to be generated"),
+    ("EX4DPriorEncode", {"length": 13}, "color: 9 frames, but 13 are to be generated"),
     ("ApplyEX4DLoRA", {"start_percent": 0.8, "end_percent": 0.2}, r"start_percent: 0.8 is after end_percent \(0.2\)"),
     ("UNETLoader", {"unet_name": "wan2.1_vace_14B_fp16.safetensors"}, "model: this is Wan 2.1 VACE"),
 ])
