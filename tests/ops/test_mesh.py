@@ -154,5 +154,5 @@ def test_building_leaves_its_inputs_alone():
 
 
 def test_frames_of_another_size_are_refused_by_name():
-    with pytest.raises(ValueError, match="2 frames of 6x8, the frames are 3 frames of 6x8"):
+    with pytest.raises(ValueError, match="2 frames of 6x8, but the frames are 3 frames of 6x8"):
         build_dw_mesh(torch.zeros(3, 8, 6, 3), clip_depth(torch.ones(2, 8, 6)))
