@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from . import raster
-from .camera import CameraPath, check_tensor, project, transform
+from .camera import CameraPath, check_tensor, move_to, project, transform
 from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh, describe_clip, faces_touching
@@ -90,7 +90,7 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
     count = len(mesh)
     candidates = torch.linspace(0, count - 1, min(count, CANDIDATES)).round().long().tolist()
     coarse = {t: look(mesh.colors, depth, t, COARSE) for t in candidates}
-    still = {t: resting(moving[t], view.depth.shape, rules.margin) for t, view in coarse.items()}
+    still = {t: resting(moving[t], view.size, rules.margin) for t, view in coarse.items()}
     for doubt in doubt_background(mesh, moving, coarse, still):
         log.warning(doubt)
     tolerance = measure_tolerance(list(coarse.values()))
@@ -104,7 +104,7 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
 
     each_frame(even_out, count, mesh.depth.device, progress)
     fine = {t: look(mesh.colors, depth, t, FINE) for t in chosen}
-    still = {t: resting(moving[t], view.depth.shape, rules.margin) for t, view in fine.items()}
+    still = {t: resting(moving[t], view.size, rules.margin) for t, view in fine.items()}
     added = (find_added(t, chosen[:k], fine, still, tolerance) for k, t in enumerate(chosen))
     layers = (cut_layer(mesh, t, part, moving[t], gains[:, k], rules) for k, (t, part) in enumerate(zip(chosen, added)))
     return Background(mesh, moving, tuple(layer for layer in layers if layer is not None), tolerance)
@@ -213,6 +213,12 @@ def cut_layer(mesh: DWMesh, t: int, added: Tensor, moving: Tensor, gain: Tensor,
     limits = torch.zeros_like(drawn, dtype=torch.float32).masked_fill(drawn, torch.inf)
     rgba = torch.cat([mesh.colors[t][area], kept[..., None].float()], -1)
     return Layer(t, depth, rgba, limits, intrinsics, mesh.world_from_cam[t], gain)
+
+
+def move_background(background: Background, device: torch.device) -> Background:
+    """The same with its tensors on another device."""
+    return replace(background, mesh=move_to(background.mesh, device), moving=background.moving.to(device),
+                   layers=tuple(move_to(layer, device) for layer in background.layers))
 
 
 # ---- filling ------------------------------------------------------------------------------------

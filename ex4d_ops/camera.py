@@ -7,8 +7,8 @@ OpenCV axes: x right, y down, z forward. The world is the camera of source frame
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,12 +16,15 @@ from torch import Tensor
 from .clip import Box, Fit, box_size, fit_boxes
 from .rotation import quaternion_of, rotation_of
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 RELEASED_FOCAL = 500.0  # pixels at a width of RELEASED_WIDTH; released code
 RELEASED_WIDTH = 512
 RIGID_TOLERANCE = 1e-3  # files store rotations with as few as four digits
 HALF_TOLERANCE = 0.05  # and models compute them in half precision
 FLIP_YZ = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))  # between OpenCV's and OpenGL's axes
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +77,9 @@ def check_finite(name: str, tensor: Tensor) -> None:
 
 
 def move_to(record: Record, device: torch.device) -> Record:
-    """The same VideoDepth, DWMesh, CameraPath, Prior, Background or tuple with its tensors on another device."""
-    if isinstance(record, Tensor):
-        return record.to(device)
-    if isinstance(record, tuple):
-        return tuple(move_to(part, device) for part in record)
-    if is_dataclass(record):
-        return replace(record, **{field.name: move_to(getattr(record, field.name), device) for field in fields(record)})
-    return record
+    """The same VideoDepth, DWMesh, CameraPath or Prior with its tensors on another device."""
+    tensors = {field.name: getattr(record, field.name) for field in fields(record)}
+    return replace(record, **{name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)})
 
 
 def check_rigid(name: str, matrices: Tensor, tolerance: float = RIGID_TOLERANCE) -> None:

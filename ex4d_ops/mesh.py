@@ -130,7 +130,7 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
     def build(t: int) -> None:
         closed[t] = close_border(depth.depth[t], rules)
         occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
-        if rules.min_confidence is not None:
+        if rules.min_confidence is not None and depth.confidence is not None:
             occluded[t] |= faces_touching(depth.confidence[t] < rules.min_confidence)
 
     each_frame(build, count, closed.device, progress)

@@ -47,6 +47,11 @@ class View:
     intrinsics: Tensor
     world_from_cam: Tensor
 
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.depth.shape
+        return height, width
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -113,7 +118,8 @@ def rests(depth: VideoDepth) -> bool:
 def look(frames: Tensor, depth: VideoDepth, t: int, side: int = SIDE) -> View:
     """Frame t at a size whose longer side is `side` pixels, or less."""
     scale = min(side / max(depth.size), 1.0)
-    size = tuple(max(round(scale * side), 3) for side in depth.size)
+    height, width = (max(round(scale * side), 3) for side in depth.size)
+    size = (height, width)
     color = interpolate(frames[t].movedim(-1, 0)[None], size, mode="area")[0]
     plane = interpolate(depth.depth[t][None, None], size, mode="nearest-exact")[0, 0].clamp(max=FARTHEST)
     return View(color, plane, -widen(-plane), widen(plane), -widen(-color), widen(color), shrink(frames[t], side),
@@ -202,7 +208,7 @@ def slides(here: View, there: View) -> Tensor:
     flow = find_flow(here.gray, there.gray)
     gray, other = (torch.from_numpy(view.gray).float() for view in (here, there))
     other *= (gray / other.clamp(min=1)).median()  # the exposure may have changed
-    rest = pixel_centers(gray.shape)
+    rest = pixel_centers((gray.shape[0], gray.shape[1]))
     unlike, led = around(torch.stack([(other - gray).abs(), (warp(other, flow) - gray).abs()]))
     slid = flow.trusted & ((flow.target - rest).norm(dim=-1) > SLIDE) & (unlike > led + BETTER)
     return interpolate(slid[None, None].float(), here.depth.shape, mode="nearest-exact")[0, 0].to(here.depth)

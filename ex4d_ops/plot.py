@@ -14,7 +14,7 @@ from .depth import VideoDepth
 from .mesh import DWMesh
 from .parallel import one_by_one
 from .preflight import TRAINED_RANGES, WidestAngles
-from .prior import Prior
+from .prior import Prior, origin_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -160,20 +160,21 @@ def origin_sheet(prior: Prior, cameras: CameraPath, moments: int = SHEET_MOMENTS
     frames = torch.linspace(0, len(prior) - 1, min(moments, len(prior))).round().long().tolist()
     height, width = prior.visible.shape[1:]
     figure = Figure(figsize=(2.6 * len(frames), 0.6 + 2 * 2.6 * height / width), dpi=100, layout="constrained")
-    added = (prior.origin >= 0) & (prior.origin != cameras.source_frame.to(prior.origin)[:, None, None])
-    others = prior.origin[added].unique().tolist()
-    palette = {frame: torch.tensor(colormaps["tab10"].colors[k % 10]).float() for k, frame in enumerate(others)}
+    origin = origin_of(prior, cameras)
+    added = (origin >= 0) & (origin != cameras.source_frame.to(origin)[:, None, None])
+    others = origin[added].unique().tolist()
+    palette = {frame: torch.tensor(colormaps["tab10"](k % 10)[:3]) for k, frame in enumerate(others)}
     for column, t in zip(figure.subplots(2, len(frames), squeeze=False).T, frames):
         color, own = prior.color[t].cpu(), (prior.visible[t] & ~added[t]).cpu()
         picture = torch.where(own[..., None], 0.25 + 0.5 * color.mean(-1, keepdim=True), torch.zeros(3))
         for frame in others:
-            picture[((prior.origin[t] == frame) & added[t]).cpu()] = palette[frame]
+            picture[((origin[t] == frame) & added[t]).cpu()] = palette[frame]
         column[0].set_title(f"frame {t}, {float(added[t].float().mean()):.0%} added", fontsize=9)
         for ax, image in zip(column, (color, picture)):
             ax.imshow(image.clamp(0, 1).numpy())
             ax.set_axis_off()
     if others:
-        figure.legend(handles=[Patch(color=color.tolist(), label=f"from frame {frame}")
+        figure.legend(handles=[Patch(color=tuple(color.tolist()), label=f"from frame {frame}")
                                for frame, color in palette.items()], loc="outside lower center", ncols=10, fontsize=8)
     return draw_figure(figure)
 

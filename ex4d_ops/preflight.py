@@ -87,7 +87,8 @@ def views_around(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int, radius: f
     still = torch.zeros_like(turns[:, 0])
     rig = dict.fromkeys(CHANNELS, still) | {"pitch": turns[:, 0], "yaw": turns[:, 1]}
     scale = min(COVERAGE_SIDE / max(mesh.size), 1.0)
-    size = tuple(max(round(scale * side), 1) for side in mesh.size)
+    height, width = (max(round(scale * side), 1) for side in mesh.size)
+    size = (height, width)
     intrinsics = resize_intrinsics(mesh.intrinsics[frame], mesh.size, size).expand(len(turns), 3, 3)
     cam_from_world = place_rig(rig, radius).to(mesh.depth) @ torch.linalg.inv(mesh.world_from_cam[frame])
     return CameraPath(cam_from_world, intrinsics, size, torch.full((len(turns),), frame, device=mesh.depth.device))

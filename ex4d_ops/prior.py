@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from . import raster
-from .background import Background, fill_frame
+from .background import Background, fill_frame, move_background
 from .camera import CameraPath, check_tensor, move_to, project, transform, unfit_intrinsics
 from .clip import Fit, Progress, fit_boxes, fit_frame
 from .mesh import DWMesh
@@ -84,11 +84,12 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     that a mesh of several lacks.
     """
     if len(mesh) == 1:
-        cameras = replace(cameras, source_frame=torch.zeros_like(cameras.source_frame))
+        cameras, background = replace(cameras, source_frame=torch.zeros_like(cameras.source_frame)), None
     frames, (height, width), home = len(cameras), cameras.size, mesh.depth.device
     check_frames_exist(mesh, cameras)
     place = raster.drawing_device(engine, home)
-    mesh, cameras, background = (move_to(given, place) for given in (mesh, cameras, background))
+    mesh, cameras = move_to(mesh, place), move_to(cameras, place)
+    background = None if background is None else move_background(background, place)
     color = torch.empty(frames, height, width, 3, device=place)
     visible = torch.empty(frames, height, width, dtype=torch.bool, device=place)
     origin = None if background is None else torch.empty_like(visible, dtype=torch.int16)
@@ -106,7 +107,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
             return
         seen = render_frame(mesh, cameras, t, rules, engine)
         shown, own = seen.rgba[..., 3] > VISIBLE_ALPHA, seen.rgba[..., :3]
-        if background is not None:
+        if background is not None and origin is not None:
             origin[t] = torch.where(shown, source, -1)
             fill_frame(background, cameras, t, open_depth(mesh, seen, shown), own, origin[t], engine)
             shown = origin[t] >= 0
@@ -131,12 +132,18 @@ def open_depth(mesh: DWMesh, seen: raster.Fragments, shown: Tensor) -> Tensor:
     return torch.where(shown, 0.0, torch.where(back, torch.inf, seen.depth))
 
 
+def origin_of(prior: Prior, cameras: CameraPath) -> Tensor:
+    """The source frame that each pixel shows, [T, H, W] int16, -1 where none."""
+    if prior.origin is not None:
+        return prior.origin
+    source = cameras.source_frame.to(prior.color.device, torch.int16)
+    return torch.where(prior.visible, source[:, None, None], -1)
+
+
 def origin_shares(prior: Prior, cameras: CameraPath) -> dict[str, float]:
     """The share of all pixels that their own source frame shows, that other frames add, and that none has seen."""
-    own = prior.visible
-    if prior.origin is not None:
-        own = prior.origin == cameras.source_frame.to(prior.origin)[:, None, None]
-    own = float(own.float().mean())
+    origin = origin_of(prior, cameras)
+    own = float((origin == cameras.source_frame.to(origin)[:, None, None]).float().mean())
     seen = float(prior.coverage.mean())
     return {"own frame": own, "other frames": seen - own, "unseen": 1 - seen}
 

@@ -178,7 +178,7 @@ def write_depth(path: str | Path, depth: VideoDepth, form: DepthForm | None = No
     frames = one_by_one(depth.depth, len(depth), progress)
     with written_whole(path) as part:
         if form == "npz":
-            sure = {} if depth.confidence is None else {"confidence": depth.confidence.cpu()}
+            sure: dict[str, Any] = {} if depth.confidence is None else {"confidence": depth.confidence.cpu()}
             np.savez(part, depth=depth.depth.cpu(), intrinsics=depth.intrinsics.cpu(),
                      world_from_cam=depth.world_from_cam.cpu(), metric=depth.metric, **sure)
         elif form == "exr":

@@ -54,8 +54,9 @@ def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Te
     """
     home, place = depth.device, drawing_device(engine, depth.device)
     if place != home:
+        limits = None if limits is None else limits.to(place)
         return move_to(rasterize(depth.to(place), rgba.to(place), intrinsics.to(place), cam_from_mesh.to(place),
-                                 cam_intrinsics.to(place), size, engine, move_to(limits, place)), home)
+                                 cam_intrinsics.to(place), size, engine, limits), home)
     engine = choose_engine(engine, place)
     draw = import_module(f".{engine}_raster", __name__).draw
     return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size, limits)
