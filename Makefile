@@ -23,6 +23,7 @@ FOUND := $(wildcard $(COMFYUI_PATH)/main.py)
 KIND := $(if $(FOUND),comfyui,library)
 READY := .venv/ready-$(KIND)
 BIN := .venv/bin
+SIDE_BY_SIDE := -n 2 --dist loadfile  # two processes, each with a ComfyUI server of its own
 EXTRAS := standalone,estimators,train,cluster,test
 
 # The first of some versions of Python that this machine has, pyenv's among them.
@@ -38,7 +39,7 @@ RESOLUTION_newest := highest
 test: $(READY)
 	@echo "== Tests ($(if $(FOUND),with ComfyUI at $(COMFYUI_PATH),library alone: no ComfyUI at $(COMFYUI_PATH)))"
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 	@$(MAKE) --no-print-directory test-oldest test-newest
 
 test-oldest test-newest: test-%:
@@ -46,7 +47,7 @@ test-oldest test-newest: test-%:
 	if [ -z "$$python" ]; then echo "== NOT tested with the $* packages: there is no Python $(firstword $(VERSIONS_$*))"; exit; fi; \
 	$(MAKE) --no-print-directory .venv-$*/ready PYTHON_$*="$$python" && \
 	echo "== Tests of the library alone with the $* packages ($$python)" && \
-	COMFYUI_PATH=none .venv-$*/bin/python -m pytest tests/ops
+	COMFYUI_PATH=none .venv-$*/bin/python -m pytest $(SIDE_BY_SIDE) tests/ops
 
 .venv-%/ready: pyproject.toml
 	@echo "== Setting up .venv-$* (once; a few minutes, up to 6 GB)"
