@@ -73,8 +73,8 @@ class BuildDWMesh(io.ComfyNode):
                 hidden_reach=0.0, min_confidence=0.0) -> io.NodeOutput:
         frames = sockets.read_frames("images", images)
         if not hidden_reach >= 0:
-            raise ValueError(f"hidden_reach: got {hidden_reach:g}, must be above 0; use 0 for faces that reach all the "
-                             "way, as in EX-4D")
+            raise ValueError(f"hidden_reach: got {hidden_reach:g}, must be 0 or more; use 0 for faces that reach all "
+                             "the way, as released")
         if depth_jump and not math.isfinite(depth.nearest):
             raise ValueError("depth_jump: frame 0 shows only sky, so there is no depth range to take a share of; use 0")
         rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp, hidden_reach or None,

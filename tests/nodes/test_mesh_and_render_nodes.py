@@ -61,7 +61,7 @@ def test_a_share_of_the_depth_range_needs_one(nodes, take):
 
 @pytest.mark.parametrize("reach", [-0.1, float("nan"), float("-inf")])
 def test_a_reach_that_is_not_a_share_is_refused(nodes, take, reach):
-    with pytest.raises(ValueError, match="hidden_reach: got .*, must be above 0; use 0 for faces that reach all"):
+    with pytest.raises(ValueError, match="hidden_reach: got .*, must be 0 or more; use 0 for faces that reach all"):
         nodes.run("BuildDWMesh", images=take.images, depth=take.depth, hidden_reach=reach)
 
 

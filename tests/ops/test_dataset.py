@@ -92,7 +92,7 @@ def test_a_clip_begins_after_a_cut(first, second, tmp_path):
     files.write_video(tmp_path / "a.mkv", torch.cat([before, after]), 15)
     start, clip = select_clip(tmp_path / "a.mkv", 7, SIZE)
     assert start == 6 and (clip.frames - after).abs().max() < 1 / 255
-    with pytest.raises(ValueError, match="7 frames without a cut, 9 are needed"):
+    with pytest.raises(ValueError, match="7 frames without a cut, but 9 are needed"):
         select_clip(tmp_path / "a.mkv", 9, SIZE)
 
 
@@ -177,7 +177,7 @@ def test_every_video_becomes_a_clip_or_a_reason(videos, tmp_path, in_process):
     state = prepare(list_sources(videos), Recipe(frames=5, size=SIZE), tmp_path)
     reasons = {entry["source"]: entry["skipped"] for entry in state.entries if "skipped" in entry}
     assert set(reasons) == {"short.mkv", "still.mkv", "broken.mp4"}
-    assert reasons["short.mkv"] == "3 frames without a cut, 5 are needed"
+    assert reasons["short.mkv"] == "3 frames without a cut, but 5 are needed"
     assert reasons["still.mkv"] == "nothing moves"
     assert "cannot be read as a video" in reasons["broken.mp4"]
     assert len(open_dataset(tmp_path)) == 3 and not list((tmp_path / "parts").iterdir())

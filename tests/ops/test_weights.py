@@ -136,7 +136,7 @@ def test_missing_weights_are_named_with_size_licence_address_folder_and_command(
                 find_weights(name, [tmp_path / weights.folder])
             said = str(refusal.value)
             for fact in (file, repository.licence, f"https://huggingface.co/{repository.name}", str(tmp_path),
-                         f"ex4d download {name}", f"{megabytes:.0f} MB" if megabytes else "licence"):
+                         f"ex4d download {name}", f"{megabytes:.0f} MB" if megabytes else "license"):
                 assert fact in said
             path = Path(tmp_path / weights.folder / repository.folder / file)
             path.parent.mkdir(parents=True, exist_ok=True)
