@@ -100,7 +100,7 @@ def test_every_engine_that_runs_here_draws_the_same_inside(nodes, take, engine):
 
 def test_a_path_that_shows_frames_the_mesh_lacks_is_refused(nodes, take):
     longer, _ = nodes.run("CameraTrajectory", frames=9, scene=take.mesh)
-    with pytest.raises(ValueError, match=r"cameras: output frame 5 shows source frame 5, but the mesh has frames 0\.\.4"):
+    with pytest.raises(ValueError, match=r"cameras: output frame 5 shows source frame 5, but the mesh has .* 0\.\.4"):
         nodes.run("RenderDWMesh", mesh=take.mesh, cameras=longer)
 
 
