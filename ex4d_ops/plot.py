@@ -163,7 +163,8 @@ def origin_sheet(prior: Prior, cameras: CameraPath, moments: int = SHEET_MOMENTS
     origin = origin_of(prior, cameras)
     added = (origin >= 0) & (origin != cameras.source_frame.to(origin)[:, None, None])
     others = origin[added].unique().tolist()
-    palette = {frame: torch.tensor(colormaps["tab10"](k % 10)[:3]) for k, frame in enumerate(others)}
+    palette = {frame: torch.tensor(colormaps["tab10"](k % 10)[:3], dtype=torch.float32)
+               for k, frame in enumerate(others)}
     for column, t in zip(figure.subplots(2, len(frames), squeeze=False).T, frames):
         color, own = prior.color[t].cpu(), (prior.visible[t] & ~added[t]).cpu()
         picture = torch.where(own[..., None], 0.25 + 0.5 * color.mean(-1, keepdim=True), torch.zeros(3))
