@@ -244,7 +244,7 @@ def is_stand_in(intrinsics: Tensor) -> bool:
     return intrinsics.shape[-2:] == (3, 3) and bool((intrinsics == torch.eye(3).to(intrinsics)).all())
 
 
-def read_confidence(geometry: dict, shape: tuple[int, int, int]) -> Tensor | None:
+def read_confidence(geometry: dict, shape: torch.Size) -> Tensor | None:
     """How sure the model is, [T, H, W] from 0, the least of the clip, to 1; None where it does not say."""
     raw = geometry.get("confidence")
     if not isinstance(raw, Tensor) or raw.shape != shape:

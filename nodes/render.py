@@ -80,6 +80,8 @@ class RenderDWMesh(io.ComfyNode):
             mesh, sockets.read_mask("moving", moving).to(device), progress=show_progress())
         prior = render_prior(mesh, cameras, rules, engine, show_progress(), background)
         # ComfyUI's masks are numbers; 1 stays what EX-4D calls visible and its mask videos show white.
-        return io.NodeOutput(sockets.as_images(prior.color), sockets.as_mask(prior.visible),
-                             describe_origin(prior, cameras), ui=None if background is None else ui.PreviewImage(
-                                 sockets.as_images(origin_sheet(prior, cameras)), animated=False))
+        outputs = sockets.as_images(prior.color), sockets.as_mask(prior.visible), describe_origin(prior, cameras)
+        if background is None:
+            return io.NodeOutput(*outputs)
+        sheet = sockets.as_images(origin_sheet(prior, cameras))
+        return io.NodeOutput(*outputs, ui=ui.PreviewImage(sheet, animated=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from .colors import codes_of, color_of, doubt_transfer, gray_white
 from .footage import UNTIMED_FPS, CutShort, Footage, at_rate, estimate_rate, most_pixels, squared
 
 TEXT_FORMATS = {"tty", "lavfi", "concat"}  # FFmpeg draws or follows text files; they are no video here
+MATROSKA_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")  # such as 00:00:02.040000000
 REORDERED = 100  # packets; more than a decoder holds back, so that the times of those before are whole
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha of webm out
 WIDEST_PIXEL = 4  # times as wide as high, or high as wide; what a file states beyond that is damage
@@ -134,9 +136,9 @@ def stated_end(container, stream) -> float:
     """When the last frame ends, in seconds, by what the file states; 0 where it doesn't say."""
     if stream.duration is not None:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-    if "DURATION" in stream.metadata:  # Matroska, such as 00:00:02.040000000
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    if stated := MATROSKA_DURATION.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = map(float, stated.groups())
+        return hours * 3600 + minutes * 60 + seconds
     if container.duration is not None and len(container.streams) == 1:
         return container.duration / av.time_base
     return 0.0

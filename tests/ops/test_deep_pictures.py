@@ -127,7 +127,7 @@ def test_a_gray_tiff_keeps_its_numbers(tmp_path, dtype, top):
 def test_colors_are_refused_as_depth_however_dark(tmp_path, suffix, write, top):
     colors = np.random.default_rng(0).integers(1, top, (*SHAPE, 3)).astype(np.uint16)
     (tmp_path / f"a{suffix}").write_bytes(write(colors))
-    with pytest.raises(ValueError, match=f"a{suffix}: is in color, and depth cannot be read back"):
+    with pytest.raises(ValueError, match=f"a{suffix}: is in color, and depth cannot be read from a color map"):
         read_depth(tmp_path / f"a{suffix}", Z)
 
 
@@ -136,7 +136,7 @@ def test_a_folder_of_several_whites_is_refused(tmp_path, first, second):
     """What white is decides what a normalised number means."""
     for t, mode in enumerate((first, second)):
         Image.new(mode, (6, 4), (1, 1, 1) if mode == "RGB" else 1).save(tmp_path / f"{t}.tif")
-    with pytest.raises(ValueError, match=r"1.tif: its numbers go up to \d+, those of the first picture to \d+"):
+    with pytest.raises(ValueError, match=r"1.tif: its numbers go up to \d+, but those of the first picture to \d+"):
         read_depth(tmp_path, Z)
 
 
@@ -192,7 +192,7 @@ def test_floats_are_colors_where_they_can_be(tmp_path):
     ("a.tif", tiff(np.full((5, 7, 1), 200_000, np.int32)))])
 def test_numbers_that_are_no_colors_are_refused_not_shown_white(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f"{name}: its numbers are .*, colors are 0 to 1"):
+    with pytest.raises(ValueError, match=f"{name}: its numbers are .*, but colors are 0 to 1"):
         read_video(tmp_path / name)
 
 
@@ -202,7 +202,7 @@ def test_numbers_that_are_no_colors_are_refused_not_shown_white(tmp_path, name, 
 @pytest.mark.parametrize("read", [read_video, lambda path: read_depth(path, Z)])
 def test_radiance_pictures_are_refused_in_a_sentence(tmp_path, read):
     (tmp_path / "a.hdr").write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 2\n" + bytes(8))
-    with pytest.raises(ValueError, match="a.hdr: .*Radiance pictures hold light in 8 bits a color; save it as"):
+    with pytest.raises(ValueError, match="a.hdr: .*Radiance pictures have only 8 bits a color; save it as"):
         read(tmp_path / "a.hdr")
 
 
