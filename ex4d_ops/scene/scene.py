@@ -17,6 +17,7 @@ from .solids import Paint, Solid, hit, spans, surface
 
 FPS = 15  # frames a second; released inference
 LATTICE = [((k + 0.5) / 5 - 0.5, (2 * k % 5 + 0.5) / 5 - 0.5) for k in range(5)]  # where pixels are sampled at edges
+PIXELS_AT_ONCE = 2**20  # shaded together; a picture of 4K has eight times as many
 SEEN_TOLERANCE = 1e-6  # of the depth, far above what double precision loses
 SHADOW_EDGE = (0.8, 1.25)  # radii of the caster between which its shadow fades
 SKY = -1
@@ -156,6 +157,11 @@ class Shot:
 
     def shade(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Colour [3, N], depth [N] and a number [N] for the face of the solid that is seen, SKY for none."""
+        color, depth, patch = zip(*map(self.shade_some, pixels.split(PIXELS_AT_ONCE, 1)))
+        return torch.cat(color, 1), torch.cat(depth), torch.cat(patch)
+
+    def shade_some(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of so few pixels that what is worked out on the way does not fill the memory."""
         rays = self.cast(pixels)
         depth, nearest = self.trace(pixels, rays)
         color, patch = torch.empty_like(rays), nearest.clone()
