@@ -6,7 +6,7 @@
 
 A grid of depth [H, W] is the mesh that mesh.grid_faces describes; faces are numbered in that order.
 
-Read grid.py, the geometry that all engines share, then torch_raster.py and warp_raster.py, the same rules as kernels.
+Read grid.py, the geometry that all engines share, then torch_raster.py and warp_kernels.py, the same rules as kernels.
 """
 
 from __future__ import annotations
