@@ -41,8 +41,9 @@ def model_input() -> io.Input:
                            tooltip="Folder in models/depth with a depth-estimation model of transformers."),
         ],
     }
-    options = [io.DynamicCombo.Option(title, weights.get(title, []) + list(map(setting_input, estimator.settings)))
-               for title, estimator in ESTIMATORS.items()]
+    options = [io.DynamicCombo.Option(title, weights.get(title, []) + [
+        setting_input(setting) for setting in estimator.settings if not setting.typed])
+        for title, estimator in ESTIMATORS.items()]
     return io.DynamicCombo.Input("model", options=[
         *options,
         io.DynamicCombo.Option(SOCKET, [
@@ -61,7 +62,7 @@ def setting_input(setting: Setting) -> io.Input:
     """The input of one of an estimator's settings."""
     if setting.choices:
         return io.Combo.Input(setting.name, options=list(setting.choices), default=str(setting.default),
-                              optional=setting.late, tooltip=setting.help)
+                              tooltip=setting.help)
     if isinstance(setting.default, float):
         return io.Float.Input(setting.name, default=setting.default, min=setting.low, max=setting.high,
                               step=setting.step, tooltip=setting.help)

@@ -30,7 +30,8 @@ SAID: Final = "as it says"
 class Setting:
     """One choice of an estimator's user. option: its name on the command line; low and high are included.
 
-    late: workflows were saved before it was there.
+    typed: it is for the command line alone. A node saves the widgets of its choices by position, so that one widget
+    more would shift those behind it in saved workflows.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Setting:
     high: float = 0
     step: float = 1
     choices: tuple[str, ...] = ()
-    late: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ def read_video_depth_anything(path: Path, precision: torch.dtype, meaning: str) 
     return load_video_depth_anything(path, precision, None if meaning == SAID else meaning == "depth")
 
 
-def meaning_setting(help: str, late: bool = False) -> Setting:
+def meaning_setting(help: str, typed: bool = False) -> Setting:
     """The choice of what a model's numbers mean."""
-    return Setting("meaning", "--depth-meaning", SAID, help, choices=(SAID, "depth", "disparity"), late=late)
+    return Setting("meaning", "--depth-meaning", SAID, help, choices=(SAID, "depth", "disparity"), typed=typed)
 
 
 ESTIMATORS: dict[str, Estimator] = {
@@ -102,7 +103,7 @@ ESTIMATORS: dict[str, Estimator] = {
         (Setting("resolution", "--depth-resolution", RESOLUTION,
                  "Shorter side of the frames the model sees, in pixels. It was trained at 518.", 112, 2044, 14),
          meaning_setting("Whether the weights give disparity, or depth in meters. as it says: depth where the "
-                         "file's name contains the word metric.", late=True)),
+                         "file's name contains the word metric.", typed=True)),
         lambda resolution, meaning: resolution, "video_depth_anything", read_video_depth_anything, ("meaning",)),
     "DepthCrafter": Estimator(
         False, run_with_rules,

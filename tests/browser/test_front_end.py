@@ -10,6 +10,7 @@ from headless.server import Refused
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_workflows"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json"))
+SAVED = Path(__file__).resolve().parents[1] / "saved_workflows"  # by version 0.1.0
 SMALL = {"frames": 9, "width": 256, "height": 192}
 BLUEPRINT = "Video to Prior (EX-4D)"
 
@@ -58,6 +59,18 @@ def test_workflow_opens_without_a_fault(name, front_end, usual_complaints, artif
 def test_api_form_is_what_the_front_end_queues(name, front_end):
     front_end.open(read(name), name)
     assert front_end.read()[1] == read(f"api/{name}")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SAVED.glob("*.json")))
+def test_a_workflow_saved_by_an_earlier_version_queues_what_it_did(name, front_end):
+    """Every input has the value it had; inputs that came later are beside them."""
+    saved, queued = (json.loads((SAVED / folder / f"{name}.json").read_text("utf-8")) for folder in ("", "api"))
+    front_end.open(saved, name)
+    now = front_end.read()[1]
+    assert front_end.faults() == [] and set(now) == set(queued)
+    for id, node in queued.items():
+        assert now[id]["class_type"] == node["class_type"]
+        assert {key: now[id]["inputs"].get(key) for key in node["inputs"]} == node["inputs"], now[id]["_meta"]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not models_of(name)])

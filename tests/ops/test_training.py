@@ -292,9 +292,9 @@ def test_accumulated_batches_equal_one_large_batch(tiny, tmp_path):
 
 def test_another_run_is_not_gone_on_with(tiny, tmp_path):
     run(tiny, tmp_path)
-    with pytest.raises(ValueError, match="learning_rate was 0.001, now 0.01"):
+    with pytest.raises(ValueError, match="learning_rate was 0.001, now it is 0.01"):
         run(tiny, tmp_path, TrainingRules(**vars(QUICK) | {"learning_rate": 1e-2}))
-    with pytest.raises(ValueError, match="clips was 3, now 2"):
+    with pytest.raises(ValueError, match="clips was 3, now it is 2"):
         run(tiny, tmp_path, clips=CLIPS[:2])
     (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:1000])
     with pytest.raises(ValueError, match="state.pt: cannot be read"):

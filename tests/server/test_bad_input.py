@@ -164,7 +164,7 @@ CASES = {
     "depth of NaN": (of_images("all are NaN", convention="depth"), r"images: depth: no pixel is a positive number"),
     "no depth": (of_images("none"), r"images: the shape \[0, 32, 48, 3\] is not one or more frames"),
     "colored depth": (colored_depth, r"images: they are in color, .*; connect gray images"),
-    "nothing but sky": (all_sky, r"images: depth: inf everywhere, .*; check its source"),
+    "nothing but sky": (all_sky, r"images: depth: inf everywhere, .*; check the source"),
     "near and far": (near_beyond_far, r"near and far: got 9 and 2, need 0 < near < far"),
     "a path too long": (too_long_a_path, r"cameras: output frame 3 shows source frame 3, but the mesh has frames "
                                          r"0\.\.2; fit the path to 3 frames"),

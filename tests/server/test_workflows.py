@@ -161,6 +161,10 @@ def test_every_node_runs_in_two_graphs(server, workflow, new_workflow, object_in
     workflow.add("SaveGLB", mesh=[mesh, 0], filename_prefix="all/mesh")
     steady = workflow.add("EstimateVideoDepth", images=[clip, 0], model="depth input", model__depth=[clip, 1])
     crop = workflow.add("EX4DSmoothCrop", images=[clip, 0], depth=[steady, 0])
+    coverage = workflow.add("EX4DCoverageMap", mesh=[built, 0])
+    workflow.add("PreviewImage", images=[coverage, 0])
+    moving = workflow.add("EX4DMotionMask", images=[clip, 0], depth=[clip, 1])
+    workflow.add("MaskPreview", mask=[moving, 0])
     masks = [workflow.add("EX4DRenderingMask", mesh=[built, 0]), workflow.add("EX4DTrackingMask", images=[crop, 0]),
              workflow.add("EX4DRandomMask", images=[crop, 0])]
     for node in (prior, *masks):

@@ -62,9 +62,11 @@ async def comfy_entrypoint():
 
 FILES = {
     "diffusion_models/wan2.1_i2v_480p_14B_fp16.safetensors": tiny_models.wan,
+    "diffusion_models/wan2.1_i2v_480p_14B_bf16.safetensors": tiny_models.wan,
     "diffusion_models/wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors": tiny_models.wan_fp8,
     "diffusion_models/wan2.1_vace_14B_fp16.safetensors": tiny_models.vace,
     "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors": tiny_models.umt5,
+    "text_encoders/umt5_xxl_fp16.safetensors": tiny_models.umt5,
     "clip_vision/clip_vision_h.safetensors": tiny_models.clip_vision,
     "vae/wan_2.1_vae.safetensors": tiny_models.vae,
     "model_patches/Wan21_Uni3C_controlnet_fp16.safetensors": tiny_models.uni3c,
