@@ -9,6 +9,7 @@ import tempfile
 import threading
 
 import torch
+import warp
 from torch import Tensor
 
 from . import Fragments, warp_kernels
@@ -85,7 +86,7 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
     span = ROW_AT_ONCE if cpu else COLUMNS_AT_ONCE
     groups, lanes = (1, 1) if cpu else QUEUE_THREADS
 
-    def launch(kernel: wp.Kernel, rows: int, columns: int, arrays: list[wp.array]) -> None:
+    def launch(kernel: warp.Kernel, rows: int, columns: int, arrays: list) -> None:
         wp.launch(kernel, rows * -(-columns // span), [sizes, span, *arrays], device=wp.device_from_torch(device))
 
     maps = wp.from_torch(pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)[None].contiguous(), dtype=MAP)
