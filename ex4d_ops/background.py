@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from . import raster
-from .camera import CameraPath, check_tensor, move_to, project, transform
+from .camera import CameraPath, check_tensor, invert_rigid, move_to, project, ray_of, transform
 from .clip import Progress
 from .depth import VideoDepth
 from .mesh import DWMesh, describe_clip, faces_touching
-from .motion import Sight, Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, see, slides
+from .motion import Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, rests, shown_by, slides
 from .parallel import each_frame
 
 __all__ = ["Background", "BackgroundRules", "Layer", "fill_frame", "find_motion", "make_background"]
@@ -116,7 +116,7 @@ def doubt_background(mesh: DWMesh, moving: Tensor, views: dict[int, View], still
         yield "background: the clip has one frame, so no other can add to it"
     elif moving.all():
         yield "background: everything is said to move, so nothing of another frame fits; check the mask of what moves"
-    elif bool((mesh.world_from_cam == mesh.world_from_cam[:1]).all()):
+    elif rests(mesh.world_from_cam):
         times = sorted(views)
         first, last = views[times[0]], views[times[-1]]
         sliding = slides(first, last)[still[times[0]]].mean()
@@ -134,14 +134,6 @@ def resting(moving: Tensor, size: tuple[int, int], margin: int) -> Tensor:
     still = ~grow(moving, margin)
     still[[0, -1]], still[:, [0, -1]] = False, False
     return interpolate(still[None, None].float(), size, mode="nearest-exact")[0, 0] > 0
-
-
-def shown_by(here: View, there: View, tolerance: Tolerance) -> tuple[Sight, Tensor, Tensor]:
-    """Where the points of one view lie in another, which of them that shows, and which stand where it saw nothing."""
-    sight = see(here, there)
-    empty = sight.inside & nearer(sight.z, sight.take(there.near), tolerance)
-    hidden = nearer(sight.take(there.far), sight.z, tolerance)
-    return sight, sight.inside & ~empty & ~hidden, empty
 
 
 def choose_frames(views: dict[int, View], still: dict[int, Tensor], tolerance: Tolerance,
@@ -250,12 +242,10 @@ def fill_frame(background: Background, cameras: CameraPath, t: int, open_to: Ten
 def is_empty(background: Background, cameras: CameraPath, t: int, pixel: Tensor, z: Tensor) -> Tensor:
     """Whether the source frame shown by output frame t looked through the places [N] at depth z in these pixels."""
     mesh, source = background.mesh, int(cameras.source_frame[t])
-    focal, center = cameras.intrinsics[t][[0, 1], [0, 1]], cameras.intrinsics[t][:2, 2]
     width = cameras.size[1]
     place = torch.stack([pixel % width, pixel // width], -1) + 0.5
-    points = torch.cat([(place - center) / focal, torch.ones_like(place[:, :1])], -1) * z[:, None]
-    source_from_cam = torch.linalg.inv(cameras.cam_from_world[t] @ mesh.world_from_cam[source])
-    points = transform(source_from_cam, points)
+    source_from_cam = invert_rigid(cameras.cam_from_world[t] @ mesh.world_from_cam[source])
+    points = transform(source_from_cam, ray_of(place, cameras.intrinsics[t]) * z[:, None])
     x, y = project(points, mesh.intrinsics[source]).floor().unbind(-1)
     height, width = mesh.size
     inside = (points[:, 2] > 0) & (x >= 1) & (x < width - 1) & (y >= 1) & (y < height - 1)

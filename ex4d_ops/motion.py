@@ -92,7 +92,7 @@ def find_motion(frames: Tensor, depth: VideoDepth, progress: Progress | None = N
         return moving
     view = lru_cache(4 * OTHERS)(lambda t: look(frames, depth, t))
     tolerance = measure_tolerance([view(k) for k in keys[:: max(len(keys) // OTHERS, 1)]])
-    resting = rests(depth)
+    resting = rests(depth.world_from_cam)
 
     def find(t: int) -> None:
         others = sorted((k for k in keys if k != t), key=lambda k: abs(k - t))[:OTHERS]
@@ -110,9 +110,9 @@ def key_frames(count: int) -> list[int]:
     return torch.linspace(0, count - 1, steps + 1).round().long().tolist()
 
 
-def rests(depth: VideoDepth) -> bool:
-    """Whether the source camera does not move, as far as is known."""
-    return bool((depth.world_from_cam == depth.world_from_cam[:1]).all())
+def rests(world_from_cam: Tensor) -> bool:
+    """Whether the source camera [T, 4, 4] does not move, as far as is known."""
+    return bool((world_from_cam == world_from_cam[:1]).all())
 
 
 def look(frames: Tensor, depth: VideoDepth, t: int, side: int = SIDE) -> View:
@@ -153,6 +153,14 @@ def see(here: View, there: View) -> Sight:
     return Sight(z, place, pixel, inside)
 
 
+def shown_by(here: View, there: View, tolerance: Tolerance) -> tuple[Sight, Tensor, Tensor]:
+    """Where the points of one view lie in another, which of them that shows, and which stand where it saw nothing."""
+    sight = see(here, there)
+    empty = sight.inside & nearer(sight.z, sight.take(there.near), tolerance)
+    hidden = nearer(sight.take(there.far), sight.z, tolerance)
+    return sight, sight.inside & ~empty & ~hidden, empty
+
+
 def measure_tolerance(views: list[View]) -> Tolerance:
     """How much typical points of views are off from one to another; things that move are the fewer."""
     relative, inverse, color = [], [], []
@@ -174,10 +182,7 @@ def judge(here: View, others: list[View], tolerance: Tolerance, resting: bool) -
     """Which pixels [h, w] of a view move, going by other views, the nearest in time first."""
     empty, painted, slid = (torch.zeros_like(here.depth) for _ in range(3))
     for k, there in enumerate(others):
-        sight = see(here, there)
-        before = nearer(sight.z, sight.take(there.near), tolerance) & sight.inside
-        hidden = nearer(sight.take(there.far), sight.z, tolerance)
-        same = sight.inside & ~before & ~hidden
+        sight, same, before = shown_by(here, there, tolerance)
         empty += before
         painted += same & repainted(here, there, sight, same, tolerance)
         if resting and k < FOLLOWED:
