@@ -125,7 +125,7 @@ def test_every_result_is_the_same_on_a_gpu_without_float64(name):
         for part, cpu in zip(found, expected, strict=True):
             if isinstance(cpu, torch.Tensor):
                 assert name in ON_THE_CPU or part.device == NARROW
-                bound = 1e-4 if name == "parallax" else 0.0  # in which torch 2.4 rounds from run to run
+                bound = 1e-4 if name == "parallax" else 0.0  # which torch 2.4 rounds otherwise here
                 torch.testing.assert_close(part.cpu(), cpu, rtol=bound, atol=bound / 10, equal_nan=True)
             else:
                 assert part == cpu

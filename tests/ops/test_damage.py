@@ -137,7 +137,7 @@ def test_every_broken_shard_is_named(tmp_path, kind):
 
 @pytest.mark.parametrize("members, word", [
     ({"a.clip.json": GOOD["a.clip.json"]}, "lacks video.mkv, visible.mkv"),
-    (GOOD | {"a.latents.safetensors": b"x" * 100}, "eader"),
+    (GOOD | {"a.latents.safetensors": b"x" * 100}, "Error while deserializing"),
     (GOOD | {"a.latents.safetensors": save({"context": torch.zeros(2)})}, "lacks video_latent, prior_latent"),
     ({"a.clip.json": GOOD["a.clip.json"], "a.video.mkv": b"x", "a.visible.mkv": b"x"}, "video.mkv"),
 ])

@@ -50,7 +50,7 @@ def test_depth_in_other_units_gives_the_same_path_in_those_units():
 def test_the_residual_is_told():
     track = tracked("colonnade")
     assert 0 < track.residual < 0.004 and 0.5 < track.still <= 1
-    assert "of the width, " in str(track)
+    assert "matched points are off by " in str(track)
 
 
 def test_frames_that_share_nothing_are_refused():
