@@ -1,4 +1,4 @@
-"""Rotations [..., 3, 3] in float64: about an axis, as unit quaternions, and between two others."""
+"""Rotations [..., 3, 3] in float64: about an axis, along a direction, as unit quaternions, and between two others."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ def rotate_about(axis: str, angle: Tensor) -> Tensor:
             "y": [cos, zero, sin, zero, one, zero, -sin, zero, cos],
             "z": [cos, -sin, zero, sin, cos, zero, zero, zero, one]}[axis]
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def aim(direction: Tensor) -> Tensor:
+    """Rotation [..., 3, 3] of a level camera that looks along direction [..., 3]; straight down it keeps yaw 0."""
+    x, y, z = direction.unbind(-1)
+    return rotate_about("x", torch.atan2(y, torch.hypot(x, z))) @ rotate_about("y", torch.atan2(-x, z))
 
 
 def quaternion_of(rotation: Tensor) -> Tensor:

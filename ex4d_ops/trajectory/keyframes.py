@@ -4,10 +4,12 @@
      {"frame": 24, "yaw": 60, "pitch": 10, "distance": 0.8, "ease": "ease-in-out"},
      {"frame": 48, "position": [0.4, 0, 0], "look_at": [0, 0, 1], "roll": 5, "zoom": 1.5}]
 
+or an object of that list and what the clip does meanwhile, see retiming.py: {"keys": [...], "retime": [...]}.
+
 when      frame (from 0) or time (0 at the first frame, 1 at the last)
 where     yaw, pitch (degrees) and distance around look_at, or position [x, y, z]
-heading   look_at [x, y, z], by default [0, 0, 1], the target in front of the source camera; or pan and tilt,
-          degrees away from the source camera's heading; and roll, degrees
+heading   look_at [x, y, z], by default the target: [0, 0, 1] in front of the source camera, or the subject; or pan and
+          tilt, degrees away from the source camera's heading; and roll, degrees
 lens      zoom (factor of the source's focal length) or focal (pixels)
 ease      of the way to the next keyframe
 
@@ -20,23 +22,24 @@ the shortest arc.
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..camera import CameraPath, rigid
-from ..rotation import rotate_about, rotate_between
+from ..rotation import aim, rotate_about, rotate_between
+from .entries import Entry, read_text, split_list, split_object
+from .follow import AHEAD, Subject, turn_onto
 from .moves import EASES, zoom_intrinsics
+from .retiming import Moment, played_frames, read_moments
 
 TARGET = (0.0, 0.0, 1.0)  # in front of the source camera, in radii
-SEGMENT_EASES = [name for name in EASES if name != "there-and-back"]
 FIELDS = ("frame", "time", "position", "yaw", "pitch", "distance", "look_at", "pan", "tilt", "roll", "zoom", "focal",
           "ease")
+PARTS = ("keys", "retime")  # of the object
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Keyframe:
     frame: float
     position: tuple[float, float, float] | None
     orbit: tuple[float, float, float] | None  # (yaw, pitch, distance), where there is no position
-    look_at: tuple[float, float, float]  # also what the orbit circles
-    heading: tuple[float, float] | None  # (pan, tilt), in place of looking at look_at
+    look_at: tuple[float, float, float] | None  # also what the orbit circles; None for the target
+    heading: tuple[float, float] | None  # (pan, tilt), in place of looking there
     roll: float
     zoom: float | None
     focal: float | None  # where there is no zoom
@@ -59,141 +62,149 @@ def parse_keyframes(text: str, frames: int) -> tuple[Keyframe, ...]:
 
     Raises ValueError naming the keyframe, the field and the line.
     """
-    entries = split_entries(text)
-    keyframes = []
-    for entry in entries:
-        keyframe = entry.read(frames)
+    keyframes: list[Keyframe] = []
+    for entry in split_text(text)[0]:
+        keyframe = read_keyframe(entry, frames)
         if keyframes and keyframe.frame <= keyframes[-1].frame:
             raise entry.error("frame" if "frame" in entry.fields else "time", "must come after the keyframe before it")
         keyframes.append(keyframe)
     return tuple(keyframes)
 
 
-def split_entries(text: str) -> list[Entry]:
-    """The objects of a JSON list, each with where it stands in the text."""
-    try:
-        fields = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"keyframes: line {error.lineno} is not JSON ({error.msg})") from None
-    except RecursionError:
-        raise ValueError("keyframes: nested too deep; write a flat list of objects") from None
-    if not isinstance(fields, list) or not fields:
+def parse_retime(text: str, frames: int) -> tuple[Moment, ...]:
+    """What the same text says of the clip's own time, nothing where it plays on."""
+    return read_moments(split_text(text)[1], frames)
+
+
+def split_text(text: str) -> tuple[list[Entry], list[Entry]]:
+    """The keyframes of a text, and the moments of its retime curve."""
+    content = read_text(text, "keyframes")
+    if isinstance(content, list) and content:
+        return split_list(text, text.index("["), "keyframe"), []
+    if not isinstance(content, dict) or "keys" not in content:
         raise ValueError('keyframes: must be a list of objects, e.g. [{"frame": 0}, {"frame": 48, "yaw": 60}]')
-    decoder, entries, end = json.JSONDecoder(), [], text.index("[") + 1
-    for index, value in enumerate(fields):
-        start = next(re.compile(r"[^\s,]").finditer(text, end)).start()
-        end = decoder.raw_decode(text, start)[1]
-        if not isinstance(value, dict):
-            raise ValueError(f"keyframe {index} (line {text.count(chr(10), 0, start) + 1}): must be an object {{...}}")
-        entries.append(Entry(index, value, text[:end], start))
-    return entries
+    parts = split_object(text)
+    for name, (value, _) in parts.items():
+        if name not in PARTS:
+            raise ValueError(f"keyframes: {repr(name)[1:-1]:.40} is unknown; use {' and '.join(PARTS)}")
+        if not isinstance(value, list) or not value:
+            raise ValueError(f"keyframes: {name} must be a list of objects; write at least one")
+    moments = split_list(text, parts["retime"][1], "retime") if "retime" in parts else []
+    return split_list(text, parts["keys"][1], "keyframe"), moments
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One object of the list as written; text ends with it and it begins at start."""
-
-    index: int
-    fields: dict
-    text: str
-    start: int
-
-    def read(self, frames: int) -> Keyframe:
-        """The keyframe it says, checked."""
-        for field in self.fields:
-            if field not in FIELDS:
-                where = f"keyframe {self.index} (line {self.line_of(field)})"
-                raise ValueError(f"{where}: {repr(field)[1:-1]:.40} is unknown; use {', '.join(FIELDS)}")
-        self.refuse_both("frame", "time")
-        self.refuse_both("position", "yaw", "pitch", "distance")
-        self.refuse_both("look_at", "pan", "tilt")
-        self.refuse_both("zoom", "focal")
-        keyframe = Keyframe(
-            frame=self.frame_number(frames),
-            position=self.vector("position") if "position" in self.fields else None,
-            orbit=None if "position" in self.fields else (
-                self.number("yaw", 0.0, -3600, 3600), self.number("pitch", 0.0, -3600, 3600),
-                self.number("distance", 1.0, 1e-3, 1e3)),
-            look_at=self.vector("look_at") if "look_at" in self.fields else TARGET,
-            heading=(self.number("pan", 0.0, -360, 360), self.number("tilt", 0.0, -360, 360))
-            if {"pan", "tilt"} & set(self.fields) else None,
-            roll=self.number("roll", 0.0, -3600, 3600),
-            zoom=self.number("zoom", 1.0, 0.01, 100) if "focal" not in self.fields else None,
-            focal=self.number("focal", 0.0, 1, 1e6) if "focal" in self.fields else None,
-            ease=self.fields.get("ease", "linear"))
-        if keyframe.ease not in SEGMENT_EASES:
-            raise self.error("ease", f"must be one of {', '.join(SEGMENT_EASES)}")
-        if keyframe.heading is None and keyframe.position == keyframe.look_at:
-            raise self.error("position", "is at the point that it looks at; move one of them")
-        return keyframe
-
-    def frame_number(self, frames: int) -> float:
-        """Where it stands in the path, in frames."""
-        if "time" in self.fields:
-            return self.number("time", 0.0, 0, 1) * (frames - 1)
-        if "frame" not in self.fields:
-            raise self.error("frame", "is missing; give frame (from 0) or time (0..1)")
-        return self.number("frame", 0.0, 0, frames - 1)
-
-    def number(self, field: str, default: float, low: float, high: float) -> float:
-        value = self.fields.get(field, default)
-        if not is_number(value) or not low <= value <= high:
-            raise self.error(field, f"must be a number in {low:g}..{high:g}")
-        return float(value)
-
-    def vector(self, field: str) -> tuple[float, float, float]:
-        value = self.fields[field]
-        if not (isinstance(value, list) and len(value) == 3 and all(map(is_number, value))):
-            raise self.error(field, "must be three numbers [x, y, z], in radii, within +-1e6")
-        x, y, z = map(float, value)
-        return x, y, z
-
-    def refuse_both(self, field: str, *others: str) -> None:
-        for other in others:
-            if field in self.fields and other in self.fields:
-                raise self.error(other, f"cannot be used with {field}; keep one of them")
-
-    def error(self, field: str, message: str) -> ValueError:
-        """A sentence that names the keyframe, the field and its line."""
-        return ValueError(f"keyframe {self.index} (line {self.line_of(field)}): {field} {message}")
-
-    def line_of(self, field: str) -> int:
-        """The line of a field, or the object's where the field is missing."""
-        found = re.compile(re.escape(json.dumps(field)) + r"\s*:").search(self.text, self.start)
-        return self.text.count("\n", 0, found.start() if found else self.start) + 1
+def read_keyframe(entry: Entry, frames: int) -> Keyframe:
+    """The keyframe that an object says, checked."""
+    fields = entry.fields
+    entry.refuse_others(FIELDS)
+    entry.refuse_both("frame", "time")
+    entry.refuse_both("position", "yaw", "pitch", "distance")
+    if not {"yaw", "pitch", "distance"} & set(fields):  # what circles a point may head elsewhere
+        entry.refuse_both("look_at", "pan", "tilt")
+    entry.refuse_both("zoom", "focal")
+    keyframe = Keyframe(
+        frame=entry.frame_number(frames),
+        position=entry.vector("position") if "position" in fields else None,
+        orbit=None if "position" in fields else (
+            entry.number("yaw", 0.0, -3600, 3600), entry.number("pitch", 0.0, -3600, 3600),
+            entry.number("distance", 1.0, 1e-3, 1e3)),
+        look_at=entry.vector("look_at") if "look_at" in fields else None,
+        heading=(entry.number("pan", 0.0, -360, 360), entry.number("tilt", 0.0, -360, 360))
+        if {"pan", "tilt"} & set(fields) else None,
+        roll=entry.number("roll", 0.0, -3600, 3600),
+        zoom=entry.number("zoom", 1.0, 0.01, 100) if "focal" not in fields else None,
+        focal=entry.number("focal", 0.0, 1, 1e6) if "focal" in fields else None,
+        ease=entry.ease())
+    if keyframe.heading is None and keyframe.position == (keyframe.look_at or TARGET):
+        raise entry.error("position", "is at the point that it looks at; move one of them")
+    return keyframe
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1e6
+def text_path(text: str, frames: int, radius: float, intrinsics: Tensor, size: tuple[int, int], smooth: bool = True,
+              subject: Subject | None = None, clip: int | None = None) -> CameraPath:
+    """The path that a text of keyframes says, its retime curve included.
+
+    clip: number of frames of the clip, None where it is not known; the rest as keyframe_path takes it.
+    """
+    path = keyframe_path(parse_keyframes(text, frames), frames, radius, intrinsics, size, smooth, subject)
+    moments = parse_retime(text, frames)
+    if not moments:
+        return path
+    return replace(path, source_frame=played_frames(moments, frames, clip).to(path.source_frame.device))
 
 
 def keyframe_path(keyframes: Sequence[Keyframe], frames: int, radius: float, intrinsics: Tensor, size: tuple[int, int],
-                  smooth: bool = True) -> CameraPath:
+                  smooth: bool = True, subject: Subject | None = None) -> CameraPath:
     """The path through keyframes. intrinsics: [3, 3] or [T, 3, 3], pixels; size: (H, W).
 
-    radius: scene units; smooth: Catmull-Rom splines, else straight. Before the first keyframe and after the last the
-    camera rests.
+    radius: scene units; smooth: Catmull-Rom splines, else straight; subject: what lies in the place of the target.
+    Before the first keyframe and after the last the camera rests.
     """
+    run = run_keyframes(keyframes, frames, float(intrinsics[..., 0, 0].reshape(-1)[0]), smooth, subject)
+    cam_from_world = rigid(run.rotation, -(run.rotation @ (radius * run.eye)[..., None])[..., 0])
+    return CameraPath(cam_from_world.float().to(intrinsics.device), zoom_intrinsics(intrinsics, run.zoom), size)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What keyframes make of every frame, float64: places in radii, angles in degrees.
+
+    eye, target, home: [T, 3], home being where the target stands as the source camera sees it; rotation: [T, 3, 3] of
+    cam_from_world; zoom, roll: [T]; orbit: [T, 3], yaw, pitch and distance where the path circles; heads: whether it
+    looks elsewhere than at the target.
+    """
+
+    eye: Tensor
+    target: Tensor
+    home: Tensor
+    rotation: Tensor
+    zoom: Tensor
+    roll: Tensor
+    orbit: Tensor | None
+    heads: bool
+
+    def orbit_or_like(self) -> Tensor:
+        """Yaw, pitch and distance [T, 3] around the target, of places that do not circle too."""
+        if self.orbit is not None:
+            return self.orbit
+        away = self.target - self.eye
+        pitch, yaw = turn_onto(away, self.home, torch.zeros_like(self.zoom))
+        return torch.stack([torch.rad2deg(yaw), torch.rad2deg(pitch), away.norm(dim=-1)], -1)
+
+    def headings(self) -> Tensor:
+        """Pan, tilt and roll [T, 3] of every frame."""
+        level = aim(self.rotation[:, 2])
+        pan, tilt = -torch.atan2(-level[:, 2, 0], level[:, 2, 2]), -torch.asin(level[:, 2, 1].clamp(-1, 1))
+        leaning = self.rotation @ level.mT
+        roll = self.roll if not self.heads else torch.rad2deg(torch.atan2(leaning[:, 0, 1], leaning[:, 0, 0]))
+        return torch.stack([torch.rad2deg(pan), torch.rad2deg(tilt), roll], -1)
+
+
+def run_keyframes(keyframes: Sequence[Keyframe], frames: int, focal: float, smooth: bool = True,
+                  subject: Subject | None = None) -> Run:
+    """What keyframes make of every frame. focal: pixels, of zoom 1."""
+    place = AHEAD if subject is None else subject.direction
+    keep = subject is not None and subject.keep_aim
+    views = [KeyView(key, place, keep) for key in keyframes]
     knots = torch.tensor([key.frame for key in keyframes], dtype=torch.float64)
     line = Timeline(knots, [key.ease for key in keyframes], frames, smooth)
-    target = line.spline([key.look_at for key in keyframes])
-    orbits = [key.orbit for key in keyframes if key.orbit]
+    target = line.spline([view.target.tolist() for view in views])
+    home = torch.nn.functional.normalize(line.spline([view.home.tolist() for view in views]), dim=-1)
+    roll = line.spline([(key.roll,) for key in keyframes])[:, 0]
+    orbits, orbit = [key.orbit for key in keyframes if key.orbit], None
     if len(orbits) == len(keyframes):
-        yaw, pitch, distance = line.spline(orbits).unbind(-1)
-        level = circle(yaw, pitch)
-        eye = target - distance[:, None] * level[:, 2]
+        orbit = line.spline(orbits)
+        yaw, pitch, distance = orbit.unbind(-1)
+        turned = circle(yaw, pitch)
+        eye = target - distance[:, None] * (turned.mT @ home[..., None])[..., 0]
+        level = turned if keep else aim(home) @ turned
     else:
-        eye = line.spline([key_eye(key).tolist() for key in keyframes])
+        eye = line.spline([view.eye.tolist() for view in views])
         level = aim(target - eye)
-    if any(key.heading for key in keyframes):
-        rotation = line.arc(torch.stack([key_rotation(key) for key in keyframes]))
-    else:
-        rotation = lean(level, line.spline([(key.roll,) for key in keyframes])[:, 0])
-    focal = float(intrinsics[..., 0, 0].reshape(-1)[0])
+    heads = any(view.heads for view in views)
+    rotation = line.arc(torch.stack([view.rotation for view in views])) if heads else lean(level, roll)
     zooms = [(math.log(key.focal / focal if key.focal else key.zoom or 1.0),) for key in keyframes]
-    zoom = line.spline(zooms)[:, 0].exp()
-    cam_from_world = rigid(rotation, -(rotation @ (radius * eye)[..., None])[..., 0])
-    return CameraPath(cam_from_world.float().to(intrinsics.device), zoom_intrinsics(intrinsics, zoom), size)
+    return Run(eye, target, home, rotation, line.spline(zooms)[:, 0].exp(), roll, orbit, heads)
 
 
 class Timeline:
@@ -235,33 +246,34 @@ def circle(yaw: Tensor, pitch: Tensor) -> Tensor:
     return rotate_about("x", torch.deg2rad(pitch)) @ rotate_about("y", torch.deg2rad(yaw))
 
 
-def aim(direction: Tensor) -> Tensor:
-    """Rotation [..., 3, 3] of a level camera that looks along direction [..., 3]; straight down it keeps yaw 0."""
-    x, y, z = direction.unbind(-1)
-    return rotate_about("x", torch.atan2(y, torch.hypot(x, z))) @ rotate_about("y", torch.atan2(-x, z))
-
-
 def lean(rotation: Tensor, roll: Tensor) -> Tensor:
     """A rotation after a roll in place, degrees."""
     return rotate_about("z", -torch.deg2rad(roll)) @ rotation
 
 
-def key_eye(key: Keyframe) -> Tensor:
-    """Where the camera of a keyframe stands, [3], in radii."""
-    if key.position:
-        return torch.tensor(key.position, dtype=torch.float64)
-    yaw, pitch, distance = torch.tensor(key.orbit, dtype=torch.float64)
-    return torch.tensor(key.look_at, dtype=torch.float64) - distance * circle(yaw, pitch)[2]
+class KeyView:
+    """What one keyframe says of its own frame: where its target is, where the camera stands and heads, in radii.
 
+    place: [3], where the target stands that is meant by a keyframe without look_at; keep: whether the camera keeps the
+    source's direction there.
+    """
 
-def key_rotation(key: Keyframe) -> Tensor:
-    """The heading of a keyframe, [3, 3], its roll included."""
-    if key.heading:
-        pan, tilt = torch.tensor(key.heading, dtype=torch.float64)
-        level = circle(-pan, -tilt)
-    elif key.orbit:
-        yaw, pitch, _ = torch.tensor(key.orbit, dtype=torch.float64)
-        level = circle(yaw, pitch)
-    else:
-        level = aim(torch.tensor(key.look_at, dtype=torch.float64) - key_eye(key))
-    return lean(level, torch.tensor(key.roll, dtype=torch.float64))
+    def __init__(self, key: Keyframe, place: Tensor, keep: bool) -> None:
+        self.target = place if key.look_at is None else torch.tensor(key.look_at, dtype=torch.float64)
+        self.home = place if key.look_at is None else AHEAD
+        self.heads = key.heading is not None or (keep and key.look_at is None and key.orbit is None)
+        turned = torch.eye(3, dtype=torch.float64)
+        if key.orbit:
+            yaw, pitch, distance = torch.tensor(key.orbit, dtype=torch.float64)
+            turned = circle(yaw, pitch)
+            self.eye = self.target - distance * (turned.mT @ self.home)
+        else:
+            self.eye = torch.tensor(key.position, dtype=torch.float64)
+        if key.heading:
+            pan, tilt = torch.tensor(key.heading, dtype=torch.float64)
+            turned = circle(-pan, -tilt)
+        elif not key.orbit and not self.heads:
+            turned = aim(self.target - self.eye)
+        elif not keep:
+            turned = aim(self.home) @ turned
+        self.rotation = lean(turned, torch.tensor(key.roll, dtype=torch.float64))

@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 
 from ..camera import CameraPath, rigid
-from ..rotation import rotate_about
+from ..rotation import aim, rotate_about
+from .follow import AHEAD, Subject
 
 RELEASED_FRAMES = 49  # the clip length the released presets are written for
 RELEASED_RISE = 0.2  # share of the radius; released code
@@ -244,11 +245,12 @@ def parse_value(move: str, key: str, text: str) -> float | tuple[float, float]:
     raise ValueError(f"move {move}: {key}='{text}' is not a number; write e.g. {key}=30 or {key}=-30..30")
 
 
-def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Tensor,
-              size: tuple[int, int]) -> CameraPath:
+def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Tensor, size: tuple[int, int],
+              subject: Subject | None = None) -> CameraPath:
     """The path that makes all moves at once. intrinsics: [3, 3] or [T, 3, 3], pixels; size: (H, W).
 
-    radius: distance of the target in front of source frame 0, scene units; see automatic_radius.
+    radius: distance of the target from source frame 0, scene units; see automatic_radius. subject: what lies in the
+    place of the target straight ahead.
     """
     progress = torch.linspace(0, 1, frames, dtype=torch.float64)  # on the CPU: not every device has float64
     rig = {channel: torch.zeros_like(progress) for channel in CHANNELS} | {"zoom": torch.ones_like(progress)}
@@ -259,7 +261,7 @@ def move_path(moves: Sequence[Move], frames: int, radius: float, intrinsics: Ten
         farthest = float(rig["zoom"][rig["zoom"].log().abs().argmax()])
         raise ValueError(f"move: the zooms together have a factor of {farthest:.3g}; keep it within "
                          f"{1 / ZOOM_LIMIT:g}..{ZOOM_LIMIT:g}")
-    cam_from_world = place_rig(rig, radius).to(intrinsics.device)
+    cam_from_world = place_rig(rig, radius, subject).to(intrinsics.device)
     return CameraPath(cam_from_world, zoom_intrinsics(intrinsics, rig["zoom"]), size)
 
 
@@ -274,14 +276,16 @@ def animate(move: Move, progress: Tensor) -> Channels:
     return kind.animate(values, eased)
 
 
-def place_rig(rig: Channels, radius: float) -> Tensor:
-    """cam_from_world [T, 4, 4] float32 of a rig that circles the point (0, 0, radius)."""
-    circle = rotate_about("x", rig["pitch"]) @ rotate_about("y", rig["yaw"])
+def place_rig(rig: Channels, radius: float, subject: Subject | None = None) -> Tensor:
+    """cam_from_world [T, 4, 4] float32 of a rig that circles the point (0, 0, radius), or the subject's radius away."""
+    direction = AHEAD if subject is None else subject.direction
+    turned = aim(AHEAD if subject is None or subject.keep_aim else direction)
+    circle = turned @ rotate_about("x", rig["pitch"]) @ rotate_about("y", rig["yaw"])
     in_place = rotate_about("z", -rig["roll"]) @ rotate_about("x", -rig["tilt"]) @ rotate_about("y", -rig["pan"])
-    target = torch.zeros_like(circle[:, :, 0])
-    target[:, 2] = radius
+    target = (radius * direction).expand_as(circle[:, :, 0])
     slide = radius * torch.stack([rig["truck"], -rig["pedestal"], rig["dolly"]], -1)
-    offset = target - slide - (circle @ target[..., None])[..., 0]  # of the world's origin, before turning in place
+    # Of the world's origin, before turning in place.
+    offset = ((turned - circle) @ target[..., None])[..., 0] - slide
     return rigid(in_place @ circle, (in_place @ offset[..., None])[..., 0]).float()
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...camera import CameraPath
-from ...trajectory.keyframes import keyframe_path, parse_keyframes
+from ...trajectory.keyframes import text_path
 from ..parsing import number_array, quote, read_json, read_text
 from .request import Request, make_path, whole_size
 
@@ -53,5 +53,4 @@ def whole_frames(value: object, frames: int) -> Tensor:
 def read_keyframes(path: Path, request: Request) -> CameraPath:
     """Our keyframes: see keyframes.py."""
     frames = request.needed_frames()
-    keyframes = parse_keyframes(read_text(path), frames)
-    return keyframe_path(keyframes, frames, request.needed_radius(), request.lens(), request.needed_size())
+    return text_path(read_text(path), frames, request.needed_radius(), request.lens(), request.needed_size())

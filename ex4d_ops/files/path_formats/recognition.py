@@ -41,7 +41,8 @@ def guess_json(content: object) -> str:
         return guess_list(content)
     fields = set(content) if isinstance(content, dict) else set()
     for field, name in (("cam_from_world", "ex4d"), ("frame0", "recammaster"), ("asset", "gltf"),
-                        ("trajectory", "neoverse"), ("keyframes", "neoverse"), ("frames", "nerfstudio")):
+                        ("trajectory", "neoverse"), ("keyframes", "neoverse"), ("frames", "nerfstudio"),
+                        ("keys", "keyframes")):
         if field in fields:
             return name
     return "ex4d"
