@@ -16,13 +16,14 @@ NEXT = re.compile(r"[^\s,:]")
 
 @dataclass(frozen=True)
 class Entry:
-    """One object of a list as written; text ends with it and it begins at start. name: what the list is of."""
+    """One object of a list as written, from start to end of the text. name: what the list is of."""
 
     name: str
     index: int
     fields: dict
     text: str
     start: int
+    end: int
 
     def refuse_others(self, known: tuple[str, ...]) -> None:
         for field in self.fields:
@@ -68,7 +69,7 @@ class Entry:
 
     def line_of(self, field: str) -> int:
         """The line of a field, or the object's where the field is missing."""
-        found = re.compile(re.escape(json.dumps(field)) + r"\s*:").search(self.text, self.start)
+        found = re.compile(re.escape(json.dumps(field)) + r"\s*:").search(self.text, self.start, self.end)
         return self.text.count("\n", 0, found.start() if found else self.start) + 1
 
 
@@ -92,7 +93,7 @@ def split_list(text: str, start: int, name: str) -> list[Entry]:
     for index, (value, begin, end) in enumerate(values_of(text, start)):
         if not isinstance(value, dict):
             raise ValueError(f"{name} {index} (line {text.count(chr(10), 0, begin) + 1}): must be an object {{...}}")
-        entries.append(Entry(name, index, value, text[:end], begin))
+        entries.append(Entry(name, index, value, text, begin, end))
     return entries
 
 

@@ -235,6 +235,7 @@ def test_per_frame_intrinsics_are_kept():
         move_path([make_move("static")], 5, RADIUS, intrinsics, SIZE)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["zoom:factor={}", "zoom:factor={}..1", "dolly-zoom:distance=-10"]),
                           st.floats(0.1, 10)), max_size=60))
 def test_every_number_of_zooms_makes_finite_lenses_or_is_refused(moves):
