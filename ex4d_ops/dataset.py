@@ -39,7 +39,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from . import files
-from .files.damage import quoted, reading
+from .files.damage import quote, reading
 from .files.whole import sweep, written_whole
 from .prior import Prior
 
@@ -169,7 +169,7 @@ def read_member(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     """The content of a member. Raises ValueError where it is not a file."""
     file = tar.extractfile(entry)
     if file is None:
-        raise ValueError(f"{quoted(entry.name)} is not a file")
+        raise ValueError(f"{quote(entry.name)} is not a file")
     return file.read()
 
 
@@ -187,10 +187,10 @@ def read_info(path: Path, content: bytes) -> dict:
     with reading(path, "the description of a clip", AGAIN):
         info = json.loads(content)
         if not isinstance(info, dict) or not isinstance(info.get("key"), str):
-            raise ValueError(f"{quoted(info)} does not have a key")
+            raise ValueError(f"{quote(info)} does not have a key")
         shard = info.get("shard", "")
         if not isinstance(shard, str) or shard != Path(shard).name:
-            raise ValueError(f"{quoted(shard)} is not the name of a shard")
+            raise ValueError(f"{quote(shard)} is not the name of a shard")
         return info
 
 
@@ -263,7 +263,7 @@ class PreparedClips(Dataset):
         info = self.infos[index]
         shard, prefix = self.folder / info["shard"], f"{info['key']}."
         places = self.members.get(shard.name)
-        with reading(shard, f"a shard with clip {quoted(info['key'])}", AGAIN):
+        with reading(shard, f"a shard with clip {quote(info['key'])}", AGAIN):
             if places is None:
                 with tarfile.open(shard, "r:") as tar:
                     places = self.members[shard.name] = {

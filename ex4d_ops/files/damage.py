@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LINE = 160  # characters of a reader's own words that a refusal quotes
+QUOTED = 60  # letters of a file that it quotes
 
 
 @contextmanager
@@ -27,11 +28,18 @@ def reading(path: str | Path, kind: str, advice: str = "") -> Iterator[None]:
 
 def first_line(error: Exception) -> str:
     """What an error says, cut to one line, or its kind where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), "")[:LINE].rstrip() or type(error).__name__
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return next(iter(said.strip().splitlines()), "")[:LINE].rstrip() or type(error).__name__
 
 
-def quoted(value: object) -> str:
-    """A value out of a file as an error quotes it: on one line, whatever its size and depth."""
-    short = reprlib.Repr()
-    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, 60, 60, 30
-    return short.repr(value)[:LINE]
+def quote(value: object, marks: str = "'") -> str:
+    """A value out of a file as an error shows it: on one line, of printable letters, cut where it is long.
+
+    marks: around text.
+    """
+    if not isinstance(value, str):
+        short = reprlib.Repr()
+        short.maxlevel, short.maxstring, short.maxother, short.maxlong = 2, QUOTED, QUOTED, 30
+        return short.repr(value)[:LINE]
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in value[:QUOTED * 4]).split())
+    return f"{marks}{line if len(line) <= QUOTED else f'{line[:QUOTED]}...'}{marks}"

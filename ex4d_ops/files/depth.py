@@ -27,7 +27,7 @@ from ..depth import (
 )
 from ..doubts import doubt_units
 from ..parallel import one_by_one
-from .damage import quoted, reading
+from .damage import quote, reading
 from .depth_arrays import CAMERAS, Meaning, as_matrices, count_frames, cut, read_arrays
 from .exr import find_channels, read_exr
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
@@ -146,11 +146,11 @@ def read_sidecar(path: Path, span: slice) -> Meaning:
 def as_units(said: object) -> DepthUnits:
     """DepthUnits of what json holds. Raises ValueError, or what DepthUnits does, where a value is of another type."""
     if not isinstance(said, dict):
-        raise ValueError(f"depth_units is {quoted(said)}, must be an object of settings")
+        raise ValueError(f"depth_units is {quote(said)}, must be an object of settings")
     for name, value in said.items():
         kinds = {"kind": str, "metric": bool}.get(name, (int, float, NoneType))
         if not isinstance(value, kinds) or isinstance(value, bool) and kinds is not bool:
-            raise ValueError(f"{quoted(name)} is {quoted(value)}, which is of the wrong type")
+            raise ValueError(f"{quote(name)} is {quote(value)}, which is of the wrong type")
     settings: dict[str, Any] = {name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
                                 for name, value in said.items()}
     return DepthUnits(**settings)

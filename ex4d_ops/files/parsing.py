@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-QUOTED = 60  # letters of a file that a sentence quotes at most
+from .damage import quote
+
 LISTED = 12  # names of a file that a sentence lists at most
 
 
@@ -40,15 +41,9 @@ def read_json(path: Path) -> object:
         raise ValueError("is nested too deep for a camera path") from None
 
 
-def quote(value: object) -> str:
-    """A piece of a file as a sentence shows it: on one line, of printable letters, cut where it is long."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(value)[:QUOTED * 4]).split())
-    return line if len(line) <= QUOTED else f"{line[:QUOTED]}..."
-
-
 def list_names(names: Iterable[str]) -> str:
     """Names out of a file as a sentence lists them, the first few."""
-    names = [quote(name) for name in names]
+    names = [quote(name, "") for name in names]
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more or "nothing"
 
@@ -69,7 +64,7 @@ def number_row(line: str, counts: tuple[int, ...], layout: str) -> list[float]:
     """The numbers of a line, or ValueError where there are not so many."""
     words = line.split()
     if len(words) not in counts or not are_numbers(words):
-        raise ValueError(f"'{quote(line)}' should read: {layout}")
+        raise ValueError(f"{quote(line)} should read: {layout}")
     return [float(word) for word in words]
 
 

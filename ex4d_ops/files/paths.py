@@ -44,7 +44,7 @@ from torch import Tensor
 
 from ..camera import CameraPath, check_rigid, cover_intrinsics, invert_rigid, move_to
 from ..trajectory.editing import fit, lay_on, scale_places
-from .parsing import quote
+from .damage import quote
 from .path_formats import chan, colmap, gltf, neoverse, npz, orbits, ours, pose_rows, transforms, unreal
 from .path_formats.recognition import BY_SUFFIX, guess_format, guess_from_suffix
 from .path_formats.request import Request, Size
@@ -133,9 +133,9 @@ def read_path(path: str | os.PathLike, size: Size | None = None, frames: int | N
         cameras = at_size(at_length(cameras, frames, check_choice("length", length)), request)
         return at_scale(cameras, scale, source)
     except OSError as error:
-        raise ValueError(f"{path}: can't be read ({error.strerror or error})") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except ValueError as error:  # those of arrays name the file already
+        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def write_path(path: str | os.PathLike, cameras: CameraPath, format: str | None = None) -> None:
@@ -164,7 +164,7 @@ def check_choice(setting: str, value: str | None) -> str | None:
     choices = SETTINGS[setting].choices
     if value is not None and value not in choices:
         known = ", ".join(choice for choice in choices if choice != "auto")
-        raise ValueError(f"'{quote(value)}' is not a path {setting}; use one of {known}")
+        raise ValueError(f"{quote(value)} is not a path {setting}; use one of {known}")
     return None if value == "auto" else value
 
 

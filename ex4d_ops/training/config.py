@@ -6,7 +6,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from ..files.damage import quoted, reading
+from ..files.damage import quote, reading
 from ..wan import BASE_DTYPES
 from .objective import Objective
 from .rules import TrainingRules
@@ -51,7 +51,7 @@ def read_config(path: Path) -> TrainingConfig:
         files: dict[str, Any] = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
                                  for name, value in given.items()}
         if given.get("base_dtype", "bfloat16") not in tuple(BASE_DTYPES):  # a dict cannot be asked for a list
-            raise ValueError(f"base_dtype: got {quoted(given['base_dtype'])}; use one of {', '.join(BASE_DTYPES)}")
+            raise ValueError(f"base_dtype: got {quote(given['base_dtype'])}; use one of {', '.join(BASE_DTYPES)}")
         kinds = {rule.name: rule for rule in fields(TrainingRules)}
         numbers = {name: check_rule(kinds[name], value) for name, value in rules.items()}
     except ValueError as error:
@@ -62,9 +62,9 @@ def read_config(path: Path) -> TrainingConfig:
 def check_keys(values: object, known: tuple[Field, ...], where: str) -> dict:
     """The values by name. Raises ValueError for names that are unknown and names that are missing."""
     if not isinstance(values, dict):
-        raise ValueError(f"{where}got {quoted(values)}; write one `name: value` per line")
+        raise ValueError(f"{where}got {quote(values)}; write one `name: value` per line")
     names = [entry.name for entry in known]
-    unknown = [quoted(name).strip("'") for name in values if name not in names]
+    unknown = [quote(name, "") for name in values if name not in names]
     missing = [entry.name for entry in known if entry.default is entry.default_factory is MISSING
                and values.get(entry.name) is None]
     if unknown:
@@ -77,8 +77,8 @@ def check_keys(values: object, known: tuple[Field, ...], where: str) -> dict:
 def check_file(name: str, value: object, folder: Path) -> Path:
     """A path, from the config's folder where relative. Raises ValueError where nothing is there, but for out."""
     if not isinstance(value, str):
-        raise ValueError(f"{name}: got {quoted(value)}; write a path")
-    with reading(name, f"the path {quoted(value)}"):
+        raise ValueError(f"{name}: got {quote(value)}; write a path")
+    with reading(name, f"the path {quote(value)}"):
         path = folder / Path(value).expanduser()
         exists = path.exists()
     if name != "out" and not exists:
@@ -90,11 +90,11 @@ def check_rule(rule: Field, value: Any) -> Any:
     """A rule's value as its type. Raises ValueError where it is of another type or out of range."""
     if isinstance(rule.default, bool):
         if not isinstance(value, bool):
-            raise ValueError(f"{rule.name}: got {quoted(value)}; use true or false")
+            raise ValueError(f"{rule.name}: got {quote(value)}; use true or false")
         return value
     if isinstance(rule.default, str):
         if value not in get_args(Objective):
-            raise ValueError(f"{rule.name}: got {quoted(value)}; use one of {', '.join(get_args(Objective))}")
+            raise ValueError(f"{rule.name}: got {quote(value)}; use one of {', '.join(get_args(Objective))}")
         return value
     low, high = RANGES.get(rule.name, COUNT)
     kind = type(rule.default)
@@ -105,5 +105,5 @@ def check_rule(rule: Field, value: Any) -> Any:
         good = False
     if not good:
         numbers = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{rule.name}: got {quoted(value)}; use {numbers} from {low:g} to {high:g}")
+        raise ValueError(f"{rule.name}: got {quote(value)}; use {numbers} from {low:g} to {high:g}")
     return number

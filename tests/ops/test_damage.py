@@ -13,7 +13,7 @@ from safetensors.torch import save
 from ex4d_ops.dataset import LATENT_NAMES, open_dataset
 from ex4d_ops.depth import DepthUnits
 from ex4d_ops.files import read_depth, write_depth, write_video
-from ex4d_ops.files.damage import quoted, reading
+from ex4d_ops.files.damage import quote, reading
 from ex4d_ops.scene import sample_clip
 from ex4d_ops.training.config import read_config
 
@@ -49,7 +49,7 @@ def test_what_stops_the_program_is_no_damage(stop):
 @MANY
 @given(value=ANYTHING)
 def test_every_value_is_quoted_on_one_short_line(value):
-    said = quoted(value)
+    said = quote(value)
     assert "\n" not in said and len(said) <= 160
 
 
@@ -57,7 +57,7 @@ def test_a_value_that_repeats_itself_a_billion_times_is_quoted_at_once():
     laugh = ["ha"] * 10
     for _ in range(9):
         laugh = [laugh] * 10
-    assert len(quoted(laugh)) <= 160
+    assert len(quote(laugh)) <= 160
 
 
 # ---- json beside depth --------------------------------------------------------------------------

@@ -242,7 +242,8 @@ def broken_files():
         (changed(cam_from_world=[[1], [2, 3]]), "must be numbers"),
         (changed(intrinsics=np.zeros((9, 3, 3)).tolist()), "focal lengths must be positive")]
     return [("a.json", text, message) for text, message in broken_json] + [
-        ("a.npz", "", "not an npz"), ("a.npz", "PK\3\4 nothing", "not an npz"), ("a.txt", "", "is empty"),
+        ("a.npz", "", "cannot be read as npz"), ("a.npz", "PK\3\4 nothing", "cannot be read as npz"),
+        ("a.txt", "", "is empty"),
         ("a.txt", "https://x\n1 2 3\n", "should read: time fx fy"), ("a.txt", "https://x\n", "does not contain a "
                                                                                              "camera"),
         ("a.txt", REALESTATE.replace(" 0.5 0.5 0 0", " 0.5 0.5 0.1 0"), "lens distortion"),
@@ -276,9 +277,9 @@ def test_bad_colmap_folders_get_one_sentence(tmp_path, cameras, images, message)
 
 
 def test_missing_files_and_sizes_are_named(tmp_path):
-    with pytest.raises(ValueError, match="can't be read"):
+    with pytest.raises(ValueError, match="cannot be read"):
         read_path(tmp_path / "none.npz")
-    with pytest.raises(ValueError, match="can't be read"):
+    with pytest.raises(ValueError, match="cannot be read"):
         read_path(tmp_path)  # a folder without a model
     (tmp_path / "a.chan").write_text("1 0 0 0 0 0 0 60\n")
     with pytest.raises(ValueError, match="does not store a picture size"):

@@ -13,7 +13,8 @@ import torch
 
 from ...camera import CameraPath, rigid
 from ...rotation import quaternion_of, rotation_of
-from ..parsing import natural_order, number_row, quote, read_lines
+from ..damage import quote
+from ..parsing import list_names, natural_order, number_row, read_lines
 from .request import Request, Size, make_path, pinhole, pinhole_row, text_file, whole_size
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Lens:
     def pinhole(self) -> list[float]:
         """(fx, fy, cx, cy), or ValueError where the lens distorts."""
         if self.model not in FOCALS:
-            raise ValueError(f"camera model {quote(self.model)} is not a pinhole; undistort first (colmap "
+            raise ValueError(f"camera model {quote(self.model, '')} is not a pinhole; undistort first (colmap "
                              "image_undistorter)")
         focals = FOCALS[self.model]
         if any(self.numbers[focals + 2:]):
@@ -80,7 +81,7 @@ def read_colmap(path: Path, request: Request) -> CameraPath:
     images.sort(key=lambda image: natural_order(image.name))
     missing = {image.lens for image in images} - set(lenses)
     if missing:
-        raise ValueError(f"the model lacks camera {quote(min(missing))}")
+        raise ValueError(f"the model lacks camera {quote(min(missing), '')}")
     sizes = {lenses[image.lens].size for image in images}
     if len(sizes) > 1:
         raise ValueError(f"has pictures of {len(sizes)} sizes; resize them to one")
@@ -100,10 +101,10 @@ def find_model(folder: Path) -> Path:
                             if place.endswith("/0") and other.is_dir() and other != model)
             if others:
                 log.warning("%s: reads the model in %s; there are others beside it: %s", folder, place,
-                            quote(", ".join(others)))
+                            list_names(others))
             return model
-    raise ValueError("can't be read as a COLMAP model: neither it nor a sparse/0 in it has cameras.txt and images.txt, "
-                     "or cameras.bin and images.bin")
+    raise ValueError("cannot be read as a COLMAP model: neither it nor a sparse/0 in it has cameras.txt and "
+                     "images.txt, or cameras.bin and images.bin")
 
 
 def text_lens(line: str) -> tuple[str, Lens]:
@@ -111,7 +112,8 @@ def text_lens(line: str) -> tuple[str, Lens]:
     words = line.split()
     model = words[1] if len(words) > 1 else line
     if len(words) < 4 or model not in MODELS:
-        raise ValueError(f"camera model {quote(model)} is not a pinhole; undistort first (colmap image_undistorter)")
+        raise ValueError(f"camera model {quote(model, '')} is not a pinhole; undistort first (colmap "
+                         "image_undistorter)")
     layout = f"CAMERA_ID {model} WIDTH HEIGHT PARAMS"
     width, height, *numbers = number_row(" ".join(words[2:]), (2 + MODELS[model],), layout)
     return words[0], Lens(model, whole_size([height, width]), numbers)

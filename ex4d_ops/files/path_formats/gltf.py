@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ...camera import CameraPath, flip_yz_of_rigid, invert_rigid, rigid
 from ...rotation import quaternion_of, rotate_between, rotation_of
-from ..parsing import list_names, number_array, quote, read_json
+from ..damage import quote
+from ..parsing import list_names, number_array, read_json
 from .request import Request, make_path, shared_lens
 from .transforms import number_in
 
@@ -122,7 +123,7 @@ def choose_camera(scene: dict, name: str | None) -> int:
         raise ValueError("the scene does not contain a camera; export it with its cameras")
     name = name or (next(iter(named)) if len(named) == 1 else None)
     if name not in named:
-        raise ValueError(f"does not contain a camera {quote(name)}; choose one of {list_names(named)}" if name else
+        raise ValueError(f"does not contain a camera {quote(name, '')}; choose one of {list_names(named)}" if name else
                          f"contains the cameras {list_names(named)}; give the name of one")
     return named[name]
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from ...camera import CameraPath, invert_rigid, rigid
 from ...rotation import rotate_about, rotate_between
 from ...trajectory import zoom_intrinsics
-from ..parsing import number_array, quote, read_json
+from ..damage import quote
+from ..parsing import number_array, read_json
 from .npz import read_arrays
 from .request import Request, make_path
 from .transforms import number_in

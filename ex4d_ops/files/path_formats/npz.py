@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...camera import FLIP_YZ, CameraPath, invert_rigid
+from ..arrays import find_array, list_arrays
 from ..parsing import list_names, number_array
 from .ours import whole_frames
 from .request import Request, centered_size, make_path, pinhole, whole_size
@@ -22,25 +23,15 @@ MATRICES = ("extrinsics", "extrinsic")  # Depth Anything 3 writes the first, VGG
 LENSES = ("intrinsics", "intrinsic")
 
 
-def read_names(path: Path) -> list[str]:
-    """The names of the arrays of an npz, or ValueError where it is none."""
-    return list(read_arrays(path, ()))
-
-
 def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray | None]:
     """The arrays of an npz by name; None for those that are not wanted, which are not read."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            claimed = {info.filename.removesuffix(".npy"): info.file_size for info in archive.zip.infolist()}
-            arrays = {name: archive[name] if name in wanted and claimed[name] <= LARGEST_ARRAY else None
-                      for name in archive.files}
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception:  # see damage.py
-        raise ValueError("is not an npz file, or is damaged") from None
-    for name in wanted:
-        if name in arrays and not isinstance(arrays[name], np.ndarray):
-            raise ValueError(f"{name} is not an array of cameras")
+    members = list_arrays(path)
+    arrays: dict[str, np.ndarray | None] = dict.fromkeys(members)
+    for name in members.keys() & set(wanted):
+        found = find_array(path, members[name])
+        if found.size > LARGEST_ARRAY:
+            raise ValueError(f"{name} is {found.describe()}, which is too large for cameras")
+        arrays[name] = found.read()
     return arrays
 
 
@@ -127,7 +118,7 @@ def lens_matrices(stored: np.ndarray, frames: int) -> Tensor:
 
 def guess_npz(path: Path) -> str:
     """Which of the formats an npz is. Matrices alone don't say their axes: what is taken for them is said."""
-    names = read_names(path)
+    names = list_arrays(path)
     if "cam_c2w" in names:
         return "vista4d"
     if "frame_matrices" in names:

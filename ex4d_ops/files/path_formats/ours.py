@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...camera import CameraPath
 from ...trajectory.keyframes import text_path
-from ..parsing import number_array, quote, read_json, read_text
+from ..damage import quote
+from ..parsing import number_array, read_json, read_text
 from .request import Request, make_path, whole_size
 
 CONVENTION = ("OpenCV: x right, y down, z forward; p_cam = cam_from_world @ p_world, the world is the camera of source "

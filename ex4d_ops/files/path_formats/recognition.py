@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 
 from ...trajectory.keyframes import FIELDS
-from ..parsing import are_numbers, quote, read_json, read_lines
+from ..damage import quote
+from ..parsing import are_numbers, list_names, read_json, read_lines
 from . import colmap, npz, pose_rows
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def guess_format(path: Path) -> str:
 def guess_from_suffix(suffix: str) -> str:
     if suffix not in BY_SUFFIX:
         known = ", ".join(filter(None, BY_SUFFIX))
-        raise ValueError(f"'{quote(suffix)}' is not a camera path; use {known} or a COLMAP folder")
+        raise ValueError(f"{quote(suffix)} is not a camera path; use {known} or a COLMAP folder")
     return BY_SUFFIX[suffix]
 
 
@@ -58,7 +59,7 @@ def guess_list(content: list) -> str:
     if {"f", "az"} <= set(first):
         return "crossviewwarp"
     if first and not set(FIELDS) & set(first):
-        raise ValueError(f"is a list whose first entry has {quote(', '.join(first))}, which is not a known camera "
+        raise ValueError(f"is a list whose first entry has {list_names(first)}, which is not a known camera "
                          "path; keyframes have frame or time")
     return "keyframes"
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ...camera import FLIP_YZ, CameraPath, cover_intrinsics, focal_from_view, invert_rigid, rigid
-from ..parsing import natural_order, number_array, quote, read_json
+from ..damage import quote
+from ..parsing import natural_order, number_array, read_json
 from .request import Request, Size, make_path, pinhole, whole_size
 
 # nerfstudio's and Blender's world has z up and y ahead.
@@ -56,7 +57,7 @@ def nerfstudio_lens(frame: dict, request: Request) -> tuple[Tensor, Size]:
     """Intrinsics [3, 3] and size of one frame, or ValueError where the lens is not a pinhole."""
     model = frame.get("camera_model")
     if not isinstance(model, (str, type(None))) or model not in PINHOLE_MODELS or frame.get("is_fisheye"):
-        raise ValueError(f"camera_model {quote(model)} is not a pinhole; undistort the pictures first")
+        raise ValueError(f"camera_model {quote(model, '')} is not a pinhole; undistort the pictures first")
     listed = number_array("distortion_params", frame.get("distortion_params", [0]), (None,))
     if listed.any() or any(number_in(frame, name, 0.0) for name in DISTORTIONS):
         raise ValueError(f"has lens distortion ({', '.join(DISTORTIONS)}); undistort the pictures first")

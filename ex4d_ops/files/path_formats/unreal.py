@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ...camera import CameraPath, invert_rigid
-from ..parsing import list_names, number_row, quote, read_json
+from ..damage import quote
+from ..parsing import list_names, number_row, read_json
 from .request import Request, make_path
 
 UNREAL_FROM_OPENCV = torch.tensor([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=torch.float64)
@@ -25,7 +26,7 @@ def read_recammaster(path: Path, request: Request) -> CameraPath:
     names = content["frame0"]
     name = request.camera or (next(iter(names)) if len(names) == 1 else None)
     if name is None or name not in names:
-        raise ValueError(f"does not contain a camera {quote(name)}; choose one of {list_names(names)}" if name else
+        raise ValueError(f"does not contain a camera {quote(name, '')}; choose one of {list_names(names)}" if name else
                          f"contains the cameras {list_names(names)}; give the name of one")
     frames = sorted((key for key in content if re.fullmatch(r"frame\d{1,6}", key)), key=lambda key: int(key[5:]))
     poses = torch.stack([unreal_matrix(key, content[key], name) for key in frames])
