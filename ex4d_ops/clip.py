@@ -16,6 +16,7 @@ SAME_SHAPE = 0.02  # relative; sides rounded to multiples of 16 change a picture
 
 # How a picture gets another shape: its sides are cut off, it is squashed as released, or bars are added.
 Fit = Literal["crop", "stretch", "pad"]
+FITS: dict[Fit, str] = {"crop": "cuts off its sides", "stretch": "distorts it", "pad": "adds black bars"}
 Box = tuple[slice, slice]  # rows and columns
 Progress = Callable[[int, int], None]  # called with what is done and how much there is; what it raises cancels
 
@@ -85,17 +86,16 @@ def center_crop(size: tuple[int, int], shape: tuple[int, int]) -> Box:
     return slice(top, top + inner[0]), slice(left, left + inner[1])
 
 
-def crop_to(frame: Tensor, size: tuple[int, int]) -> Tensor:
-    """The largest part of a frame [h, w, C] around its centre that has the proportions of size (H, W)."""
-    height, width = frame.shape[:2]
-    return frame[center_crop((height, width), size)]
-
-
 def fit_boxes(size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> tuple[Box, Box]:
     """The part of a picture of size (H, W) that is kept, and the part of one of new_size that it fills."""
     if fit == "crop":
         return center_crop(size, new_size), whole_box(new_size)
     return whole_box(size), center_crop(new_size, size) if fit == "pad" else whole_box(new_size)
+
+
+def without_bars(fit: Fit) -> Fit:
+    """The fit that brings a picture to the part of the new one which it fills."""
+    return "crop" if fit == "crop" else "stretch"
 
 
 def whole_box(size: tuple[int, int]) -> Box:

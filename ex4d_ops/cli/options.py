@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import get_args
 
+from ..clip import FITS, Fit
 from ..depth import DEPTH_KINDS, UNIT_SETTINGS, DepthUnits, UnitSetting
 from ..files.paths import SCALE_HELP, SETTINGS
 from ..mesh import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules
@@ -86,6 +87,13 @@ def parse_scale(text: str) -> float | str:
     if text != "auto" and not 0 < scale < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a scale; write auto, or a number above 0")
     return "auto" if text == "auto" else scale
+
+
+def add_fit_option(parser, default: Fit, bars: str) -> None:
+    """What becomes of a clip of another shape. bars: what those of "pad" count as."""
+    said = "; ".join(f"{fit}: {does}" + (f" {bars}" if fit == "pad" else "") for fit, does in FITS.items())
+    parser.add_argument("--fit", choices=list(FITS), default=default,
+                        help=f"what to do if a clip has another aspect ratio than --size. {said} (default: {default})")
 
 
 def add_mesh_options(parser) -> None:

@@ -14,8 +14,8 @@ from ..preparation.workers import Engine
 from ..simulate import Surface
 from ..tracking import TRACKERS
 from ..wan import load_encoders
-from .options import add_depth_options, add_reach_option, depth_units, hidden_reach
-from .terminal import add_command, describe_size, parse_size
+from .options import add_depth_options, add_fit_option, add_reach_option, depth_units, hidden_reach
+from .terminal import add_command, describe_size, parse_size, say
 
 EPILOG = """\
 examples:
@@ -44,6 +44,7 @@ def add_prepare_command(commands) -> None:
                       help="number of frames per clip, 4k+1 as Wan needs (default: 49)")
     clip.add_argument("--size", type=parse_size, default=(512, 512), metavar="WxH",
                       help="size of the clips in pixels, multiples of 16 (default: 512x512)")
+    add_fit_option(clip, "crop", "that count as seen, so that the adapter does not learn to paint them")
     clip.add_argument("--caption", default="", help="caption for videos without one (default: none)")
     clip.add_argument("--no-crop", action="store_true",
                       help="use whole frames instead of a window that moves smoothly over them")
@@ -91,6 +92,9 @@ def make_dataset(options) -> None:
                         lambda key: bar.update())
     reasons = [entry["skipped"] for entry in state.entries if "skipped" in entry]
     made = len(state.entries) - len(reasons)
+    losses = [entry["loss"] for entry in state.entries if "loss" in entry]
+    if losses:
+        say(f"{len(losses)} clips have another aspect ratio than --size, e.g. {losses[0]}; see --fit")
     print(f"{options.out}: {made} clips of {len(state.entries)} videos; {len(reasons)} skipped, see "
           f"{options.out / 'manifest.jsonl'}")
     if not made:
@@ -108,7 +112,8 @@ def read_recipe(options) -> Recipe:
         raise ValueError(f"--tracker: {options.tracker} needs --tracker-weights FILE; lk needs none")
     return Recipe(options.frames, options.size, options.masks, options.surface, not options.no_crop, options.depth,
                   depth_units(options), options.tracker, options.tracker_weights, options.tracker_code,
-                  options.caption, options.seed, options.fill_depth, options.depth_channel, hidden_reach(options))
+                  options.caption, options.seed, options.fill_depth, options.depth_channel, hidden_reach(options),
+                  options.fit)
 
 
 def choose_encoders(options):

@@ -16,7 +16,6 @@ from ..camera import CameraPath, fit_intrinsics, intrinsics_from_focal, move_to
 from ..clip import (
     WAN_GRID,
     Clip,
-    Fit,
     box_size,
     check_wan_length,
     describe_fit,
@@ -24,6 +23,7 @@ from ..clip import (
     fit_frame,
     nearest_wan_lengths,
     wan_size,
+    without_bars,
 )
 from ..depth import VideoDepth, fit_depth, match_depth
 from ..files.paths import READ_SUFFIXES
@@ -36,6 +36,7 @@ from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, estimate_depth
 from .options import (
     add_depth_options,
+    add_fit_option,
     add_mesh_options,
     add_path_options,
     depth_units,
@@ -80,9 +81,7 @@ def add_prior_command(commands) -> None:
                       help="number of frames, 4k+1 as Wan needs (default: as many as the clip has, up to 49)")
     clip.add_argument("--size", type=parse_size, metavar="WxH",
                       help="size to render in pixels, multiples of 16 (default: the size of the clip, rounded)")
-    clip.add_argument("--fit", choices=get_args(Fit), default="stretch",
-                      help="what to do if the clip has another aspect ratio. stretch: distorts it; crop: cuts off its "
-                      "sides; pad: adds black bars that count as not seen (default: stretch)")
+    add_fit_option(clip, "stretch", "that count as not seen")
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--depth", type=Path, metavar="FILE",
                        help="depth file (npz, npy, EXR, 16-bit PNG, TIFF, PFM, gray video), or folder of pictures")
@@ -244,7 +243,7 @@ def read_clip_depth(options, clip: Clip) -> VideoDepth:
                              clip=options.input, channel=options.depth_channel)
     if depth.size != clip.size:
         say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(clip.size)}")
-    depth = match_depth(clip.frames, fit_depth(depth, clip.size, "crop" if options.fit == "crop" else "stretch"))
+    depth = match_depth(clip.frames, fit_depth(depth, clip.size, without_bars(options.fit)))
     if lens is not None:
         depth = replace(depth, intrinsics=lens.expand_as(depth.intrinsics))
     return move_to(depth, options.device)
@@ -256,7 +255,7 @@ def read_moving(options, clip: Clip, depth: VideoDepth) -> torch.Tensor:
         with progress_bar("finding what moves") as progress:
             return find_motion(clip.frames.to(options.device), depth, progress)
     masks = files.read_video(options.moving, options.start + (options.freeze or 0), len(clip)).frames
-    fit = "crop" if options.fit == "crop" else "stretch"
+    fit = without_bars(options.fit)
     return torch.stack([fit_frame(mask, clip.size, fit).mean(-1) > 0.5 for mask in masks]).to(options.device)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from .. import files
-from ..clip import Clip, size_of
+from ..clip import Clip, Fit, describe_fit, fit_frame, size_of, without_bars
 from ..dataset import Encoders, encode_clip, pack_latents, pack_pixels, write_part
 from ..depth import DepthUnits, VideoDepth, fit_depth, match_depth
 from ..mesh import MeshRules, build_dw_mesh
@@ -45,7 +45,8 @@ class Recipe:
     named like the videos, None where they lie beside them; units: what they mean, where they don't say; fill,
     channel: as in read_depth. tracker, weights, code: as in load_tracker. caption: for videos that have none. seed:
     with a clip's key it draws all that is left to chance. hidden_reach: of the mesh of the rendering masks, see
-    MeshRules.
+    MeshRules. fit: how a video gets the size; bars are added last and count as shown, so that nobody learns to paint
+    them.
     """
 
     frames: int = 49
@@ -63,6 +64,7 @@ class Recipe:
     fill: bool = False
     channel: str | None = None
     hidden_reach: float | None = None
+    fit: Fit = "crop"
 
 
 @torch.no_grad()
@@ -71,7 +73,7 @@ def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | N
     caption = source.caption or recipe.caption
     info = {"key": source.key, "source": source.name, "caption": caption}
     try:
-        start, clip = select_clip(source.path, recipe.frames, recipe.size)
+        start, clip, filmed = select_clip(source.path, recipe.frames, recipe.size, recipe.fit)
         depth = find_depth(source, recipe, start, clip) if recipe.masks in ("both", "rendering") else None
     except (ValueError, OSError) as error:
         write_part(out, source.key, {**info, "skipped": str(error)}, {})
@@ -79,18 +81,29 @@ def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | N
     generator = torch.Generator().manual_seed(zlib.crc32(f"{recipe.seed}:{source.key}".encode()))
     frames = clip.frames
     if recipe.crop:
-        windows = draw_windows(len(clip), recipe.size, generator)
+        windows = draw_windows(len(clip), clip.size, generator)
         frames = crop_frames(frames, windows)
         depth = depth and crop_depth(depth, windows)
     visible = simulate_mask(frames, depth, recipe, tracker, generator)
+    if clip.size != recipe.size:
+        frames, visible = add_bars(frames, visible, recipe.size)
     info |= {"start": start, "frames": len(clip), "size": list(recipe.size), "fps": clip.fps, "masks": recipe.masks,
              "shown": round(float(visible.float().mean()), 4)}
+    if loss := describe_fit(filmed, recipe.size, recipe.fit):
+        info["loss"] = loss
     if encoders is None:
         payload = pack_pixels(frames, visible, clip.fps)
     else:
         payload = pack_latents(encode_clip(frames, mask_frames(frames, visible), caption, encoders))
     write_part(out, source.key, info, payload)
     return source.key
+
+
+def add_bars(frames: torch.Tensor, visible: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Frames [T, h, w, 3] and what of them is shown [T, h, w], in the middle of black pictures of size (H, W)."""
+    hidden = (~visible).float()[..., None]  # bars are 0: not hidden
+    return (torch.stack([fit_frame(frame, size, "pad") for frame in frames]),
+            torch.stack([fit_frame(frame, size, "pad")[..., 0] == 0 for frame in hidden]))
 
 
 def simulate_mask(frames: torch.Tensor, depth: VideoDepth | None, recipe: Recipe, tracker: Tracker | None,
@@ -118,4 +131,4 @@ def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip) -> VideoD
         raise ValueError(f"depth not found at {places[0]}")
     depth = files.read_depth(place, recipe.units, start, len(clip), recipe.fill, clip=source.path,
                              channel=recipe.channel)
-    return match_depth(clip.frames, fit_depth(depth, clip.size))
+    return match_depth(clip.frames, fit_depth(depth, clip.size, without_bars(recipe.fit)))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import Clip, crop_to, resize_frame
+from ..clip import Clip, Fit, box_size, fit_boxes, fit_frame, resize_frame, size_of, without_bars
 from ..files.footage import frame_span
 from ..files.video import open_footage
 
@@ -19,16 +19,20 @@ STILL_DIFFERENCE = 0.004  # of white; a clip whose frames differ less from its f
 BLANK_DEVIATION = 0.02  # of white; a clip whose pixels differ less shows nothing
 
 
-def select_clip(path: Path, frames: int, size: tuple[int, int]) -> tuple[int, Clip]:
-    """The first clip of so many frames in a video and the frame it begins at, cropped to size (H, W) at the centre.
+def select_clip(path: Path, frames: int, size: tuple[int, int],
+                fit: Fit = "crop") -> tuple[int, Clip, tuple[int, int]]:
+    """The frame at which the first clip of so many frames in a video begins, the clip, and the size it was filmed at.
 
+    It is cropped at its centre or stretched to size (H, W), or as large as fits into it where bars are to be added.
     Raises ValueError with the reason where there is none: the file is damaged, no stretch between two cuts is long
     enough, or nothing moves in those that are. Reads no further than the clip, and holds no more than one.
     """
     footage = open_footage(path, frame_span(path, 0, None))
     shot, thumbnails, longest, doubt = [], [], 0, None
     for index, picture in enumerate(footage.pictures):
-        frame = fit(torch.from_numpy(np.ascontiguousarray(picture)), size)
+        filmed = size_of(picture[None])
+        _, filled = fit_boxes(filmed, size, fit)
+        frame = fit_frame(torch.from_numpy(np.ascontiguousarray(picture)), box_size(filled), without_bars(fit))
         thumbnail = resize_frame(frame, THUMBNAIL)
         if is_cut(thumbnails, thumbnail):
             shot, thumbnails = [], []
@@ -38,15 +42,10 @@ def select_clip(path: Path, frames: int, size: tuple[int, int]) -> tuple[int, Cl
         if len(shot) == frames:
             found_doubt = doubt_clip(torch.stack(thumbnails))
             if found_doubt is None:
-                return index + 1 - frames, Clip(torch.stack(shot), footage.fps)
+                return index + 1 - frames, Clip(torch.stack(shot), footage.fps), filmed
             doubt = doubt or found_doubt
             shot, thumbnails = [], []
     raise ValueError(doubt or f"{longest} frames without a cut, but {frames} are needed")
-
-
-def fit(frame: Tensor, size: tuple[int, int]) -> Tensor:
-    """A frame [h, w, 3] cropped around its centre and resampled to size (H, W)."""
-    return resize_frame(crop_to(frame, size), size)
 
 
 def is_cut(before: list[Tensor], thumbnail: Tensor) -> bool:

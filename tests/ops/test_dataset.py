@@ -20,6 +20,7 @@ import torch
 
 from ex4d_ops import cli, dataset, files
 from ex4d_ops.adapter import encode_prior
+from ex4d_ops.clip import FITS, describe_fit, fit_boxes, fit_frame
 from ex4d_ops.dataset import Encoders, open_dataset, read_manifest, read_state
 from ex4d_ops.depth import DepthUnits, fill_invalid
 from ex4d_ops.preparation import Recipe, Source, list_sources, prepare, workers
@@ -82,7 +83,7 @@ def tiny_encoders() -> Encoders:
 @pytest.mark.parametrize("name", SCENES)
 def test_a_scene_in_motion_has_no_cut(name, tmp_path):
     film(tmp_path / "a.mkv", name, 13)
-    start, clip = select_clip(tmp_path / "a.mkv", 13, SIZE)
+    start, clip, _ = select_clip(tmp_path / "a.mkv", 13, SIZE)
     assert start == 0 and len(clip) == 13 and clip.fps == 15
 
 
@@ -90,7 +91,7 @@ def test_a_scene_in_motion_has_no_cut(name, tmp_path):
 def test_a_clip_begins_after_a_cut(first, second, tmp_path):
     before, after = sample_clip(first, 6, SIZE)[0], sample_clip(second, 7, SIZE, seed=5)[0]
     files.write_video(tmp_path / "a.mkv", torch.cat([before, after]), 15)
-    start, clip = select_clip(tmp_path / "a.mkv", 7, SIZE)
+    start, clip, _ = select_clip(tmp_path / "a.mkv", 7, SIZE)
     assert start == 6 and (clip.frames - after).abs().max() < 1 / 255
     with pytest.raises(ValueError, match="7 frames without a cut, but 9 are needed"):
         select_clip(tmp_path / "a.mkv", 9, SIZE)
@@ -111,8 +112,38 @@ def test_blank_clips_are_doubted(tmp_path):
 
 def test_a_clip_is_cropped_at_its_centre(tmp_path):
     wide, _ = film(tmp_path / "a.mkv", size=(32, 80))
-    _, clip = select_clip(tmp_path / "a.mkv", 5, (32, 32))
+    _, clip, _ = select_clip(tmp_path / "a.mkv", 5, (32, 32))
     assert (clip.frames - wide[:, :, 24:56]).abs().max() < 1 / 255
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize(("filmed", "size"), [((32, 80), (32, 32)), ((80, 32), (48, 48)), ((32, 32), (32, 80)),
+                                              (SIZE, SIZE)])
+def test_every_fit_is_that_of_frames_and_its_loss_is_said(fit, filmed, size, tmp_path, in_process):
+    colors, depth = film(tmp_path / "a.mkv", "street", size=filmed)
+    files.write_depth(tmp_path / "a.npz", depth)
+    prepare(list_sources(tmp_path), Recipe(frames=5, size=size, crop=False, fit=fit), tmp_path / "out")
+    clips = open_dataset(tmp_path / "out")
+    expected = torch.stack([fit_frame(frame, size, fit) for frame in colors[:5]])
+    assert (clips[0]["video"] - expected).abs().max() < 1.01 / 255
+    assert clips.infos[0].get("loss") == describe_fit(filmed, size, fit)
+    _, filled = fit_boxes(filmed, size, fit)
+    bars = torch.ones(size, dtype=torch.bool)
+    bars[filled] = False
+    assert clips[0]["visible"][:, bars].all(), "bars count as shown"
+    assert not clips[0]["visible"][:, ~bars].all(), "and of the picture parts are hidden"
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_windows_glide_over_the_picture_without_its_bars(fit, tmp_path, in_process):
+    colors, depth = film(tmp_path / "a.mkv", size=(32, 80))
+    files.write_depth(tmp_path / "a.npz", depth)
+    prepare(list_sources(tmp_path), Recipe(frames=5, size=(48, 48), fit=fit), tmp_path / "out")
+    video = open_dataset(tmp_path / "out")[0]["video"]
+    rows, columns = fit_boxes((32, 80), (48, 48), fit)[1]
+    assert (video[:, rows, columns].amax((1, 2, 3)) > 0.2).all()
+    video[:, rows, columns] = 0
+    assert not video.any()
 
 
 def test_keys_hold_no_dot_and_differ_where_names_do():
@@ -241,7 +272,7 @@ def test_depth_is_cropped_and_resized_as_the_clip_is(tmp_path):
     (tmp_path / "d").mkdir()
     files.write_depth(tmp_path / "d" / "a.npz", depth)
     recipe = Recipe(frames=5, size=(32, 32), depth=tmp_path / "d")
-    start, clip = select_clip(tmp_path / "v" / "a.mkv", 5, (32, 32))
+    start, clip, _ = select_clip(tmp_path / "v" / "a.mkv", 5, (32, 32))
     found = find_depth(Source(tmp_path / "v" / "a.mkv", "a.mkv"), recipe, start, clip)
     assert torch.allclose(found.depth, depth.depth[:, :, 24:56])
     assert torch.allclose(found.intrinsics[0, 0, 2], depth.intrinsics[0, 0, 2] - 24)
@@ -255,7 +286,7 @@ def test_depth_is_read_as_the_recipe_says(tmp_path):
     holed[:, 3, 4] = 0
     np.savez(tmp_path / "a.npz", left=depth.depth, right=holed)
     recipe = Recipe(frames=5, size=SIZE, depth=tmp_path, units=DepthUnits("depth"), fill=True, channel="right")
-    found = find_depth(Source(tmp_path / "a.mkv", "a.mkv"), recipe, *select_clip(tmp_path / "a.mkv", 5, SIZE))
+    found = find_depth(Source(tmp_path / "a.mkv", "a.mkv"), recipe, *select_clip(tmp_path / "a.mkv", 5, SIZE)[:2])
     assert torch.equal(found.depth, fill_invalid(torch.from_numpy(holed)))
     with pytest.raises(ValueError, match="contains left, right; the depth must be named depth"):
         find_depth(Source(tmp_path / "a.mkv", "a.mkv"), replace(recipe, channel=None), 0, found)
