@@ -30,9 +30,10 @@ def select_clip(path: Path, frames: int, size: tuple[int, int],
     footage = open_footage(path, frame_span(path, 0, None))
     shot, thumbnails, longest, doubt = [], [], 0, None
     for index, picture in enumerate(footage.pictures):
-        filmed = size_of(picture[None])
+        whole = torch.from_numpy(np.ascontiguousarray(picture))
+        filmed = size_of(whole[None])
         _, filled = fit_boxes(filmed, size, fit)
-        frame = fit_frame(torch.from_numpy(np.ascontiguousarray(picture)), box_size(filled), without_bars(fit))
+        frame = fit_frame(whole, box_size(filled), without_bars(fit))
         thumbnail = resize_frame(frame, THUMBNAIL)
         if is_cut(thumbnails, thumbnail):
             shot, thumbnails = [], []
