@@ -26,10 +26,11 @@ from torch import Tensor
 
 from ex4d_ops.camera import CameraPath, invert_rigid
 from ex4d_ops.depth import VideoDepth
-from ex4d_ops.mesh import BORDER_DEPTH, MeshRules, build_dw_mesh
+from ex4d_ops.mesh import MeshRules, build_dw_mesh
 from ex4d_ops.plot import draw_figure
 from ex4d_ops.prior import Prior, RenderRules, erode, render_prior
 from ex4d_ops.raster.grid import pixels_from_grid, place_vertices
+from ex4d_ops.rules import BORDER_DEPTH
 from ex4d_ops.scene import SCENES, Scene, make_scene
 from ex4d_ops.trajectory import RELEASED_FRAMES, automatic_radius, released_path
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from .clip import LATENT_CHANNELS, WAN_GRID, Fit, check_wan_length, fit_frame, wan_size
-from .prior import Erosion, Prior, erode, erosion_sizes
+from .prior import Prior, erode, erosion_sizes
+from .rules import Erosion
 
 LengthRule = Literal["refuse", "trim", "pad"]
 MaskRange = Literal["released", "paper"]

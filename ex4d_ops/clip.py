@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # lengths, sizes and names are asked for before torch is
+    from torch import Tensor
 
 WAN_STRIDE = 4  # source frames per latent frame, after the first; Wan 2.1 VAE
 WAN_GRID = 16  # pixels per token and side: VAE 8, patch 2
@@ -66,8 +66,10 @@ def resize_frame(frame: Tensor, size: tuple[int, int]) -> Tensor:
     """Resample a frame [H, W, 3] to size (H, W), averaging where it shrinks."""
     if tuple(frame.shape[:2]) == tuple(size):
         return frame
+    from torch.nn.functional import interpolate
+
     planes = frame.movedim(-1, 0)[None]
-    resized = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
+    resized = interpolate(planes, size=size, mode="bilinear", antialias=True)
     return resized[0].movedim(0, -1)
 
 

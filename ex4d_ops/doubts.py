@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from .depth import DepthUnits
+from .depth_units import DepthUnits
 
 GRID = (24, 32)  # rows and columns at which a clip is looked at
 MOMENTS = 8  # frames that are looked at

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,35 +18,11 @@ from .clip import Progress, size_of
 from .depth import VideoDepth
 from .parallel import each_frame
 from .raster.grid import cut_faces
+from .rules import MeshRules
 
-MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
-BORDER_DEPTH = 100.0  # scene units; paper 4.1, D_max
 FARTHEST_INSIDE = 0.9999  # of border_depth; in the very plane of the back faces, sky would flicker with them
 PIXELS_AT_ONCE = 1 << 16  # of a frame on a CPU: what is computed from them stays in its cache
-
-Filter = Literal["angle", "boundary"]  # the two released tests for hidden faces
-
-
-@dataclass(frozen=True)
-class MeshRules:
-    """Which faces count as hidden, and how the surface is closed. The defaults are the released model's.
-
-    min_angle: degrees, a face with a smaller angle is hidden. depth_jump: share of the depth range of
-    frame 0, a face spanning more is hidden too (paper: 0.013). filter: "angle", or the released
-    "boundary" slope test in its place. border_depth: scene units. clamp: keep the interior in front
-    of the border, so that the surface is closed; the released code lets it poke through. hidden_reach: share of the
-    depth of its nearest vertex that a hidden face reaches behind it, None for all the way, as released.
-    min_confidence: faces with a vertex of which the depth's source is less sure are hidden too, None for no such test.
-    """
-
-    min_angle: float = MIN_ANGLE
-    depth_jump: float | None = None
-    filter: Filter = "angle"
-    border_depth: float = BORDER_DEPTH
-    clamp: bool = True
-    hidden_reach: float | None = None
-    min_confidence: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,10 @@ from .camera import CameraPath, move_to, resize_intrinsics
 from .clip import Progress
 from .mesh import DWMesh
 from .parallel import each_frame
-from .prior import VISIBLE_ALPHA, RenderRules, render_frame
-from .trajectory.moves import CHANNELS, RADIUS_MARGIN, place_rig
+from .prior import VISIBLE_ALPHA, render_frame
+from .rules import RenderRules
+from .trajectory.moves import CHANNELS
+from .trajectory.rig import RADIUS_MARGIN, place_rig
 
 COVERAGE_SIDE = 160  # pixels of the longer side at which views are drawn; their shares differ by less than 1 % from 512
 

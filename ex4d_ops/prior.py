@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,12 +14,10 @@ from .camera import CameraPath, check_tensor, move_to, project, transform, unfit
 from .clip import Fit, Progress, fit_boxes, fit_frame
 from .mesh import DWMesh
 from .parallel import each_frame
+from .rules import Erosion, RenderRules
 
 VISIBLE_ALPHA = 125 / 255  # released code
 RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
-
-Texture = Literal["vertex", "face"]  # what of a hidden face is black; released, paper
-Erosion = Literal["released"] | int  # of a mask by a random square per frame, or by one of so many pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,22 +53,6 @@ class Prior:
         least, frame = self.coverage.min(0)
         return (f"{len(self)} frames, {self.coverage.mean():.0%} of them seen in the source; "
                 f"least in frame {int(frame)}: {least:.0%}")
-
-
-@dataclass(frozen=True)
-class RenderRules:
-    """How a rendering becomes a prior. The defaults are the released model's.
-
-    texture: "vertex" blackens the vertices of hidden faces and interpolates (released), "face" the faces
-    themselves (paper eq. 5), as is always done where a mesh bounds their reach. anchor_first: frame 0 is the source
-    frame, all visible, where the path begins at the source camera. erosion: "released" erodes each mask by a random
-    square of 2..8 px, a number by that many px, 0 not at all. seed: of the random squares.
-    """
-
-    texture: Texture = "vertex"
-    anchor_first: bool = True
-    erosion: Erosion = "released"
-    seed: int = 0
 
 
 def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderRules(), engine: str = "auto",

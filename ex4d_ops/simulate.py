@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -22,6 +21,7 @@ from .depth import VideoDepth
 from .mesh import DWMesh, hidden_limits
 from .parallel import each_frame, one_by_one
 from .prior import Prior, check_frames_exist, erode, face_visible
+from .rules import Surface
 from .tracking import Tracks
 from .trajectory import EASES, RADIUS_MARGIN, make_move, move_path
 
@@ -32,9 +32,6 @@ CROP_SHARE = (0.85, 0.95)  # of the frame's sides; paper A.3
 PATCH_SHARE = (0.3, 0.9)  # of the distance between points, sides of their rectangles; the paper gives none
 
 NO_REACH = -1.0  # hidden faces end at the camera itself: none is drawn
-
-Surface = Literal["watertight", "visible"]
-
 
 def mask_frames(frames: Tensor, visible: Tensor) -> Prior:
     """The clip's own frames [T, H, W, 3] where shown, black elsewhere: V_T = video * V_O, paper A.3."""

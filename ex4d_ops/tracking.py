@@ -27,6 +27,7 @@ from .clip import Progress, no_progress, resize_frame, size_of
 from .files.damage import reading
 from .files.tensors import read_tensors
 from .parallel import one_by_one
+from .rules import TrackerName
 
 LK_WINDOW = 15  # pixels
 LK_LEVELS = 4  # halvings; follows motion of some 100 px a frame
@@ -271,7 +272,7 @@ def tapnext_picture(weights: Path) -> tuple[int, int]:
     return (2 * height, 2 * width) if fine else TAPNEXT_SIZE
 
 
-TRACKERS: dict[str, Callable[[Path, Path | None, torch.device], Tracker] | None] = {
+TRACKERS: dict[TrackerName, Callable[[Path, Path | None, torch.device], Tracker] | None] = {
     "lk": None, "cotracker": load_cotracker, "tapnext": load_tapnext}
 
 

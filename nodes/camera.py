@@ -20,7 +20,8 @@ from ..ex4d_ops.clip import Fit, describe_fit
 from ..ex4d_ops.depth import VideoDepth
 from ..ex4d_ops.files import read_path, write_path
 from ..ex4d_ops.files.path_formats.colmap import MODEL_FILES
-from ..ex4d_ops.files.paths import READ_SUFFIXES, SCALE_HELP, SETTINGS, WRITTEN
+from ..ex4d_ops.files.path_settings import READ_SUFFIXES, SCALE_HELP, SETTINGS
+from ..ex4d_ops.files.paths import WRITTEN
 from ..ex4d_ops.mesh import DWMesh
 from ..ex4d_ops.plot import plot_path
 from ..ex4d_ops.trajectory import (

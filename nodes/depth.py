@@ -13,16 +13,8 @@ from torch import Tensor
 from ..ex4d_ops import files
 from ..ex4d_ops.camera import anchor, focal_from_view, intrinsics_from_focal, resize_intrinsics
 from ..ex4d_ops.clip import Progress, size_of
-from ..ex4d_ops.depth import (
-    UNIT_SETTINGS,
-    DepthUnits,
-    UnitSetting,
-    VideoDepth,
-    check_depth,
-    depth_from,
-    fill_invalid,
-    make_video_depth,
-)
+from ..ex4d_ops.depth import DepthUnits, VideoDepth, check_depth, depth_from, fill_invalid, make_video_depth
+from ..ex4d_ops.depth_units import UNIT_SETTINGS, UnitSetting
 from ..ex4d_ops.doubts import doubt_units
 from ..ex4d_ops.files.depth import DepthForm
 from ..ex4d_ops.parallel import one_by_one

@@ -11,7 +11,6 @@ import comfy.model_management
 import torch
 
 from ..ex4d_ops.estimators.estimate import Place
-from ..ex4d_ops.estimators.registry import PRECISIONS
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -24,7 +23,7 @@ WORKING_MEMORY = 3 << 30
 def choose_precision(name: str) -> torch.dtype:
     """The data type that a model is to run in; "auto": half where the device is made for it."""
     if name != "auto":
-        return PRECISIONS[name]
+        return getattr(torch, name)
     device = comfy.model_management.get_torch_device()
     return torch.float16 if comfy.model_management.should_use_fp16(device) else torch.float32
 

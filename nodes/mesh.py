@@ -10,16 +10,8 @@ from comfy_api.latest import Types, io
 
 from ..ex4d_ops.depth import match_depth
 from ..ex4d_ops.files.meshes import gltf_from_world, linear_from_srgb
-from ..ex4d_ops.mesh import (
-    BORDER_DEPTH,
-    MIN_ANGLE,
-    DWMesh,
-    Filter,
-    MeshRules,
-    build_dw_mesh,
-    drawn_surface,
-    occluded_share,
-)
+from ..ex4d_ops.mesh import DWMesh, MeshRules, build_dw_mesh, drawn_surface, occluded_share
+from ..ex4d_ops.rules import BORDER_DEPTH, MIN_ANGLE, Filter
 from . import sockets
 from .progress import show_progress
 

@@ -10,8 +10,9 @@ from comfy_api.latest import io, ui
 from ..ex4d_ops.background import make_background
 from ..ex4d_ops.camera import move_to
 from ..ex4d_ops.plot import origin_sheet
-from ..ex4d_ops.prior import RenderRules, Texture, describe_origin, render_prior
+from ..ex4d_ops.prior import RenderRules, describe_origin, render_prior
 from ..ex4d_ops.raster import ENGINES, drawing_device
+from ..ex4d_ops.rules import Texture
 from . import sockets
 from .progress import show_progress
 

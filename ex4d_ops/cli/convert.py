@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import files
-from ..checkpoint import load_adapter, save_adapter, save_parts
-from ..files.paths import READ_SUFFIXES
+from ..files.path_settings import READ_SUFFIXES
 from .options import add_path_options, path_settings
-from .terminal import add_command, describe_size, parse_size
+from .terminal import add_command, check_exists, describe_size, parse_size
 
 
 def add_convert_path_command(commands) -> None:
@@ -30,6 +28,9 @@ def add_convert_path_command(commands) -> None:
 def convert_path(options) -> None:
     if options.frames is not None and options.frames < 1:
         raise ValueError(f"--frames: got {options.frames}, must be 1 or more")
+    check_exists(options.source)
+    from .. import files
+
     cameras = files.read_path(options.source, options.size, options.frames, radius=options.radius,
                               **path_settings(options))
     files.write_path(options.target, cameras, options.target_format)
@@ -51,6 +52,9 @@ def convert_checkpoint(options) -> None:
     target = options.target
     if target.suffix != ".safetensors":
         raise ValueError(f"{target}: is not a .safetensors file name; use {target.with_suffix('.safetensors').name}")
+    check_exists(options.source)
+    from ..checkpoint import load_adapter, save_adapter, save_parts
+
     adapter = load_adapter(options.source)
     save_adapter(target, adapter)
     print(f"{target}: {adapter.describe()}")

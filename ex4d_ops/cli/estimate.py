@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from torch import Tensor
-
-from ..clip import Clip
-from ..depth import VideoDepth
-from ..estimators.clip_depth import ClipRules, Scale, estimate_clip_depth
-from ..estimators.estimate import place_on
 from ..estimators.registry import ESTIMATORS, PRECISIONS, Estimator, Setting, find_model, recognize
-from ..estimators.steadiness import Alignment, Cuts
+from ..estimators.rules import Alignment, ClipRules, Cuts, Scale
 from ..estimators.weights import CATALOGUE, download_weights
 from .options import as_help
 from .terminal import add_command, hyphened, progress_bar, say, spaced
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..clip import Clip
+    from ..depth import VideoDepth
 
 PARALLAX = "parallax"
 NAMES = f"{PARALLAX}, {', '.join(CATALOGUE)}, a Video-Depth-Anything weights file, or a transformers model's folder"
@@ -99,14 +99,28 @@ def clip_rules(options) -> ClipRules:
                      options.edge_width, options.cuts, options.source_camera == "estimate")
 
 
-def estimate_depth(options, clip: Clip, intrinsics: Tensor | None) -> VideoDepth:
-    """Depth of a clip by --depth-model; its notes are printed."""
+def choose_model(options) -> tuple[Estimator, Path, dict, ClipRules]:
+    """The estimator that --depth-model means, where its weights lie, its settings and the rules of its depth.
+
+    Raises ValueError where there is no such model, or a setting is out of range.
+    """
     rules = clip_rules(options)
     estimator, path = choose_estimator(options.depth_model, options.models)
-    settings = model_settings(options, estimator)
+    return estimator, path, model_settings(options, estimator), rules
+
+
+def estimate_depth(options, clip: Clip, intrinsics: Tensor | None) -> VideoDepth:
+    """Depth of a clip by --depth-model; its notes are printed."""
+    import torch
+
+    from ..estimators.clip_depth import estimate_clip_depth
+    from ..estimators.estimate import place_on
+
+    estimator, path, settings, rules = choose_model(options)
     model = None if estimator.read is None else estimator.read(
-        path, PRECISIONS[options.precision], *(settings[name] for name in estimator.reading))
-    estimate = estimator.over_shots(model, clip.frames, place_on(options.device), settings, intrinsics)
+        path, getattr(torch, options.precision), *(settings[name] for name in estimator.reading))
+    place = place_on(torch.device(options.device))
+    estimate = estimator.over_shots(model, clip.frames, place, settings, intrinsics)
     with progress_bar("depth") as progress:
         made = estimate_clip_depth(clip.frames, estimate, estimator.each_alone, rules, intrinsics, progress)
     for note in made.notes:

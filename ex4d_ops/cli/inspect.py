@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from .. import files
-from ..inspection import inspect_mesh
-from ..mesh import DWMesh, build_dw_mesh
-from ..plot import plot_coverage
-from ..preflight import angles_around, coverage_map, widest_angles
 from .options import add_depth_options, add_mesh_options, depth_units, mesh_rules
-from .terminal import add_command, describe_size, progress_bar
+from .terminal import add_command, check_exists, describe_size, progress_bar
+
+if TYPE_CHECKING:
+    from ..mesh import DWMesh
 
 WIDEST_YAW, WIDEST_PITCH, STEP = 90.0, 45.0, 15.0  # degrees looked at with --angles
 
@@ -34,9 +31,17 @@ def add_inspect_command(commands) -> None:
 
 
 def inspect(options) -> None:
-    depth = files.read_depth(options.depth, depth_units(options), options.frame, 1, options.fill_depth,
+    units, rules = depth_units(options), mesh_rules(options)
+    if options.angles is not None and not 0 < options.share < 1:
+        raise ValueError(f"--share: got {options.share:g}, must be between 0 and 1")
+    check_exists(options.depth)
+    from .. import files
+    from ..inspection import inspect_mesh
+    from ..mesh import build_dw_mesh
+
+    depth = files.read_depth(options.depth, units, options.frame, 1, options.fill_depth,
                              channel=options.depth_channel)
-    mesh = build_dw_mesh(depth.depth.new_zeros(*depth.depth.shape, 3), depth, mesh_rules(options))
+    mesh = build_dw_mesh(depth.depth.new_zeros(*depth.depth.shape, 3), depth, rules)
     units = "meters" if depth.metric else "scene units"
     print(f"{options.depth}, frame {options.frame}: {describe_size(depth.size)}, {units}")
     print(inspect_mesh(mesh, 0))
@@ -46,8 +51,12 @@ def inspect(options) -> None:
 
 def draw_angles(options, mesh: DWMesh) -> None:
     """Write the map of coverage, and print it with the widest angles."""
-    if not 0 < options.share < 1:
-        raise ValueError(f"--share: got {options.share:g}, must be between 0 and 1")
+    import torch
+
+    from .. import files
+    from ..plot import plot_coverage
+    from ..preflight import angles_around, coverage_map, widest_angles
+
     yaw, pitch = (angles_around(math.radians(limit), math.radians(STEP)) for limit in (WIDEST_YAW, WIDEST_PITCH))
     with progress_bar("looking around", "view") as progress:
         shares = coverage_map(mesh, yaw, pitch, progress=progress)

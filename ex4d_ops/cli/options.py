@@ -7,9 +7,9 @@ import math
 from typing import get_args
 
 from ..clip import FITS, Fit
-from ..depth import DEPTH_KINDS, UNIT_SETTINGS, DepthUnits, UnitSetting
-from ..files.paths import SCALE_HELP, SETTINGS
-from ..mesh import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules
+from ..depth_units import DEPTH_KINDS, UNIT_SETTINGS, DepthUnits, UnitSetting
+from ..files.path_settings import SCALE_HELP, SETTINGS
+from ..rules import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules
 
 FLAGS = {"scale": "--depth-scale", "shift": "--depth-shift", "metric": "--depth-metric", "near": "--near",
          "far": "--far"}  # of the settings of depth kinds

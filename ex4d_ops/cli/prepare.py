@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from ..clip import WAN_GRID, check_wan_length, wan_size
-from ..preparation import Recipe, list_sources, prepare
-from ..preparation.one_clip import Masks
-from ..preparation.workers import Engine
-from ..simulate import Surface
-from ..tracking import TRACKERS
-from ..wan import load_encoders
+from ..preparation.recipe import Engine, Masks, Recipe
+from ..preparation.videos import list_sources
+from ..rules import Surface, TrackerName
 from .options import add_depth_options, add_fit_option, add_reach_option, depth_units, hidden_reach
 from .terminal import add_command, describe_size, parse_size, say
 
@@ -55,7 +52,7 @@ def add_prepare_command(commands) -> None:
                        help="which faces occlude in rendering masks. watertight: hidden faces too; visible: only "
                        "visible ones, as in the ablation (default: watertight)")
     add_reach_option(masks)
-    masks.add_argument("--tracker", choices=list(TRACKERS), default="lk",
+    masks.add_argument("--tracker", choices=get_args(TrackerName), default="lk",
                        help="point tracker. lk needs no weights; cotracker is licensed CC BY-NC 4.0, not for "
                        "commercial use (default: lk)")
     masks.add_argument("--tracker-weights", type=Path, metavar="FILE", help="weights file of cotracker or tapnext")
@@ -80,13 +77,15 @@ def add_prepare_command(commands) -> None:
 
 
 def make_dataset(options) -> None:
-    from tqdm import tqdm
-
     recipe, make_encoders = read_recipe(options), choose_encoders(options)
     workers = (1 if make_encoders else os.cpu_count() or 1) if options.workers is None else options.workers
     if workers < 1:
         raise ValueError(f"--workers: got {workers}, must be 1 or more")
     sources = list_sources(options.input, options.videos)
+    from tqdm import tqdm
+
+    from ..preparation.workers import prepare
+
     with tqdm(desc="preparing", unit="video", disable=None) as bar:
         state = prepare(sources, recipe, options.out, options.engine, workers, make_encoders,
                         lambda key: bar.update())
@@ -126,4 +125,6 @@ def choose_encoders(options):
     for path in given:
         if not path.is_file():
             raise ValueError(f"{path}: there is no such weights file")
+    from ..wan import load_encoders
+
     return partial(load_encoders, *(path.resolve() for path in given))

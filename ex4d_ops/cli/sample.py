@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import files
-from ..scene import FPS, SCENES, sample_clip
-from ..trajectory import RELEASED_FRAMES
+from ..scene import SCENE_NAMES
+from ..trajectory.moves import RELEASED_FRAMES
 from .terminal import add_command, parse_size, progress_bar
 
 
 def add_sample_command(commands) -> None:
     parser = add_command(commands, "sample", make_sample, "Make a sample clip with exact depth, to try things out.")
     parser.add_argument("out", type=Path, help="folder for clip.mkv and depth.npz")
-    parser.add_argument("--scene", choices=list(SCENES), default="gallery", help="scene to film (default: gallery)")
+    parser.add_argument("--scene", choices=SCENE_NAMES, default="gallery", help="scene to film (default: gallery)")
     parser.add_argument("--frames", type=int, default=RELEASED_FRAMES, metavar="T",
                         help=f"number of frames (default: {RELEASED_FRAMES})")
     parser.add_argument("--size", type=parse_size, default=(512, 512), metavar="WxH",
@@ -24,6 +23,9 @@ def add_sample_command(commands) -> None:
 def make_sample(options) -> None:
     if options.frames < 1:
         raise ValueError(f"--frames: got {options.frames}, must be 1 or more")
+    from .. import files
+    from ..scene import FPS, sample_clip
+
     with progress_bar("filming") as progress:
         frames, depth = sample_clip(options.scene, options.frames, options.size, options.seed, progress)
     options.out.mkdir(parents=True, exist_ok=True)

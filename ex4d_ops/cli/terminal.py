@@ -8,9 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-
-import torch
 
 from ..clip import WAN_GRID
 
@@ -43,15 +42,19 @@ def parse_erosion(text: str) -> int | str:
     return int(text)
 
 
-def parse_device(text: str) -> torch.device:
-    """A torch device that is there."""
+def parse_device(text: str) -> str:
+    """The name of a torch device that is there."""
+    if text == "cpu":
+        return text
+    import torch
+
     try:
         device = torch.device(text)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
         reason = str(error).splitlines()[0]
         raise argparse.ArgumentTypeError(f"{text!r} is not a device that runs here ({reason}); use cpu") from None
-    return device
+    return text
 
 
 def hyphened(choices: Iterable[str]) -> list[str]:
@@ -66,6 +69,13 @@ def spaced(choice: str) -> Any:
 
 def describe_size(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
+
+
+def check_exists(*paths: Path | None) -> None:
+    """Raise ValueError where one that was given is not there, before anything is imported to read it with."""
+    for path in paths:
+        if path is not None and not path.exists():
+            raise ValueError(f"{path}: there is no such file or folder")
 
 
 def say(line: str) -> None:

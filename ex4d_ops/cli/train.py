@@ -6,7 +6,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from .terminal import add_command, progress_bar
+from .terminal import add_command, check_exists, progress_bar
 
 EPILOG = """\
 examples:
@@ -30,6 +30,7 @@ def add_train_command(commands) -> None:
 
 
 def run_training(options) -> None:
+    check_exists(options.config)
     from .. import wan
     from ..dataset import open_dataset
     from ..training import Validation, adapter_file, train

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from torch import Tensor
 from ..camera import intrinsics_from_focal
 from ..clip import Progress, no_progress, size_of
 from ..depth import (
-    DepthUnits,
     VideoDepth,
     check_depth,
     depth_from_disparity_released,
@@ -21,41 +19,18 @@ from ..depth import (
     finite_range,
     make_video_depth,
 )
+from ..depth_units import DepthUnits
 from ..doubts import doubt_kind
 from .estimate import Estimate
 from .flying_pixels import land_flying_pixels
+from .rules import Alignment, ClipRules
 from .source_camera import track_source_camera
-from .steadiness import Alignment, Cuts, SteadyRules, split_shots, steady, warped_errors
+from .steadiness import SteadyRules, split_shots, steady, warped_errors
 
 FARTHEST = 1e-4  # of the median disparity; an alignment that shifts a pixel behind infinity leaves it there
 
 log = logging.getLogger(__name__)
 
-Scale = Literal["released", "as given", "near and far"]
-
-
-@dataclass(frozen=True)
-class ClipRules:
-    """How an estimate becomes depth.
-
-    scale: "released": disparity normalised over a shot, the nearest point at 2.564; "as given": the estimator's own
-    units; "near and far": disparity normalised over a shot, from far to near in scene units. alignment: None: scale
-    and shift for relative disparity, scale for depth, where the estimator looks at each frame alone. smoothing:
-    frames; landing: pixels over which edges are smeared, 0: left as they are. track: find the source camera's motion.
-    """
-
-    scale: Scale = "released"
-    near: float = 1.0
-    far: float = 100.0
-    alignment: Alignment | None = None
-    smoothing: int = 0
-    landing: int = 0
-    cuts: Cuts = "refuse"
-    track: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.near < self.far < float("inf"):
-            raise ValueError(f"near and far: got {self.near:g} and {self.far:g}, need 0 < near < far")
 
 
 @dataclass(frozen=True, eq=False)

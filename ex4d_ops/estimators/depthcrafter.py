@@ -18,33 +18,16 @@ from ..files.damage import first_line
 from .checkpoints import Loader, load_part
 from .estimate import Estimate, Place, Work
 from .packages import need
+from .rules import DepthCrafterRules
+from .weights import SVD_FOLDER, UNET_FOLDER
 from .windows import ramp
 
-UNET_FOLDER, SVD_FOLDER = "DepthCrafter", "stable-video-diffusion-img2vid-xt"
 GRID = 64  # pixels; sides are rounded to multiples of it, as released
 CLIP_SIDE = 224
 CLIP_MEAN, CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 TIME_IDS = (7.0, 127.0)  # frame rate and motion bucket that it was trained with
 NOISE = 0.02  # added to the pictures shown, of their range of 2
 AT_ONCE = 8  # frames through the encoders and the decoder
-
-
-@dataclass(frozen=True)
-class DepthCrafterRules:
-    """How it samples; the defaults are the released EX-4D's. resolution: pixels of the longer side, at most."""
-
-    steps: int = 5
-    guidance: float = 1.0
-    window: int = 110
-    overlap: int = 25
-    resolution: int = 1024
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: got {self.steps}, must be 1 or more")
-        if not 0 <= self.overlap < self.window:
-            raise ValueError(f"overlap: got {self.overlap}, must be 0 or more and less than window={self.window}")
 
 
 @dataclass(frozen=True, eq=False)

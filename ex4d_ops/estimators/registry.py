@@ -9,20 +9,19 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..clip import Progress
-from .depthcrafter import UNET_FOLDER, DepthCrafterRules, load_depthcrafter
-from .estimate import Estimate, EstimateKind, Place
-from .parallax import estimate_parallax
-from .per_frame import load_per_frame
-from .video_depth_anything import RESOLUTION, load_video_depth_anything
-from .weights import CATALOGUE, find_weights
+from .rules import RESOLUTION, DepthCrafterRules
+from .weights import CATALOGUE, UNET_FOLDER, find_weights
 
-PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+if TYPE_CHECKING:  # the table is read before torch is asked for
+    import torch
+    from torch import Tensor
+
+    from .estimate import Estimate, EstimateKind, Place
+
+PRECISIONS = ("float32", "float16", "bfloat16")  # torch's names
 SAID: Final = "as it says"
 
 
@@ -81,15 +80,27 @@ def run_per_frame(model, frames: Tensor, place: Place, rules: object, intrinsics
 
 def run_parallax(model: object, frames: Tensor, place: Place, rules: object, intrinsics: Tensor | None,
                  progress: Progress) -> Estimate:
+    from .parallax import estimate_parallax
+
     return estimate_parallax(frames, intrinsics, progress)
 
 
 def read_per_frame(path: Path, precision: torch.dtype, meaning: EstimateKind | Literal["as it says"]) -> object:
+    from .per_frame import load_per_frame
+
     return load_per_frame(path, precision, None if meaning == SAID else meaning)
 
 
 def read_video_depth_anything(path: Path, precision: torch.dtype, meaning: str) -> object:
+    from .video_depth_anything import load_video_depth_anything
+
     return load_video_depth_anything(path, precision, None if meaning == SAID else meaning == "depth")
+
+
+def read_depthcrafter(path: Path, precision: torch.dtype) -> object:
+    from .depthcrafter import load_depthcrafter
+
+    return load_depthcrafter(path, precision)
 
 
 def meaning_setting(help: str, typed: bool = False) -> Setting:
@@ -118,7 +129,7 @@ ESTIMATORS: dict[str, Estimator] = {
                  "Longest side of the frames the model sees, in pixels.", 64, 4096, 64),
          Setting("seed", "--depth-seed", DepthCrafterRules.seed,
                  "Random seed. The same seed gives the same result.", 0, 2**32 - 1)),
-        DepthCrafterRules, "depthcrafter", load_depthcrafter),
+        DepthCrafterRules, "depthcrafter", read_depthcrafter),
     "per-frame model": Estimator(
         True, run_per_frame,
         (meaning_setting("Whether the model gives depth or disparity. as it says: reads it from the model's "

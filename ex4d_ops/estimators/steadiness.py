@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from ..camera import default_intrinsics, pixel_centers, ray_of, resize_intrinsic
 from ..clip import Progress, no_progress, size_of
 from ..depth import EDGE_RATIO
 from ..optical_flow import Flow, enlarge, find_flow, shrink, warp
+from .rules import Alignment, Cuts
 
 FLOW_SIDE = 256  # pixels of the longer side at which flow is found
 CUT_SIDE = 96  # the same, to find cuts
@@ -36,9 +36,6 @@ TUNING = 3.0  # residuals beyond so many standard deviations hardly count: other
 INDEPENDENT = 64  # measurements that all matches of a pair are worth: errors of depth spread over regions
 MOTION_PRIOR = (0.02, 0.02, 0.02)  # deviation of r, u, and m times the typical disparity, from frame to frame
 CHANGE_PRIOR = 0.5  # deviation of scale, and of shift in typical disparities
-
-Alignment = Literal["none", "scale", "scale and shift"]
-Cuts = Literal["refuse", "split", "ignore"]
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from ..clip import Progress, resize_frame, size_of
 from .checkpoints import load_strictly, read_checkpoint
 from .dinov2 import PATCH, DinoV2
 from .estimate import Estimate, Place, Work
+from .rules import RESOLUTION
 from .temporal_head import TemporalHead
 from .windows import fit_scale_shift, ramp
 
 WINDOW, OVERLAP = 32, 10  # frames; the model was trained for 32
 KEYS = (0, 12, *range(24, 32))  # frames of a window that the next one sees again, in place of its first 10
 ALIGNED = 2  # the first of these fix its scale and shift, the others are blended
-RESOLUTION = 518  # pixels of the shorter side; released
 LONGEST = 1280  # pixels; longer clips are shrunk to it before all else, as released
 WIDEST = 1.777  # sides; wider pictures are shown at a smaller resolution, as released: 1.78 and more
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files.damage import first_line
-from .depthcrafter import SVD_FOLDER, UNET_FOLDER
 from .packages import need
 
+UNET_FOLDER, SVD_FOLDER = "DepthCrafter", "stable-video-diffusion-img2vid-xt"  # below DepthCrafter's folder
 HUB = "https://huggingface.co"
 BLOCK = 1 << 20  # bytes read at once
 

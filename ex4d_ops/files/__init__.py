@@ -8,18 +8,8 @@ meshes. parsing.py and tensors.py read text and weights in one sentence of error
 whole.py lets a file appear only when it is complete.
 """
 
-from importlib import import_module
+from ..lazy import import_later
 
-HOMES = {
-    "read_video": "video", "write_video": "video", "pack_video": "video",
-    "read_depth": "depth", "write_depth": "depth", "DepthUnits": "depth", "DEPTH_KINDS": "depth",
-    "write_mesh": "meshes",
-    "write_picture": "pictures",
-    "read_path": "paths", "write_path": "paths",
-}
-
-
-def __getattr__(name: str):
-    if name not in HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{HOMES[name]}", __name__), name)
+__getattr__ = import_later(
+    __name__, video="read_video write_video pack_video", depth="read_depth write_depth DepthUnits DEPTH_KINDS",
+    meshes="write_mesh", pictures="write_picture", paths="read_path write_path")

@@ -16,15 +16,8 @@ import numpy as np
 from torch import Tensor
 
 from ..clip import Progress
-from ..depth import (
-    DEPTH_KINDS,
-    DepthUnits,
-    VideoDepth,
-    check_depth,
-    depth_from,
-    fill_invalid,
-    make_video_depth,
-)
+from ..depth import VideoDepth, check_depth, depth_from, fill_invalid, make_video_depth
+from ..depth_units import DEPTH_KINDS, DepthUnits
 from ..doubts import doubt_units
 from ..parallel import one_by_one
 from .damage import quote, reading

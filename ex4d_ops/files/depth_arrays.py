@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..camera import anchor, invert_rigid, resize_intrinsics
 from ..clip import Progress
-from ..depth import DepthUnits
+from ..depth_units import DepthUnits
 from ..parallel import one_by_one
 from .arrays import StoredArray, find_array, list_arrays
 from .footage import MAX_PIXELS, stack_pictures

@@ -44,10 +44,10 @@ from torch import Tensor
 
 from ..camera import CameraPath, check_rigid, cover_intrinsics, invert_rigid, move_to
 from ..trajectory.editing import fit, lay_on, scale_places
-from .damage import quote
 from .path_formats import chan, colmap, gltf, neoverse, npz, orbits, ours, pose_rows, transforms, unreal
-from .path_formats.recognition import BY_SUFFIX, guess_format, guess_from_suffix
+from .path_formats.recognition import guess_format, guess_from_suffix
 from .path_formats.request import Request, Size
+from .path_settings import check_choice
 from .whole import written_whole
 
 
@@ -80,32 +80,6 @@ FORMATS = {
     "gltf": Format("file", gltf.read_gltf),
 }
 WRITTEN = {name: kind.suffix for name, kind in FORMATS.items() if kind.write}
-READ_SUFFIXES = set(BY_SUFFIX) - {""}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting of how a file is read, as the command line and a node's widget show it. No choices: any text."""
-
-    help: str
-    choices: tuple[str, ...] = ()
-
-
-SETTINGS = {
-    "format": Setting("Format of the file. auto: detects it from the file extension and the content, and warns if it "
-                      "is not sure. released: reads EX-4D's npz.", ("auto", *FORMATS)),
-    "world": Setting("Where the path starts. auto: follows the convention of the format. first: moves the path so that "
-                     "it starts at the source camera. file: keeps the positions in the file.",
-                     ("auto", "first", "file")),
-    "camera": Setting("Name of the camera to load from a ReCamMaster or glTF file, e.g. cam05. Empty: the only one in "
-                      "the file."),
-    "rotation_order": Setting("Order of the rotations in a .chan file. auto: follows the file, or uses ZXY if it does "
-                              "not say, as in Nuke. Blender writes XYZ.", ("auto", *chan.ROTATION_ORDERS)),
-    "length": Setting("What to do if the file does not have as many cameras as needed. exact: stops with an error. "
-                      "fit: changes the path to that length.", ("exact", "fit")),
-}
-SCALE_HELP = ("Factor from the unit of the file to scene units. {automatic}: turns, moves and scales the path to match "
-              "the source cameras of the clip, which it must follow and which the depth must include.")
 
 
 def read_path(path: str | os.PathLike, size: Size | None = None, frames: int | None = None, format: str | None = None,
@@ -157,15 +131,6 @@ def write_path(path: str | os.PathLike, cameras: CameraPath, format: str | None 
             part.mkdir()
         for file_name, content in contents.items():
             (part / file_name).write_bytes(content)
-
-
-def check_choice(setting: str, value: str | None) -> str | None:
-    """A value of one of SETTINGS, None where it is left to the file; ValueError names the choices."""
-    choices = SETTINGS[setting].choices
-    if value is not None and value not in choices:
-        known = ", ".join(choice for choice in choices if choice != "auto")
-        raise ValueError(f"{quote(value)} is not a path {setting}; use one of {known}")
-    return None if value == "auto" else value
 
 
 def anchor_at_first(cameras: CameraPath) -> CameraPath:

@@ -41,13 +41,11 @@ def list_sources(place: Path, videos: Path | None = None) -> Iterator[Source]:
     cannot be read.
     """
     if place.is_dir():
-        for path in sorted(place.rglob("*")):
-            if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith("."):
-                yield Source(path, path.relative_to(place).as_posix())
-    elif place.suffix.lower() in (".csv", ".tsv") and place.is_file():
-        yield from read_table(place, videos or place.parent)
-    else:
-        raise ValueError(f"{place}: is not a folder of videos or a CSV file; give one of them")
+        return (Source(path, path.relative_to(place).as_posix()) for path in sorted(place.rglob("*"))
+                if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith("."))
+    if place.suffix.lower() in (".csv", ".tsv") and place.is_file():
+        return read_table(place, videos or place.parent)
+    raise ValueError(f"{place}: is not a folder of videos or a CSV file; give one of them")
 
 
 def read_table(table: Path, videos: Path) -> Iterator[Source]:

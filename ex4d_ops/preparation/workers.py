@@ -15,7 +15,6 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
 import torch
 
@@ -23,7 +22,8 @@ from ..dataset import Encoders, State, gather, mend
 from ..files.damage import reading
 from ..files.whole import written_whole
 from ..tracking import load_tracker
-from .one_clip import Recipe, prepare_clip
+from .one_clip import prepare_clip
+from .recipe import Engine, Recipe
 from .videos import Source
 
 SETTINGS = "settings.json"
@@ -31,7 +31,6 @@ SHARD_CLIPS = 64
 WAITING = 2  # videos handed to each worker ahead of time
 RAY_ROWS = 4096  # handed to Ray at once; it keeps some 10 KB of each until the last of them is done
 
-Engine = Literal["processes", "ray"]
 MakeEncoders = Callable[[], Encoders]
 
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from ..camera import move_to
+from ..rules import ENGINES
 
 NEAR = 1e-3  # scene units; released code
 FAR = 1e3
-ENGINES = ("nvdiffrast", "warp", "torch")  # fastest first
 INSTALLS = {"nvdiffrast": "from github.com/NVlabs/nvdiffrast", "warp": "with pip install warp-lang"}
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,16 @@ a surface point never depends on the camera (light, shadow and haze belong to th
 Read scene.py, how a scene is filmed, then stages.py, the four scenes; solids.py and paints.py hold their parts.
 """
 
-from .scene import FPS, Scene
-from .stages import SCENES, make_scene, sample_clip
+from typing import TYPE_CHECKING
 
-__all__ = ["FPS", "SCENES", "Scene", "make_scene", "sample_clip"]
+from ..lazy import import_later
+
+SCENE_NAMES: tuple[str, ...] = ("gallery", "garden", "street", "colonnade")
+
+if TYPE_CHECKING:
+    from .scene import FPS, Scene
+    from .stages import SCENES, make_scene, sample_clip
+else:
+    __getattr__ = import_later(__name__, scene="FPS Scene", stages="SCENES make_scene sample_clip")
+
+__all__ = ["FPS", "SCENES", "SCENE_NAMES", "Scene", "make_scene", "sample_clip"]

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..camera import invert_rigid
 from ..depth import VideoDepth
 from ..prior import Progress
+from . import SCENE_NAMES
 from .paints import checker, clouds, mix, plain, rgb, stripes, windows
 from .scene import Light, Scene
 from .solids import Paint, Solid, X, Y, Z, shift, turn
@@ -366,7 +367,7 @@ def walk(seconds: float) -> Tensor:
     return invert_rigid(world_from_cam @ turn(Z, 0.01 * math.sin(2 * seconds)))
 
 
-SCENES = {"gallery": gallery, "garden": garden, "street": street, "colonnade": colonnade}
+SCENES = dict(zip(SCENE_NAMES, (gallery, garden, street, colonnade)))
 
 
 def make_scene(name: str, seed: int = 0) -> Scene:

@@ -33,8 +33,9 @@ from ..camera import CameraPath, rigid
 from ..rotation import aim, rotate_about, rotate_between
 from .entries import Entry, read_text, split_list, split_object
 from .follow import AHEAD, Subject, turn_onto
-from .moves import EASES, zoom_intrinsics
+from .moves import EASES
 from .retiming import Moment, played_frames, read_moments
+from .rig import zoom_intrinsics
 
 TARGET = (0.0, 0.0, 1.0)  # in front of the source camera, in radii
 FIELDS = ("frame", "time", "position", "yaw", "pitch", "distance", "look_at", "pan", "tilt", "roll", "zoom", "focal",

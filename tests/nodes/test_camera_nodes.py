@@ -200,7 +200,7 @@ def test_the_world_is_the_file_s_or_the_first_camera(nodes, take, folders):
 
 
 def test_every_setting_of_reading_is_a_widget_with_the_librarys_choices(nodes):
-    from ex4d_ops.files.paths import SETTINGS
+    from ex4d_ops.files.path_settings import SETTINGS
 
     inputs = {widget.id: widget for widget in nodes.by_id["EX4DLoadCameras"].define_schema().inputs}
     for name, setting in SETTINGS.items():

@@ -13,7 +13,7 @@ import trimesh
 
 from ex4d_ops import cli, files
 from ex4d_ops.background import find_motion, make_background
-from ex4d_ops.cli import prior as prior_command
+from ex4d_ops.cli import rendering
 from ex4d_ops.clip import fit_frame
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
 from ex4d_ops.prior import RenderRules, origin_shares, render_prior
@@ -191,7 +191,7 @@ def test_out_of_memory_gets_one_sentence(sample, tmp_path, capsys, monkeypatch):
     def exhaust(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(prior_command, "build_dw_mesh", exhaust)
+    monkeypatch.setattr(rendering, "build_dw_mesh", exhaust)
     assert run_prior(sample, tmp_path / "out") == 2
     assert "out of memory; use fewer --frames" in capsys.readouterr().err
 

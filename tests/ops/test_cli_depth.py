@@ -8,7 +8,8 @@ import torch
 
 from ex4d_ops import cli, files
 from ex4d_ops.cli.options import FLAGS, add_depth_options, depth_units
-from ex4d_ops.depth import UNIT_SETTINGS, DepthUnits
+from ex4d_ops.depth import DepthUnits
+from ex4d_ops.depth_units import UNIT_SETTINGS
 
 VALUES = {"scale": 0.5, "shift": 0.25, "metric": True, "near": 0.7, "far": 30.0}
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from ex4d_ops.camera import default_intrinsics, intrinsics_from_focal, lift
 from ex4d_ops.clip import check_wan_length, nearest_wan_lengths, resize_frame, wan_size
 from ex4d_ops.depth import (
-    DEPTH_KINDS,
     DepthUnits,
     check_depth,
     depth_from,
@@ -21,6 +20,7 @@ from ex4d_ops.depth import (
     match_depth,
     resize_depth,
 )
+from ex4d_ops.depth_units import DEPTH_KINDS
 
 INF, NAN = math.inf, math.nan
 

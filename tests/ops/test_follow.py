@@ -14,7 +14,6 @@ from ex4d_ops.scene import sample_clip
 from ex4d_ops.trajectory import (
     MOVES,
     automatic_radius,
-    follow,
     make_move,
     make_subject,
     move_path,
@@ -23,7 +22,7 @@ from ex4d_ops.trajectory import (
     subject_target,
     text_path,
 )
-from ex4d_ops.trajectory.follow import smooth_evenly
+from ex4d_ops.trajectory.follow import follow, smooth_evenly
 
 SIZE, FRAMES, RADIUS = (48, 64), 9, 2.5
 INTRINSICS = default_intrinsics(SIZE)

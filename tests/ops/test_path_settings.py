@@ -15,7 +15,8 @@ from ex4d_ops.camera import check_rigid, default_intrinsics, invert_rigid
 from ex4d_ops.files import read_path, write_path
 from ex4d_ops.files.damage import QUOTED, quote
 from ex4d_ops.files.parsing import LISTED, list_names, natural_order
-from ex4d_ops.files.paths import FORMATS, SETTINGS, WRITTEN
+from ex4d_ops.files.path_settings import SETTINGS
+from ex4d_ops.files.paths import FORMATS, WRITTEN
 from ex4d_ops.trajectory import move_path, parse_moves
 from ex4d_ops.trajectory.editing import fit, lay_on, scale_places
 

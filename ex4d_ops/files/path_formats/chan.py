@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,10 @@ from torch import Tensor
 from ...camera import CameraPath, flip_yz_of_rigid, invert_rigid, rigid, view_from_focal
 from ...rotation import rotate_about
 from ..parsing import number_row, read_lines, read_text
+from ..path_settings import ROTATION_ORDERS
 from .request import Request, make_path, pinhole_row, text_file, viewed_lens
 
 log = logging.getLogger(__name__)
-ROTATION_ORDERS = tuple("".join(axes) for axes in permutations("XYZ"))
 USUAL_ORDER = "ZXY"  # Nuke's own; Blender's exporter writes XYZ
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from ...trajectory.keyframes import FIELDS
 from ..damage import quote
 from ..parsing import are_numbers, list_names, read_json, read_lines
+from ..path_settings import BY_SUFFIX
 from . import colmap, npz, pose_rows
 
 log = logging.getLogger(__name__)
-BY_SUFFIX = {".json": "ex4d", ".npz": "released", "": "colmap", ".chan": "chan", ".txt": "realestate", ".glb": "gltf",
-             ".gltf": "gltf"}
 
 
 def guess_format(path: Path) -> str:
