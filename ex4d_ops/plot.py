@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,17 +22,23 @@ if TYPE_CHECKING:
 
 FRUSTA = 9  # drawn along a path
 SHEET_MOMENTS = 6
+LOOP_MOMENTS = 49
+PANEL = 320  # pixels, longest side of each of the three pictures of a loop
+STRIP = 76  # pixels, height of the coverage below them
 SCENE_POINTS = 3000  # drawn of the scene
 SCENE_REACH = 3.0  # how far behind the nearest point the scene is drawn, in its depths
 # Title, horizontal axis, vertical axis: indices into (x, y, z).
 VIEWS = (("from above", 0, 2), ("from its right", 2, 1))
 AXIS_NAMES = ("x (right)", "y (down)", "z (forward)")
+GROUND, INK, TARGET_COLOR = "#1c1c20", "#f2f2f2", "#ffb347"  # of the plot of a path
+LETTERS = 19  # points; half as large on a node
 
 
 def plot_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> Tensor:
-    """A path from above and from the side, at one scale: frusta, the source camera, the point it looks at.
+    """A path from above and from the side, at one scale, readable on a node that is 440 pixels wide.
 
-    scene: draws the nearer part of what source frame 0 saw. Lengths are scene units.
+    Frusta, the source camera, the point they look at, and the largest angle in words. scene: draws the nearer part of
+    what source frame 0 saw. Lengths are scene units.
     """
     return draw_figure(path_figure(cameras, scene))
 
@@ -42,22 +49,66 @@ def path_figure(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -
 
     points = torch.zeros(0, 3) if scene is None else scene_points(scene)
     target = common_target(cameras)
-    places = torch.cat([cameras.eye.cpu(), target, torch.zeros(1, 3)])
-    frusta = frustum_corners(cameras, reach=0.12 * (largest_side(places) or 1.0))
-    low, high = bounds(torch.cat([places, points, frusta.reshape(-1, 3)]))
-    figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
+    ahead = torch.tensor([[0, 0, scene.nearest]]) if scene and math.isfinite(scene.nearest) else target[:0]
+    places = torch.cat([cameras.eye.cpu(), target if len(target) else ahead, torch.zeros(1, 3)])
+    frusta = frustum_corners(cameras, reach=0.2 * (largest_side(places) or 1.0))
+    low, high = bounds(torch.cat([places, frusta.reshape(-1, 3)]))
+    figure = Figure(figsize=(8.8, 5.4), dpi=100, layout="constrained", facecolor=GROUND)
     for axes, (title, across, up) in zip(figure.subplots(1, 2), VIEWS):
-        axes.set(title=title, xlabel=AXIS_NAMES[across], ylabel=AXIS_NAMES[up], aspect="equal",
-                 xlim=(low[across], high[across]), ylim=(low[up], high[up]))
+        axes.set(xlim=(low[across], high[across]), ylim=(low[up], high[up]), aspect="equal", facecolor=GROUND)
+        axes.set_title(title, color=INK, fontsize=LETTERS)
         if up == 1:
             axes.invert_yaxis()  # y points down
-        axes.scatter(points[:, across], points[:, up], s=1, color="0.8", label="scene" if len(points) else None)
-        axes.scatter(target[:, across], target[:, up], marker="+", s=80, color="crimson", label="looks at")
-        draw_cameras(axes, cameras, frusta, across, up)
-    figure.axes[0].legend(loc="best", fontsize=8)
+        style_axes(axes, AXIS_NAMES[across], AXIS_NAMES[up])
+        axes.scatter(points[:, across], points[:, up], s=2, color="0.45")
+        axes.scatter(target[:, across], target[:, up], marker="+", s=300, color=TARGET_COLOR, linewidth=3, zorder=3)
+        draw_cameras(axes, cameras, frusta, across, up, INK, "cool")
+    name_places(figure.axes[0], cameras, target)
     first, last = int(cameras.source_frame[0]), int(cameras.source_frame[-1])
-    figure.suptitle(f"{len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, source frames {first} to {last}")
+    shown = f"source frame {first}" if first == last else f"source frames {first} to {last}"
+    figure.suptitle(f"{describe_angle(cameras)}\n{len(cameras)} frames of {cameras.size[1]}x{cameras.size[0]}, {shown}",
+                    color=INK, fontsize=LETTERS)
     return figure
+
+
+def style_axes(axes, across: str, up: str) -> None:
+    """Few and large numbers, light on dark."""
+    axes.set_xlabel(across, color=INK, fontsize=LETTERS - 2)
+    axes.set_ylabel(up, color=INK, fontsize=LETTERS - 2)
+    axes.tick_params(colors=INK, labelsize=LETTERS - 4)
+    axes.locator_params(nbins=4)
+    for spine in axes.spines.values():
+        spine.set_color("0.5")
+
+
+def name_places(axes, cameras: CameraPath, target: Tensor) -> None:
+    """Write start, end and target beside what they are, seen from above."""
+    low, high = axes.get_xlim()
+    places = torch.cat([cameras.eye.cpu()[[0, -1]], target])[:, [0, 2]]
+    names = {"start": places[0], "end": places[1]}
+    if float((places[0] - places[1]).norm()) < 0.1 * (high - low):
+        names = {"start" if len(cameras) == 1 else "start, end": places[0]}
+    for name, place in names.items() | {("target", point) for point in places[2:]}:
+        left = float(place[0]) > (low + high) / 2
+        axes.annotate(name, place.tolist(), (-12 if left else 12, 0 if name == "target" else -12),
+                      textcoords="offset points", ha="right" if left else "left", va="center", color=INK,
+                      fontsize=LETTERS, zorder=4)
+
+
+def describe_angle(cameras: CameraPath) -> str:
+    """The largest angle of a path against the source camera, in words."""
+    target = common_target(cameras)
+    # What turns: the way from the target to the camera, behind it at first, or where the camera looks.
+    ways = cameras.eye.cpu() - target if len(target) else -cameras.cam_from_world[:, 2, :3].cpu()
+    side = 1 if len(target) else -1
+    yaw, pitch = torch.atan2(side * ways[:, 0], -ways[:, 2]), torch.asin(-side * ways[:, 1] / ways.norm(dim=-1))
+    frame = int(torch.acos((yaw.cos() * pitch.cos()).clamp(-1, 1)).argmax())
+    across, up = round(math.degrees(yaw[frame])), round(math.degrees(pitch[frame]))
+    parts = [f"{abs(across)}° to the {'right' if across > 0 else 'left'}"] if across else []
+    parts += [f"{abs(up)}° {'up' if up > 0 else 'down'}"] if up else []
+    if not parts:
+        return "The camera does not turn"
+    return f"{'Circles' if len(target) else 'Turns'} {', '.join(parts)} at most, in frame {frame}"
 
 
 def draw_figure(figure: Figure) -> Tensor:
@@ -71,18 +122,19 @@ def draw_figure(figure: Figure) -> Tensor:
     return picture[..., :3].float() / 255
 
 
-def draw_cameras(axes, cameras: CameraPath, frusta: Tensor, across: int, up: int) -> None:
-    """The way of the cameras, coloured from first to last, some of their frusta [T, 5, 3], and the source camera."""
+def draw_cameras(axes, cameras: CameraPath, frusta: Tensor, across: int, up: int, ink: str = "black",
+                 colors: str = "viridis") -> None:
+    """The way of the cameras, colored from first to last, some of their frusta [T, 5, 3], and the source camera."""
     from matplotlib import colormaps
 
     eye = cameras.eye.cpu()
     axes.plot(eye[:, across], eye[:, up], color="0.5", linewidth=1)
     for t in torch.linspace(0, len(cameras) - 1, min(FRUSTA, len(cameras))).round().long().tolist():
-        color = colormaps["viridis"](t / max(len(cameras) - 1, 1))
+        color = colormaps[colors](t / max(len(cameras) - 1, 1))
         label = {0: "first frame", len(cameras) - 1: "last frame"}.get(t)
         outline = frusta[t][[0, 1, 2, 0, 3, 4, 0, 2, 3, 4, 1]]  # apex, corners clockwise from the top left
-        axes.plot(outline[:, across], outline[:, up], color=color, linewidth=1, label=label)
-    axes.scatter([0], [0], marker="x", s=40, color="black", label="source camera", zorder=3)
+        axes.plot(outline[:, across], outline[:, up], color=color, linewidth=2.5 if label else 1, label=label)
+    axes.scatter([0], [0], marker="x", s=40, color=ink, label="source camera", zorder=3)
 
 
 def frustum_corners(cameras: CameraPath, reach: float) -> Tensor:
@@ -132,6 +184,36 @@ def stitch(source: Tensor | Sequence[Tensor], prior: Prior) -> Iterator[Tensor]:
     """Frames [H, 3 W, 3]: the source [T, H, W, 3], the colour and the mask of its prior side by side."""
     for frame, color, visible in zip(source, prior.color, prior.visible):
         yield torch.cat([resize_frame(frame, size_of(prior.visible)), color, visible[..., None].expand_as(color)], 1)
+
+
+def prior_loop(source: Tensor | Sequence[Tensor], prior: Prior, moments: int = LOOP_MOMENTS) -> Tensor:
+    """Source, color and mask side by side over the coverage of every frame, at so many moments, [N, h, w, 3]."""
+    times = torch.linspace(0, len(prior) - 1, min(moments, len(prior))).round().long().tolist()
+    height, width = size_of(prior.visible)
+    scale = min(PANEL / max(height, width), 1)
+    size = (max(round(height * scale), 1), max(round(width * scale), 1))
+    few = Prior(torch.stack([resize_frame(prior.color[t].cpu(), size) for t in times]), torch.stack(
+        [resize_frame(prior.visible[t, ..., None].cpu().float(), size)[..., 0] > 0.5 for t in times]))
+    pictures = stitch([source[t].cpu() for t in times], few)
+    coverage = prior.coverage.tolist()
+    return torch.stack([torch.cat([picture, draw_coverage(coverage, t, picture.shape[1])])
+                        for t, picture in zip(times, pictures)])
+
+
+def draw_coverage(coverage: Sequence[float], frame: int, width: int) -> Tensor:
+    """The coverage of every frame as a curve, and that of one in words, [STRIP, width, 3]."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    strip = Image.new("RGB", (width, STRIP), GROUND)
+    pen = ImageDraw.Draw(strip)
+    floor, high = STRIP - 1, STRIP - 38  # below the words
+    places = [(round(t * (width - 1) / max(len(coverage) - 1, 1)), floor - round(high * share))
+              for t, share in enumerate(coverage)]
+    pen.polygon([(0, floor), *places, (width - 1, places[-1][1]), (width - 1, floor)], fill="#3d6b8c")
+    pen.line([(places[frame][0], floor - high), (places[frame][0], floor)], fill=INK, width=3)
+    pen.text((8, 2), f"frame {frame}: {coverage[frame]:.0%} seen in the source", fill=INK,
+             font=ImageFont.load_default(28))
+    return torch.frombuffer(bytearray(strip.tobytes()), dtype=torch.uint8).reshape(STRIP, width, 3) / 255
 
 
 def contact_sheet(source: Tensor | Sequence[Tensor], prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:

@@ -76,10 +76,11 @@ globalThis.frontEnd = {
         ([id, { images, text }]) => [id, images?.map((image) => image.filename) ?? text])),
 
     // Every picture and video that nodes have made is on its node.
-    showsAll: () => Object.entries(app.nodeOutputs).every(([id, { images, animated }]) => {
+    showsAll: () => Object.entries(app.nodeOutputs).every(([id, { images }]) => {
         const node = app.graph.getNodeById(Number(id));
         if (!node || !images) return true;
-        if (animated?.some(Boolean)) return node.videoContainer?.querySelector("video")?.readyState >= 2;
+        const isFilm = images.some(({ filename }) => /\.(mp4|webm|mkv|mov)$/.test(filename));  // not a looping picture
+        if (isFilm) return node.videoContainer?.querySelector("video")?.readyState >= 2;
         return node.imgs?.length === images.length;
     }),
 

@@ -1,8 +1,9 @@
 """ComfyUI's nodes: thin, for what they do is in ex4d_ops. Read sockets.py, the types that flow, then one node's file.
 
-depth.py, depth_models.py, mesh.py, camera.py, viewer.py, render.py, adapter.py, simulate.py, train.py and sample.py
-hold the nodes in the order of a graph; injection.py puts the prior into ComfyUI's Wan, depth_memory.py depth models
-into its memory; folders.py knows ComfyUI's folders, progress.py what a node shows while it runs.
+depth.py, depth_models.py, mesh.py, camera.py, camera_files.py, viewer.py, render.py, adapter.py, simulate.py, train.py
+and sample.py hold the nodes in the order of a graph; injection.py puts the prior into ComfyUI's Wan, depth_memory.py
+depth models into its memory; folders.py knows ComfyUI's folders, queued.py the graph that is checked, progress.py what
+a node shows while it runs.
 """
 
 from comfy_api.latest import ComfyExtension, io
@@ -13,9 +14,8 @@ from .camera import (
     CameraTrajectory,
     EX4DCameraKeyframes,
     EX4DComposeCameras,
-    EX4DLoadCameras,
-    EX4DSaveCameras,
 )
+from .camera_files import EX4DLoadCameras, EX4DSaveCameras
 from .depth import (
     EX4DDepthFromGeometry,
     EX4DDepthFromImages,
@@ -27,6 +27,7 @@ from .depth_models import EstimateVideoDepth
 from .folders import register_model_folders
 from .mesh import BuildDWMesh, EX4DMeshToMesh
 from .progress import show_warnings
+from .queued import watch_queue
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
@@ -71,4 +72,5 @@ class EX4DExtension(ComfyExtension):
 async def comfy_entrypoint() -> EX4DExtension:
     register_model_folders()
     show_warnings()
+    watch_queue()
     return EX4DExtension()

@@ -1,12 +1,13 @@
-"""Camera paths: moves, keyframes, edits, files."""
+"""Camera paths: moves, keyframes, edits."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import get_args
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ex4d_ops.camera import (
@@ -18,15 +19,12 @@ from ..ex4d_ops.camera import (
 )
 from ..ex4d_ops.clip import Fit, describe_fit
 from ..ex4d_ops.depth import VideoDepth
-from ..ex4d_ops.files import read_path, write_path
-from ..ex4d_ops.files.path_formats.colmap import MODEL_FILES
-from ..ex4d_ops.files.path_settings import READ_SUFFIXES, SCALE_HELP, SETTINGS
-from ..ex4d_ops.files.paths import WRITTEN
 from ..ex4d_ops.mesh import DWMesh
 from ..ex4d_ops.plot import plot_path
 from ..ex4d_ops.trajectory import (
     EASES,
     MOVES,
+    RELEASED_FRAMES,
     Move,
     MoveKind,
     Parameter,
@@ -36,9 +34,10 @@ from ..ex4d_ops.trajectory import (
     parse_moves,
 )
 from ..ex4d_ops.trajectory.editing import Retimed, blend, chain, fit, freeze, ping_pong, retime, reverse
-from ..ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
-from . import folders, sockets
+from ..ex4d_ops.trajectory.keyframes import check_keyframes, keyframe_path, parse_keyframes
+from . import sockets
 from .progress import warn
+from .queued import written_inputs
 
 MAX_FRAMES = 10000
 STEPS = {"degrees": 0.5}  # of the number widgets, by unit
@@ -46,10 +45,15 @@ SPEEDS = [name for name in EASES if name != "there-and-back"]
 SPEED_TIP = ("linear: keeps a constant speed. ease-in: starts slowly. ease-out: ends slowly. ease-in-out: starts and "
              "ends slowly.")
 EXAMPLE_KEYFRAMES = """[
-  {"frame": 0},
-  {"frame": 24, "yaw": 40, "pitch": 10, "ease": "ease-in-out"},
-  {"frame": 48, "yaw": -20, "distance": 0.8, "zoom": 1.2}
+  {"time": 0},
+  {"time": 0.5, "yaw": 40, "pitch": 10, "ease": "ease-in-out"},
+  {"time": 1, "yaw": -20, "distance": 0.8, "zoom": 1.2}
 ]"""
+
+
+def auto(name: str) -> str:
+    """What the node shows of a number that stands for something else where it is 0; a widget can't show a word."""
+    return f"{name} (0: auto)"
 
 
 # ---- the view a path is for ---------------------------------------------------------------------
@@ -58,20 +62,21 @@ EXAMPLE_KEYFRAMES = """[
 def view_inputs() -> list[io.Input]:
     """What every node asks that makes a path from nothing: for which scene, pictures and lens."""
     return [
-        io.Int.Input("frames", default=49, min=1, max=MAX_FRAMES, step=4,
-                     tooltip="Number of frames in the path. Wan needs 4k+1 (49, 81 ...). The clip must have as many, "
-                             "unless Compose Cameras holds a frame."),
+        io.Int.Input("frames", display_name=auto("frames"), default=0, min=0, max=MAX_FRAMES,
+                     tooltip="Number of frames in the path. 0: as many as the scene has, or 49 for a single image. Wan "
+                             "needs 4k+1 (49, 81 ...). The clip must have as many, unless Compose Cameras holds a "
+                             "frame."),
         io.MultiType.Input("scene", [sockets.Depth, sockets.Mesh], optional=True,
                            tooltip="Depth or mesh of the clip. It sets the radius, the size and the focal length where "
                                    "they are 0, and is drawn in the plot."),
-        io.Float.Input("radius", default=0.0, min=0.0, max=1e6, step=0.001,
+        io.Float.Input("radius", display_name=auto("radius"), default=0.0, min=0.0, max=1e6, step=0.001,
                        tooltip="Distance from the camera of source frame 0 to the target, the point that the camera "
                                "moves around, in scene units. 0: nearest point of the scene + 0.15, as in EX-4D."),
-        io.Int.Input("width", default=0, min=0, max=8192, step=16, advanced=True,
+        io.Int.Input("width", display_name=auto("width"), default=0, min=0, max=8192, step=16, advanced=True,
                      tooltip="Width of the video to render, in pixels. 0: same as the scene."),
-        io.Int.Input("height", default=0, min=0, max=8192, step=16, advanced=True,
+        io.Int.Input("height", display_name=auto("height"), default=0, min=0, max=8192, step=16, advanced=True,
                      tooltip="Height of the video to render, in pixels. 0: same as the scene."),
-        io.Float.Input("focal", default=0.0, min=0.0, max=1e6, step=0.1, advanced=True,
+        io.Float.Input("focal", display_name=auto("focal"), default=0.0, min=0.0, max=1e6, step=0.1, advanced=True,
                        tooltip="Focal length of the new camera, in pixels. 0: same as the scene; without a scene, 500 "
                                "pixels at a width of 512, as in EX-4D."),
         io.Combo.Input("fit", options=list(get_args(Fit)), default="crop", optional=True, advanced=True,
@@ -84,6 +89,16 @@ def view_inputs() -> list[io.Input]:
 def path_outputs() -> list[io.Output]:
     return [sockets.Cameras.Output("cameras", tooltip="Camera path, with one camera per frame."),
             io.Image.Output("plot", tooltip="Plot of the path from above and from the right, in scene units.")]
+
+
+def choose_frames(scene: VideoDepth | DWMesh | None, frames: int) -> int:
+    """The number of frames asked for, or the scene's where it is 0."""
+    if frames:
+        return frames
+    if scene is None:
+        raise ValueError("frames: 0 takes the length from scene, which is not connected; connect depth or a mesh to "
+                         "it, or set the number of frames")
+    return len(scene) if len(scene) > 1 else RELEASED_FRAMES
 
 
 def choose_size(scene: VideoDepth | DWMesh | None, width: int, height: int) -> tuple[int, int]:
@@ -124,8 +139,18 @@ def scene_radius(scene: VideoDepth | DWMesh | None) -> float | None:
     return automatic_radius(scene) if scene and math.isfinite(scene.nearest) else None
 
 
+def complaint_of(check: Callable, *values) -> bool | str:
+    """True, or what a check has against these values, for validate_inputs."""
+    try:
+        check(*values)
+    except ValueError as error:
+        return str(error)
+    return True
+
+
 def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> io.NodeOutput:
-    return io.NodeOutput(sockets.keep(cameras), sockets.as_images(plot_path(cameras, scene)))
+    plot = sockets.as_images(plot_path(cameras, scene))
+    return io.NodeOutput(sockets.keep(cameras), plot, ui=ui.PreviewImage(plot, animated=False))
 
 
 # ---- making paths -------------------------------------------------------------------------------
@@ -159,8 +184,13 @@ class CameraTrajectory(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, move) -> bool | str:
+        moves = written_inputs("move").get("moves")
+        return True if moves is None else complaint_of(parse_moves, moves)
+
+    @classmethod
     def execute(cls, move, frames, radius, width, height, focal, scene=None, fit: Fit = "crop") -> io.NodeOutput:
-        size = choose_size(scene, width, height)
+        size, frames = choose_size(scene, width, height), choose_frames(scene, frames)
         intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
         return pack_path(move_path(read_moves(move), frames, choose_radius(scene, radius), intrinsics, size), scene)
 
@@ -177,7 +207,7 @@ def move_inputs(kind: MoveKind) -> list[io.Input]:
 def parameter_inputs(parameter: Parameter) -> list[io.Input]:
     """The value a setting ends with and, where it changes on the way, the one it starts from."""
     widget = partial(io.Float.Input, min=parameter.low, max=parameter.high, step=STEPS.get(parameter.unit, 0.01))
-    end = widget(parameter.name, default=parameter.default, tooltip=f"{parameter.help} Unit: {parameter.unit}.")
+    end = widget(parameter.name, default=parameter.offered, tooltip=f"{parameter.help} Unit: {parameter.unit}.")
     if parameter.start is None:
         return [end]
     return [end, widget(f"{parameter.name}_start", default=parameter.start, advanced=True,
@@ -220,18 +250,16 @@ class EX4DCameraKeyframes(io.ComfyNode):
     def validate_inputs(cls, keyframes, frames) -> bool | str:
         if keyframes is None or frames is None:  # linked: known only when the graph runs
             return True
-        if not 1 <= frames <= MAX_FRAMES:  # limits of what is validated here are not checked elsewhere
-            return f"frames: {frames} is out of range; use 1..{MAX_FRAMES}"
-        try:
-            parse_keyframes(keyframes, frames)
-        except ValueError as error:
-            return str(error)
-        return True
+        if not 0 <= frames <= MAX_FRAMES:  # limits of what is validated here are not checked elsewhere
+            return f"frames: {frames} is out of range; use 0..{MAX_FRAMES}"
+        if not frames:
+            return complaint_of(check_keyframes, keyframes, MAX_FRAMES)
+        return complaint_of(parse_keyframes, keyframes, frames)
 
     @classmethod
     def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None,
                 fit: Fit = "crop") -> io.NodeOutput:
-        size = choose_size(scene, width, height)
+        size, frames = choose_size(scene, width, height), choose_frames(scene, frames)
         intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
         return pack_path(keyframe_path(parse_keyframes(keyframes, frames), frames, choose_radius(scene, radius),
                                        intrinsics, size, smooth), scene)
@@ -303,91 +331,3 @@ def retime_inputs() -> list[io.Input]:
                        tooltip="What to retime. both: changes the cameras and the clip. cameras: changes only the "
                                "cameras. source: changes only the clip."),
     ]
-
-
-# ---- files --------------------------------------------------------------------------------------
-
-
-class EX4DLoadCameras(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="EX4DLoadCameras",
-            display_name="Load Cameras (EX-4D)",
-            category="EX-4D/camera",
-            description="Loads a camera path from ComfyUI's input or output folder: this pack's JSON, EX-4D's npz, "
-                        "COLMAP, Nuke chan, RealEstate10K / CameraCtrl, ReCamMaster, nerfstudio, glTF and more.",
-            search_aliases=["camera file", "COLMAP", "CameraCtrl", "RealEstate10K", "ReCamMaster", "chan", "nerfstudio",
-                            "transforms.json", "glTF", "Blender camera", "ViewCrafter", "TrajectoryCrafter"],
-            inputs=[
-                io.Combo.Input("file", options=folders.list_files(READ_SUFFIXES, MODEL_FILES),
-                               tooltip="Camera file, or COLMAP folder, in ComfyUI's input folder. Names that end in "
-                                       "[output] are in the output folder."),
-                setting_input("format"),
-                setting_input("world", advanced=True),
-                io.Int.Input("frames", default=0, min=0, max=MAX_FRAMES,
-                             tooltip="Number of frames that the path must have. 0: any. Keyframe files need a number "
-                                     "here."),
-                *[view for view in view_inputs() if view.id in ("scene", "radius", "width", "height")],
-                setting_input("camera", advanced=True),
-                setting_input("rotation_order", advanced=True, optional=True),
-                setting_input("length", advanced=True, optional=True),
-                io.Float.Input("scale", default=1.0, min=0.0, max=1e6, step=0.001, advanced=True, optional=True,
-                               tooltip=SCALE_HELP.format(automatic="0")),
-            ],
-            outputs=path_outputs(),
-        )
-
-    @classmethod
-    def validate_inputs(cls, file) -> bool | str:
-        return folders.check_file(file)
-
-    @classmethod
-    def fingerprint_inputs(cls, file, **rest) -> str | float:
-        return folders.fingerprint(file)
-
-    @classmethod
-    def execute(cls, file, format, world, frames, radius, width, height, camera, scene=None, rotation_order="auto",
-                length="exact", scale=1.0) -> io.NodeOutput:
-        size = choose_size(scene, width, height) if scene or width or height else None
-        lens = cover_intrinsics(scene.intrinsics[0].cpu(), scene.size, size) if scene and size else None
-        cameras = read_path(
-            folders.find_file(file), size, frames or None, format, world, radius or scene_radius(scene), lens,
-            camera or None, rotation_order, length, scale or "auto", scene.world_from_cam.cpu() if scene else None)
-        return pack_path(cameras, scene)
-
-
-def setting_input(name: str, **more) -> io.Input:
-    """The widget of one setting of how a file is read, from the library's table."""
-    setting = SETTINGS[name]
-    if not setting.choices:
-        return io.String.Input(name, default="", tooltip=setting.help, **more)
-    return io.Combo.Input(name, options=list(setting.choices), default=setting.choices[0], tooltip=setting.help, **more)
-
-
-class EX4DSaveCameras(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="EX4DSaveCameras",
-            display_name="Save Cameras (EX-4D)",
-            category="EX-4D/camera",
-            description="Saves a camera path to ComfyUI's output folder, also in the formats of other tools.",
-            search_aliases=["camera file", "export camera", "COLMAP", "CameraCtrl", "ReCamMaster", "chan"],
-            is_output_node=True,
-            inputs=[
-                sockets.Cameras.Input("cameras", tooltip="Camera path to save."),
-                io.String.Input("filename_prefix", default="ex4d/cameras",
-                                tooltip="Prefix of the file name in the output folder. It may include a subfolder."),
-                io.Combo.Input("format", options=list(WRITTEN), default="ex4d",
-                               tooltip="Format of the file. ex4d (JSON) and released (EX-4D's npz): save everything. "
-                                       "colmap, chan and realestate: save everything but held frames. recammaster: "
-                                       "saves only positions and directions, in meters."),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, cameras, filename_prefix, format) -> io.NodeOutput:
-        path, saved = folders.new_file(filename_prefix, WRITTEN[format])
-        write_path(path, cameras, format)
-        return io.NodeOutput(ui={"text": (path.name,), "files": [saved]})

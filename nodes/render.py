@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import get_args
 
 import comfy.model_management
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..ex4d_ops.background import make_background
 from ..ex4d_ops.camera import move_to
-from ..ex4d_ops.plot import origin_sheet
+from ..ex4d_ops.plot import origin_sheet, prior_loop
 from ..ex4d_ops.prior import RenderRules, describe_origin, render_prior
 from ..ex4d_ops.raster import ENGINES, drawing_device
 from ..ex4d_ops.rules import Texture
+from ..ex4d_ops.scene import FPS
 from . import sockets
 from .progress import show_progress
 
@@ -82,7 +85,16 @@ class RenderDWMesh(io.ComfyNode):
         prior = render_prior(mesh, cameras, rules, engine, show_progress(), background)
         # ComfyUI's masks are numbers; 1 stays what EX-4D calls visible and its mask videos show white.
         outputs = sockets.as_images(prior.color), sockets.as_mask(prior.visible), describe_origin(prior, cameras)
-        if background is None:
-            return io.NodeOutput(*outputs)
-        sheet = sockets.as_images(origin_sheet(prior, cameras))
-        return io.NodeOutput(*outputs, ui=ui.PreviewImage(sheet, animated=False))
+        source = [mesh.colors[t % len(mesh)] for t in cameras.source_frame.tolist()]
+        shown = show_loop(prior_loop(source, prior), len(prior))
+        if background is not None:
+            shown.results += ui.PreviewImage(sockets.as_images(origin_sheet(prior, cameras))).values
+        return io.NodeOutput(*outputs, ui=shown)
+
+
+def show_loop(pictures: Tensor, frames: int) -> ui.SavedImages:
+    """Pictures [N, H, W, 3] of a clip of so many frames, looping on the node in the clip's time."""
+    saved = ui.ImageSaveHelper.save_animated_webp(
+        pictures, f"ex4d_{uuid.uuid4().hex}", io.FolderType.temp, None, fps=FPS * len(pictures) / frames,
+        lossless=False, quality=80, method=0)
+    return ui.SavedImages([saved], is_animated=len(pictures) > 1)

@@ -63,8 +63,21 @@ def parse_keyframes(text: str, frames: int) -> tuple[Keyframe, ...]:
 
     Raises ValueError naming the keyframe, the field and the line.
     """
+    return read_keyframes(split_text(text)[0], frames)
+
+
+def check_keyframes(text: str, most: int) -> None:
+    """Raise ValueError where a text is wrong for paths of every length up to `most` frames."""
+    for entries, read in zip(split_text(text), (read_keyframes, read_moments)):
+        kinds = {"time" in entry.fields for entry in entries}
+        for part in [entries] if len(kinds) == 1 else [[entry] for entry in entries]:  # else the length orders them
+            read(part, most)
+
+
+def read_keyframes(entries: Sequence[Entry], frames: int) -> tuple[Keyframe, ...]:
+    """The keyframes that entries say of a path of so many frames, checked."""
     keyframes: list[Keyframe] = []
-    for entry in split_text(text)[0]:
+    for entry in entries:
         keyframe = read_keyframe(entry, frames)
         if keyframes and keyframe.frame <= keyframes[-1].frame:
             raise entry.error("frame" if "frame" in entry.fields else "time", "must come after the keyframe before it")

@@ -48,7 +48,7 @@ class Parameter:
 
     It ramps from start to its value over the clip (`yaw=60`, or `yaw=-60..60` with another start); a setting whose
     start is None stays the same throughout. rest: its value in place of the default where only others are named, so
-    that `orbit:pitch=30` rises and does not turn.
+    that `orbit:pitch=30` rises and does not turn. first: what a new node shows, where that is not the default.
     """
 
     name: str
@@ -59,6 +59,12 @@ class Parameter:
     help: str
     start: float | None = 0.0
     rest: float | None = None
+    first: float | None = None
+
+    @property
+    def offered(self) -> float:
+        """What a new node shows."""
+        return self.default if self.first is None else self.first
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,7 @@ MOVES: dict[str, MoveKind] = {
     "preset-180": MoveKind("Released preset. Circles 45 degrees to the right, then to the left, then back.",
                            released(180)),
     "orbit": MoveKind("Circles the target and keeps looking at it.", animate_as(yaw="yaw", pitch="pitch"), (
-        degrees("yaw", 60.0, "Angle to the right. Negative values go left.", limit=360.0, rest=0.0),
+        degrees("yaw", 60.0, "Angle to the right. Negative values go left.", limit=360.0, rest=0.0, first=30.0),
         degrees("pitch", 0.0, "Angle upward. Negative values go down. May pass the poles."))),
     "arc": MoveKind("Swings gently around the target and back to the start.", animate_as(yaw="yaw", pitch="pitch"), (
         degrees("yaw", 45.0, "Angle to the right before it swings back. Negative values go left.", rest=0.0),

@@ -79,10 +79,10 @@ def nodes(comfy) -> Nodes:
 
 @pytest.fixture
 def folders(comfy, tmp_path, monkeypatch) -> Path:
-    """ComfyUI's input and output folders, empty and for one test only."""
+    """ComfyUI's input, output and temp folders, empty and for one test only."""
     import folder_paths
 
-    for name in ("input", "output"):
+    for name in ("input", "output", "temp"):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
     return tmp_path

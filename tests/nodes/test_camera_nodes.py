@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from ex4d_ops.camera import default_intrinsics, intrinsics_from_focal, resize_intrinsics
 from ex4d_ops.files import read_path, write_path
+from ex4d_ops.mesh import build_dw_mesh
 from ex4d_ops.plot import plot_path
+from ex4d_ops.scene import sample_clip
 from ex4d_ops.trajectory import MOVES, automatic_radius, editing, make_move, move_path, parse_moves
 from ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
 from ex4d_ops.trajectory.viewer import camera_from_load3d, load3d_from_camera
@@ -31,7 +34,15 @@ def moved(take, moves: str, frames: int = 5, **other):
 @pytest.mark.parametrize("name", MOVES)
 def test_a_move_left_as_it_is_is_the_move_of_that_name(nodes, take, same, name):
     path, _ = nodes.run("CameraTrajectory", move={"move": name}, frames=5, scene=take.depth)
-    assert same(path, moved(take, name))
+    wanted = [make_move(name, {setting.name: setting.offered for setting in MOVES[name].parameters})]
+    assert same(path, move_path(wanted, 5, automatic_radius(take.depth), take.depth.intrinsics, take.depth.size))
+
+
+def test_a_new_node_orbits_by_30_degrees_and_text_without_a_number_by_60(nodes, take, same):
+    path, _ = nodes.run("CameraTrajectory", frames=5, scene=take.depth)
+    assert same(path, moved(take, "orbit:yaw=30"))
+    text, _ = nodes.run("CameraTrajectory", move={"move": "combined", "moves": "orbit"}, frames=5, scene=take.depth)
+    assert same(text, moved(take, "orbit:yaw=60"))
 
 
 def test_the_widgets_of_a_move_are_its_settings(nodes, take, same):
@@ -94,9 +105,31 @@ def test_keyframes_make_the_librarys_path(nodes, take, same, smooth):
     assert same(path, wanted)
 
 
-def test_the_example_keyframes_are_valid_for_the_default_length(nodes, take):
-    path, _ = nodes.run("EX4DCameraKeyframes", scene=take.depth)
-    assert len(path) == 49
+MAKERS = ("CameraTrajectory", "EX4DCameraKeyframes")
+
+
+@pytest.mark.parametrize("node", MAKERS)
+@pytest.mark.parametrize("frames", [2, 3, 5, 49, 81])
+def test_every_path_of_0_frames_is_as_long_as_the_scene_is(nodes, node, frames):
+    images, depth = sample_clip("colonnade", frames, (16, 16))
+    for scene in (depth, build_dw_mesh(images, depth)):
+        assert len(nodes.run(node, scene=scene)[0]) == frames
+        assert len(nodes.run(node, scene=scene, frames=7)[0]) == 7
+
+
+@pytest.mark.parametrize("node", MAKERS)
+def test_a_single_image_is_held_as_long_as_ex4d_s_clips_are(nodes, node):
+    images, depth = sample_clip("colonnade", 1, (16, 16))
+    mesh = build_dw_mesh(images, depth)
+    path, _ = nodes.run(node, scene=mesh)
+    assert len(path) == len(nodes.run("RenderDWMesh", mesh=mesh, cameras=path)[0]) == 49
+
+
+@pytest.mark.parametrize("node", MAKERS)
+def test_without_a_scene_a_length_is_needed(nodes, node):
+    with pytest.raises(ValueError, match="frames: 0 takes the length from scene, .*; connect depth .* or set the num"):
+        nodes.run(node, radius=1.0, width=64, height=64)
+    assert len(nodes.run(node, radius=1.0, width=64, height=64, frames=9)[0]) == 9
 
 
 def test_keyframes_are_refused_before_anything_runs_with_their_line(nodes):
@@ -104,8 +137,30 @@ def test_keyframes_are_refused_before_anything_runs_with_their_line(nodes):
     assert validate(KEYFRAMES, 5) is True
     assert validate(KEYFRAMES.replace("30", '"far"'), 5) == "keyframe 1 (line 2): yaw must be a number in -3600..3600"
     assert validate(KEYFRAMES, 3) == "keyframe 1 (line 2): frame must be a number in 0..2"
-    assert "frames: 0 is out of range" in validate(KEYFRAMES, 0)
+    assert "frames: -1 is out of range" in validate(KEYFRAMES, -1)
     assert validate(None, 5) is True and validate(KEYFRAMES, None) is True  # linked, not known yet
+
+
+def test_keyframes_for_a_length_that_is_not_known_yet_are_refused_where_they_fit_none(nodes):
+    validate = nodes.by_id["EX4DCameraKeyframes"].validate_inputs
+    assert validate(KEYFRAMES, 0) is True and validate(nodes.package.nodes.camera.EXAMPLE_KEYFRAMES, 0) is True
+    assert validate('[{"frame": 24}, {"time": 0.1}]', 0) is True  # right from 241 frames on
+    assert validate('[{"time": 0.5}, {"time": 0.1}]', 0) == "keyframe 1 (line 1): time must come after the keyframe " \
+                                                             "before it"
+    for text in ('[{"frame": 24}, {"time": 1.1}]', '[{"frame": 9}, {"frame": 9}]', '[{"frame": 10000}]', "[{}]", "["):
+        assert isinstance(validate(text, 0), str), text
+
+
+def test_the_plot_is_shown_on_every_node_that_makes_a_path(nodes, take, folders):
+    path, plot = nodes.run("CameraTrajectory", scene=take.depth)
+    write_path(folders / "input" / "path.json", path)
+    inputs = {"CameraTrajectory": {"scene": take.depth}, "EX4DCameraKeyframes": {"scene": take.depth},
+              "EX4DLoadCameras": {"file": "path.json"},
+              "EX4DComposeCameras": {"cameras": path, "operation": {"operation": "reverse"}}}
+    for node, given in inputs.items():
+        (shown,) = nodes.ui(node, **given).as_dict()["images"]
+        picture = Image.open(folders / "temp" / shown["filename"])
+        assert picture.size == (880, 540), node
 
 
 # ---- edits --------------------------------------------------------------------------------------

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image, ImageSequence
 
 from ex4d_ops.camera import transform
 from ex4d_ops.depth import resize_depth
 from ex4d_ops.files.meshes import linear_from_srgb
 from ex4d_ops.mesh import MeshRules, build_dw_mesh, occluded_share
+from ex4d_ops.plot import STRIP
 from ex4d_ops.prior import RenderRules, render_prior
+from ex4d_ops.scene import FPS
 
 WIDGETS_AND_RULES = [
     ({}, MeshRules()),
@@ -96,6 +99,30 @@ def test_every_engine_that_runs_here_draws_the_same_inside(nodes, take, engine):
     auto, named = (nodes.run("RenderDWMesh", **whole, engine=name) for name in ("auto", engine))
     assert ((auto[0] - named[0]).abs().amax(-1) < 1e-3).float().mean() > 0.995
     assert (auto[1] == named[1]).float().mean() > 0.995
+
+
+@pytest.mark.parametrize("frames, moments", [(1, 1), (2, 2), (5, 5), (49, 49), (60, 49)])
+def test_every_prior_loops_on_the_node_as_long_as_the_clip(nodes, take, folders, frames, moments):
+    held, _ = nodes.run("CameraTrajectory", frames=frames, scene=take.depth)
+    held, _ = nodes.run("EX4DComposeCameras", cameras=held, operation={"operation": "freeze", "frame": 2})
+    said = nodes.ui("RenderDWMesh", mesh=take.mesh, cameras=held).as_dict()
+    (shown,) = said["images"]
+    loop = Image.open(folders / "temp" / shown["filename"])
+    assert loop.size == (3 * 48, 32 + STRIP) and loop.n_frames == moments
+    assert said.get("animated") == ((True,) if frames > 1 else None)
+    if frames > 1:
+        assert loop.info["loop"] == 0  # for ever
+        assert sum(map(read_duration, ImageSequence.Iterator(loop))) == pytest.approx(1000 * frames / FPS, rel=0.02)
+
+
+def read_duration(picture) -> int:
+    picture.load()
+    return picture.info["duration"]  # of the frame, milliseconds
+
+
+def test_what_other_frames_add_is_shown_beside_the_loop(nodes, take, folders):
+    said = nodes.ui("RenderDWMesh", mesh=take.mesh, cameras=take.path, moving=torch.zeros(5, 32, 48)).as_dict()
+    assert [Image.open(folders / "temp" / shown["filename"]).format for shown in said["images"]] == ["WEBP", "PNG"]
 
 
 def test_a_path_that_shows_frames_the_mesh_lacks_is_refused(nodes, take):

@@ -1,17 +1,23 @@
 """The path plot shows the path: right is right, up is up, at one scale."""
 
+import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ex4d_ops import Prior, VideoDepth
 from ex4d_ops.camera import default_intrinsics
 from ex4d_ops.plot import (
+    STRIP,
     common_target,
     contact_sheet,
+    describe_angle,
     draw_depth,
     draw_figure,
     frustum_corners,
     path_figure,
     plot_path,
+    prior_loop,
     stitch,
 )
 from ex4d_ops.trajectory import move_path, parse_moves
@@ -28,7 +34,7 @@ def test_plot_is_a_picture():
                        torch.eye(4).expand(2, 4, 4))
     for path, scene in ((path_of("orbit"), None), (path_of("static", 1), None), (path_of("pan"), depth)):
         picture = plot_path(path, scene)
-        assert picture.shape == (600, 1200, 3) and picture.dtype == torch.float32
+        assert picture.shape == (540, 880, 3) and picture.dtype == torch.float32
         assert 0 <= picture.min() < 0.5 and picture.max() == 1
 
 
@@ -89,6 +95,63 @@ def test_frusta_open_forwards_around_the_axis():
     assert torch.equal(corners[0], torch.zeros(3)) and (corners[1:, 2] == 2).all()
     assert torch.equal(corners[1:, :2].sign(), torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]))
     assert torch.allclose(corners[1:].mean(0), torch.tensor([0, 0, 2.0]))
+
+
+ANGLES = {
+    "orbit:yaw=30": "Circles 30° to the right at most, in frame 8",
+    "orbit:yaw=-60..40,pitch=0": "Circles 60° to the left at most, in frame 0",
+    "orbit:yaw=0,pitch=-25": "Circles 25° down at most, in frame 8",
+    "orbit:yaw=120,pitch=10": "Circles 120° to the right, 10° up at most, in frame 8",
+    "arc:yaw=-45,pitch=15": "Circles 45° to the left, 15° up at most, in frame 4",
+    "pan:angle=20": "Turns 20° to the right at most, in frame 8",
+    "pan:angle=-20+tilt:angle=-5": "Turns 20° to the left, 5° down at most, in frame 8",
+    "tilt:angle=15": "Turns 15° up at most, in frame 8",
+    **{text: "The camera does not turn" for text in ("static", "dolly", "truck", "pedestal", "zoom", "roll",
+                                                     "dolly-zoom")},
+}
+
+
+@pytest.mark.parametrize("text", ANGLES)
+def test_every_largest_angle_is_said_in_words(text):
+    assert describe_angle(path_of(text)) == ANGLES[text]
+
+
+@given(yaw=st.integers(-170, 170), pitch=st.integers(-60, 60))
+@settings(max_examples=30, deadline=None)
+def test_every_orbit_is_said_to_go_as_far_as_it_goes(yaw, pitch):
+    said = describe_angle(path_of(f"orbit:yaw={yaw},pitch={pitch}"))
+    assert (f"{abs(yaw)}° to the {'right' if yaw > 0 else 'left'}" in said) == (yaw != 0)
+    assert (f"{abs(pitch)}° {'up' if pitch > 0 else 'down'}" in said) == (pitch != 0)
+
+
+@pytest.mark.parametrize("text, names", [("orbit", {"start", "end", "target"}), ("arc", {"start, end", "target"}),
+                                         ("truck", {"start", "end"}), ("static", {"start, end"})])
+def test_a_plot_names_where_the_path_starts_and_ends(text, names):
+    above, beside = path_figure(path_of(text)).axes
+    assert {words.get_text() for words in above.texts} == names and not beside.texts
+
+
+def test_a_loop_shows_source_color_mask_and_how_much_of_every_frame_was_seen():
+    visible = torch.zeros(4, 100, 120, dtype=torch.bool)
+    for t in range(4):
+        visible[t, :, : 120 - 30 * t] = True
+    source = torch.rand(4, 100, 120, 3)
+    loop = prior_loop(source, Prior(source * visible[..., None], visible))
+    assert loop.shape == (4, 100 + STRIP, 360, 3) and loop.min() >= 0 and loop.max() <= 1
+    for t, picture in enumerate(loop):
+        shown, color, mask = picture[:100].split(120, 1)
+        assert torch.equal(mask[..., 0] > 0.5, visible[t]) and torch.equal(color, source[t] * visible[t, ..., None])
+        assert torch.equal(shown, source[t])
+        below = picture[100:, [0, -1]].std((0, 2))  # the curve: high at the first frame, low at the last
+        assert below.shape == (2,)
+    marks = [(picture[-1].amin(-1) > 0.9).nonzero().float().mean() for picture in loop]
+    assert marks == sorted(marks) and marks[0] < 5 and marks[-1] > 355
+
+
+def test_a_long_loop_is_thinned_and_a_large_one_shrunk():
+    visible = torch.ones(120, 90, 400, dtype=torch.bool)
+    loop = prior_loop(torch.rand(120, 90, 400, 3), Prior(torch.rand(120, 90, 400, 3), visible), moments=7)
+    assert loop.shape == (7, 72 + STRIP, 3 * 320, 3)
 
 
 def test_stitched_frames_show_source_colour_and_mask_side_by_side():

@@ -54,9 +54,32 @@ def test_bad_keyframes_are_refused_at_once_with_their_line(server, workflow):
     workflow[keys]["inputs"]["keyframes"] = '[\n  {"frame": 0}\n  {"frame": 4}]'
     with pytest.raises(Refused, match="keyframes - keyframes: line 3 is not JSON"):
         server.queue(workflow)
-    workflow[keys]["inputs"] |= {"keyframes": '[{"frame": 0}]', "frames": 0}
-    with pytest.raises(Refused, match="frames: 0 is out of range; use 1..10000"):
+    workflow[keys]["inputs"] |= {"keyframes": '[{"time": 2}]', "frames": 0}
+    with pytest.raises(Refused, match=r"keyframe 0 \(line 1\): time must be a number in 0..1"):
         server.queue(workflow)
+    workflow[keys]["inputs"] |= {"keyframes": '[{"frame": 0}]', "frames": -1}
+    with pytest.raises(Refused, match="frames: -1 is out of range; use 0..10000"):
+        server.queue(workflow)
+
+
+MISSPELT = {
+    "orbit:yow=3": r"move - move orbit: 'yow' is not a setting; use yaw, pitch, ease",
+    "orbet": r"move - move: 'orbet' is not a move; use one of static, ",
+    "": r"move - move: '' is not a move; use one of static, ",
+    "orbit:yaw=far": r"move - move orbit: yaw='far' is not a number; write e\.g\. yaw=30",
+    "orbit:yaw=400": r"move - move orbit: yaw=400 is out of range; use -360\.\.360",
+    "dolly+orbit:ease=slow": r"move - move orbit: 'slow' is not an ease; use one of linear",
+}
+
+
+@pytest.mark.parametrize("moves", MISSPELT)
+def test_every_move_misspelt_is_refused_at_once_and_once(server, workflow, moves):
+    path = workflow.add("CameraTrajectory", move="combined", move__moves=moves, frames=5, radius=3.0, width=48,
+                        height=32)
+    workflow.add("PreviewImage", images=[path, 1])
+    with pytest.raises(Refused, match=MISSPELT[moves]) as refused:
+        server.queue(workflow)
+    assert len(refused.value.reply["node_errors"][path]["errors"]) == 1
 
 
 def test_numbers_out_of_range_and_unknown_choices_are_refused_at_once(server, new_workflow):
@@ -121,7 +144,7 @@ def near_beyond_far(workflow) -> None:
 
 def trajectory(**widgets):
     def build(workflow) -> None:
-        workflow.add("PreviewImage", images=[workflow.add("CameraTrajectory", frames=5, **widgets), 1])
+        workflow.add("PreviewImage", images=[workflow.add("CameraTrajectory", **{"frames": 5} | widgets), 1])
     return build
 
 
@@ -155,6 +178,11 @@ def linked_name(workflow) -> None:
     load(workflow, "EX4DLoadDepth", [name, 0])
 
 
+def linked_moves(workflow) -> None:
+    moves = workflow.add("TestFileName", name="orbit:yow=3")
+    trajectory(move="combined", move__moves=[moves, 0], radius=3.0, width=48, height=32)(workflow)
+
+
 CASES = {
     "lengths": (wrong_lengths, r"depth: 5 frames, but the clip has 3; read both with the same start and length"),
     "a NaN in the clip": (of_mesh("one is NaN"), r"images: contains NaN or infinity; check the node"),
@@ -168,11 +196,12 @@ CASES = {
     "near and far": (near_beyond_far, r"near and far: got 9 and 2, need 0 < near < far"),
     "a path too long": (too_long_a_path, r"cameras: output frame 3 shows source frame 3, but the mesh has frames "
                                          r"0\.\.2; fit the path to 3 frames"),
+    "no length": (trajectory(radius=3.0, width=48, height=32, frames=0),
+                  r"frames: 0 takes the length from scene, which is not connected; connect"),
     "no size": (trajectory(radius=3.0), r"width, height: 0 takes the size from scene, which is not connected; connect"),
     "no radius": (trajectory(width=48, height=32),
                   r"radius: 0 takes it from scene, which is not connected or shows only sky in frame 0; connect"),
-    "a move misspelt": (trajectory(move="combined", move__moves="orbit:yow=3", radius=3.0, width=48, height=32),
-                        r"move orbit: 'yow' is not a setting; use yaw, pitch, ease"),
+    "a linked move misspelt": (linked_moves, r"move orbit: 'yow' is not a setting; use yaw, pitch, ease"),
     "sizes of paths": (sizes_that_differ, r"paths: their sizes are 48x32 and 64x32; make both with the same size"),
     "a frame too many": (a_frame_too_many, r"frame: the mesh does not have a frame 3; use 0\.\.2"),
     "an orthographic viewer": (orthographic_viewer, r"camera_info: the camera is orthographic; switch the viewer"),

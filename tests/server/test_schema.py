@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FROZEN = Path(__file__).parents[1] / "schema.json"
-WORDS = ("tooltip", "multiselect", "multiline")  # may change without breaking anything
+WORDS = ("tooltip", "display_name", "multiselect", "multiline")  # may change without breaking anything
 USERS_FILES = ("file", "folder", "adapter", "clips", "weights")  # combos whose choices are what lies in folders
 HOW_TO_CHANGE = ("saved workflows would meet other nodes than they were made with. If that is meant, freeze it anew "
                  "and read the difference: python -m pytest tests/server/test_schema.py --freeze-schema")

@@ -1,0 +1,31 @@
+"""The graph that is being queued, for validate_inputs, which ComfyUI calls without the inputs that a choice brings."""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+
+from comfy_execution.utils import get_executing_context
+
+_graph: ContextVar[dict] = ContextVar("graph")  # of the request that queues it
+
+
+def watch_queue() -> None:
+    """Remember every graph that is queued, from now on, while it is checked."""
+    server = sys.modules.get("server")  # which ComfyUI has by then, and who calls nodes without one has not
+    if server is not None and hasattr(server.PromptServer, "instance"):
+        server.PromptServer.instance.add_on_prompt_handler(remember)
+
+
+def remember(request: dict) -> dict:
+    graph = request.get("prompt")
+    _graph.set(graph if isinstance(graph, dict) else {})
+    return request
+
+
+def written_inputs(combo: str) -> dict[str, object]:
+    """What the node now checked has for the inputs that the choice of a dynamic combo brings, links left out."""
+    context = get_executing_context()
+    node = _graph.get({}).get(context.node_id, {}) if context else {}
+    return {name.removeprefix(f"{combo}."): value for name, value in node.get("inputs", {}).items()
+            if name.startswith(f"{combo}.") and not isinstance(value, list)}
