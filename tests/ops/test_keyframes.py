@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ex4d_ops.camera import check_rigid, default_intrinsics, project, transform
 from ex4d_ops.trajectory import move_path, parse_moves
-from ex4d_ops.trajectory.keyframes import FIELDS, keyframe_path, parse_keyframes
+from ex4d_ops.trajectory.keyframes import FIELDS, check_keyframes, keyframe_path, parse_keyframes, parse_retime
 
 SIZE = (96, 128)
 INTRINSICS = default_intrinsics(SIZE)
@@ -147,3 +147,37 @@ def test_anything_is_a_rigid_path_or_one_error(content):
         return
     check_rigid("path", path.cam_from_world)
     assert torch.isfinite(path.intrinsics).all()
+
+
+times = st.fixed_dictionaries({"frame": st.integers(0, 12)}) | st.fixed_dictionaries({"time": st.sampled_from(
+    [0, 0.25, 0.5, 1, 1.5])})
+
+
+def is_refused(check, *values) -> bool:
+    try:
+        check(*values)
+    except ValueError:
+        return True
+    return False
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(times, min_size=1, max_size=3), st.booleans())
+def test_every_text_that_is_right_for_some_length_passes_where_the_length_is_not_known(content, retimed):
+    text = json.dumps(content)
+    if retimed:
+        text = json.dumps({"keys": [{"frame": 0}], "retime": [moment | {"source": 0} for moment in content]})
+    fits = [not (is_refused(parse_keyframes, text, frames) or is_refused(parse_retime, text, frames))
+            for frames in range(1, 60)]
+    if any(fits):
+        check_keyframes(text, 59)
+    elif len({"time" in entry for entry in content}) == 1:
+        assert is_refused(check_keyframes, text, 59)
+
+
+@pytest.mark.parametrize("text, message", WRONG)
+def test_what_is_wrong_for_every_length_is_refused_by_the_same_words(text, message):
+    if "0..48" not in message:
+        with pytest.raises(ValueError) as error:
+            check_keyframes(text, 49)
+        assert message in str(error.value)
