@@ -14,6 +14,9 @@ WAN_GRID = 16  # pixels per token and side: VAE 8, patch 2
 LATENT_CHANNELS = 16  # of one video; Wan 2.1 VAE
 SAME_SHAPE = 0.02  # relative; sides rounded to multiples of 16 change a picture's shape by about as much
 
+# (H, W) that video models were trained on: EX-4D, and Wan 2.1 at 480p.
+CLIP_SIZES = {"512x512": (512, 512), "832x480": (480, 832), "480x832": (832, 480)}
+
 # How a picture gets another shape: its sides are cut off, it is squashed as released, or bars are added.
 Fit = Literal["crop", "stretch", "pad"]
 FITS: dict[Fit, str] = {"crop": "cuts off its sides", "stretch": "distorts it", "pad": "adds black bars"}
@@ -123,13 +126,23 @@ def fit_frame(frame: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
     return padded
 
 
+def lost_share(size: tuple[int, int], new_size: tuple[int, int]) -> float:
+    """The share of a picture of size (H, W) that a crop to the proportions of new_size cuts off."""
+    ratio = size[1] * new_size[0] / (size[0] * new_size[1])  # above 1: it is wider than what it becomes
+    return 1 - min(ratio, 1 / ratio)
+
+
+def nearest_clip_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The one of CLIP_SIZES that cuts off the least of a picture of size (H, W)."""
+    return min(CLIP_SIZES.values(), key=lambda fixed: lost_share(size, fixed))
+
+
 def describe_fit(size: tuple[int, int], new_size: tuple[int, int], fit: Fit) -> str | None:
     """What a picture of size (H, W) loses by getting new_size, in one sentence; None where it keeps its shape."""
-    ratio = size[1] * new_size[0] / (size[0] * new_size[1])  # above 1: it is wider than what it becomes
-    share = 1 - min(ratio, 1 / ratio)
+    share = lost_share(size, new_size)
     if share < SAME_SHAPE:
         return None
-    across, along = ("width", "height") if ratio > 1 else ("height", "width")
+    across, along = ("width", "height") if size[1] * new_size[0] > size[0] * new_size[1] else ("height", "width")
     change = {"crop": f"is cropped: {share:.0%} of its {across} is lost",
               "stretch": f"is stretched: its {across} shrinks by {share:.0%} against its {along}",
               "pad": f"is padded: {share:.0%} of the new {along} is black bars"}[fit]

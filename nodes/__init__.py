@@ -1,9 +1,9 @@
 """ComfyUI's nodes: thin, for what they do is in ex4d_ops. Read sockets.py, the types that flow, then one node's file.
 
-depth.py, depth_models.py, mesh.py, camera.py, camera_files.py, viewer.py, render.py, adapter.py, simulate.py, train.py
-and sample.py hold the nodes in the order of a graph; injection.py puts the prior into ComfyUI's Wan, depth_memory.py
-depth models into its memory; folders.py knows ComfyUI's folders, queued.py the graph that is checked, progress.py what
-a node shows while it runs.
+video.py, depth.py, depth_models.py, mesh.py, camera.py, camera_files.py, viewer.py, render.py, adapter.py, simulate.py,
+train.py and sample.py hold the nodes in the order of a graph; injection.py puts the prior into ComfyUI's Wan,
+depth_memory.py depth models into its memory; folders.py knows ComfyUI's folders, queued.py the graph that is checked,
+progress.py what a node shows while it runs.
 """
 
 from comfy_api.latest import ComfyExtension, io
@@ -32,10 +32,12 @@ from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
 from .train import EX4DTrainAdapter
+from .video import EX4DClipFromVideo
 from .viewer import EX4DCameraFromLoad3D, EX4DCameraToLoad3D
 
 NODES: list[type[io.ComfyNode]] = [
     EX4DSampleScene,
+    EX4DClipFromVideo,
     EstimateVideoDepth,
     EX4DDepthFromImages,
     EX4DDepthFromGeometry,

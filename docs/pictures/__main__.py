@@ -23,6 +23,7 @@ PICTURES = {
     "EX4DCameraFromLoad3D.jpg": camera.draw_arrival,
     "EX4DCameraKeyframes.png": camera.draw_keyframes,
     "EX4DCameraToLoad3D.jpg": camera.draw_departure,
+    "EX4DClipFromVideo.jpg": depth.draw_sizes,
     "EX4DComposeCameras.png": camera.draw_operations,
     "EX4DCoverageMap.jpg": background.draw_coverage,
     "EX4DDepthFromGeometry.jpg": depth.draw_source_cameras,

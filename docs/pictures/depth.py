@@ -9,11 +9,12 @@ import torch
 from matplotlib.figure import Figure
 
 from ex4d_ops.camera import intrinsics_from_focal
+from ex4d_ops.clip import CLIP_SIZES, fit_frame
 from ex4d_ops.depth import DepthUnits, depth_from, fill_invalid, make_video_depth
 from ex4d_ops.files import read_depth, write_depth
 from ex4d_ops.mesh import build_dw_mesh
 from ex4d_ops.plot import draw_depth, scene_points
-from ex4d_ops.scene import SCENES, make_scene
+from ex4d_ops.scene import SCENES, make_scene, sample_clip
 from ex4d_ops.trajectory import move_path, parse_moves
 
 from . import material
@@ -35,6 +36,16 @@ def draw_scenes() -> Figure:
         frames, depth = material.clip(name)
         cells += [(name, frames[0]), ("frame 24", frames[24]), ("depth", draw_depth(depth.depth)[24])]
     return picture_grid(cells, 3)
+
+
+def draw_sizes() -> Figure:
+    """What each size that is offered keeps of a wide picture."""
+    frame = sample_clip("street", 1, (432, 768))[0][0]
+    figure = make_figure(2.0)
+    axes = figure.subplots(1, 1 + len(CLIP_SIZES), width_ratios=[16 / 9, *(w / h for h, w in CLIP_SIZES.values())])
+    for ax, (name, size) in zip(axes, {"video": (432, 768), **CLIP_SIZES}.items()):
+        show_picture(ax, name, fit_frame(frame, size, "crop"))
+    return figure
 
 
 def draw_conventions() -> Figure:
