@@ -41,9 +41,8 @@ def draw_scenes() -> Figure:
 def draw_sizes() -> Figure:
     """What each size that is offered keeps of a wide picture."""
     frame = sample_clip("street", 1, (432, 768))[0][0]
-    figure = make_figure(2.0)
-    axes = figure.subplots(1, 1 + len(CLIP_SIZES), width_ratios=[16 / 9, *(w / h for h, w in CLIP_SIZES.values())])
-    for ax, (name, size) in zip(axes, {"video": (432, 768), **CLIP_SIZES}.items()):
+    figure = make_figure(4.2)
+    for ax, (name, size) in zip(figure.subplots(2, 2).flatten(), {"video": (432, 768), **CLIP_SIZES}.items()):
         show_picture(ax, name, fit_frame(frame, size, "crop"))
     return figure
 
