@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import get_args
 
@@ -37,7 +36,7 @@ from ..ex4d_ops.trajectory.editing import Retimed, blend, chain, fit, freeze, pi
 from ..ex4d_ops.trajectory.keyframes import check_keyframes, keyframe_path, parse_keyframes
 from . import sockets
 from .progress import warn
-from .queued import written_inputs
+from .queued import complaint_of, written_inputs
 
 MAX_FRAMES = 10000
 STEPS = {"degrees": 0.5}  # of the number widgets, by unit
@@ -137,15 +136,6 @@ def choose_radius(scene: VideoDepth | DWMesh | None, radius: float) -> float:
 def scene_radius(scene: VideoDepth | DWMesh | None) -> float | None:
     """The scene's own radius, None where there is no scene or nothing but sky in its frame 0."""
     return automatic_radius(scene) if scene and math.isfinite(scene.nearest) else None
-
-
-def complaint_of(check: Callable, *values) -> bool | str:
-    """True, or what a check has against these values, for validate_inputs."""
-    try:
-        check(*values)
-    except ValueError as error:
-        return str(error)
-    return True
 
 
 def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> io.NodeOutput:

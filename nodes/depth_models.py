@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import get_args
 
 from comfy_api.latest import io, ui
@@ -13,13 +14,14 @@ from ..ex4d_ops.clip import size_of
 from ..ex4d_ops.depth import VideoDepth, match_depth
 from ..ex4d_ops.estimators.clip_depth import ClipDepth, ClipRules, estimate_clip_depth, steady_given_depth
 from ..ex4d_ops.estimators.estimate import place_on
-from ..ex4d_ops.estimators.registry import ESTIMATORS, PRECISIONS, Setting, catalogued, find_model
+from ..ex4d_ops.estimators.registry import ESTIMATORS, PRECISIONS, Estimator, Setting, catalogued, find_model
 from ..ex4d_ops.estimators.steadiness import Alignment, Cuts
 from ..ex4d_ops.plot import draw_depth
 from . import depth_memory, sockets
 from .depth import GIVEN, lens_input, read_da3, read_lens, read_moge
 from .folders import model_folders
 from .progress import show_progress
+from .queued import complaint_of, written_inputs
 
 SOCKET = "depth input"
 DEFAULT_FILE = "video_depth_anything_vits.pth"
@@ -30,9 +32,11 @@ SKY_THRESHOLD = 0.5  # of Depth Anything 3's sky probability, as in Depth from G
 
 def model_input() -> io.Input:
     """The choice of a model and of its settings."""
+    files = list_weights()
+    first = DEFAULT_FILE if DEFAULT_FILE in files or not files else files[0]
     weights = {
         "Video-Depth-Anything": [
-            io.Combo.Input("file", options=list_weights(), default=DEFAULT_FILE,
+            io.Combo.Input("file", options=files, default=first,
                            tooltip="Weights file in models/video_depth_anything. vits: Apache-2.0. vitb and vitl: for "
                                    "non-commercial use only. Files named metric_ give depth in meters."),
         ],
@@ -74,20 +78,15 @@ def setting_input(setting: Setting) -> io.Input:
 
 
 def list_weights() -> list[str]:
-    """The public weights files, and what else lies in the folders for them."""
-    found = {file.name for folder in model_folders("video_depth_anything") if folder.is_dir()
-             for file in folder.iterdir() if file.suffix in (".pth", ".safetensors")}
-    return with_public("video_depth_anything", found)
+    """The weights files that are there. One that is named and is not, the front end offers for download."""
+    return sorted({file.name for folder in model_folders("video_depth_anything") if folder.is_dir()
+                   for file in folder.iterdir() if file.suffix in (".pth", ".safetensors")})
 
 
 def list_folders() -> list[str]:
     """The public per-frame models, and what else lies in the folders for them."""
     found = {config.parent.name for folder in model_folders("depth") for config in folder.glob("*/config.json")}
-    return with_public("depth", found)
-
-
-def with_public(folder: str, found: set[str]) -> list[str]:
-    public = catalogued(folder)
+    public = catalogued("depth")
     return [*public, *sorted(found - set(public))]
 
 
@@ -99,8 +98,8 @@ class EstimateVideoDepth(io.ComfyNode):
             display_name="Estimate Video Depth (EX-4D)",
             category="EX-4D/depth",
             description="Estimates the depth of a clip with a model of your choice, steady over time. Nothing is "
-                        "downloaded automatically: if a file is missing, the error names its size, license and "
-                        "address.",
+                        "downloaded automatically: if a file is missing, an error names its size, license and "
+                        "address before anything runs.",
             search_aliases=["DepthCrafter", "Video Depth Anything", "depth anything v2", "depth pro", "monocular depth",
                             "steady depth", "temporal consistency"],
             inputs=[
@@ -154,6 +153,13 @@ class EstimateVideoDepth(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, model) -> bool | str:
+        estimator, chosen = ESTIMATORS.get(model["model"]), written_inputs("model")
+        if estimator is None or estimator.folder is None or not chosen:
+            return True
+        return complaint_of(find_chosen, estimator, chosen)
+
+    @classmethod
     def execute(cls, images, model, scale, lens, source_camera, cuts, alignment, smoothing, edge_width,
                 precision) -> io.NodeOutput:
         frames = sockets.read_frames("images", images).cpu()
@@ -178,11 +184,16 @@ def find_depth(frames: Tensor, model: dict, rules: ClipRules, intrinsics: Tensor
     settings = {setting.name: model.get(setting.name, setting.default) for setting in estimator.settings}
     loaded, place = None, place_on(frames.device)
     if estimator.read is not None and estimator.folder is not None:
-        path = find_model(estimator, model.get("file") or model.get("folder") or "", model_folders(estimator.folder))
+        path = find_chosen(estimator, model)
         loaded, place = depth_memory.load(estimator.read, path, depth_memory.choose_precision(precision),
                                           *(settings[name] for name in estimator.reading))
     estimate = estimator.over_shots(loaded, frames, place, settings, intrinsics)
     return estimate_clip_depth(frames, estimate, estimator.each_alone, rules, intrinsics, progress)
+
+
+def find_chosen(estimator: Estimator, model: dict) -> Path:
+    """Where the weights chosen for an estimator lie. Raises ValueError saying where to get them."""
+    return find_model(estimator, model.get("file") or model.get("folder") or "", model_folders(estimator.folder or ""))
 
 
 def read_given(depth: VideoDepth | dict) -> VideoDepth:

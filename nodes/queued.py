@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from comfy_execution.utils import get_executing_context
@@ -29,3 +30,12 @@ def written_inputs(combo: str) -> dict[str, object]:
     node = _graph.get({}).get(context.node_id, {}) if context else {}
     return {name.removeprefix(f"{combo}."): value for name, value in node.get("inputs", {}).items()
             if name.startswith(f"{combo}.") and not isinstance(value, list)}
+
+
+def complaint_of(check: Callable, *values) -> bool | str:
+    """True, or what a check has against these values, for validate_inputs."""
+    try:
+        check(*values)
+    except ValueError as error:
+        return str(error)
+    return True

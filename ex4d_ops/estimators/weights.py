@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import list2cmdline
 
 from ..files.damage import first_line
 from .packages import need
@@ -13,6 +15,7 @@ from .packages import need
 UNET_FOLDER, SVD_FOLDER = "DepthCrafter", "stable-video-diffusion-img2vid-xt"  # below DepthCrafter's folder
 HUB = "https://huggingface.co"
 BLOCK = 1 << 20  # bytes read at once
+LAUNCHER = Path(__file__).parents[2] / "ex4d"  # beside the library in a pack
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,13 @@ def find_weights(name: str, folders: Sequence[Path]) -> Path:
     repository, file, path = missing_files(weights, folders[0])[0]
     size = f"{repository.files[file]:.0f} MB, " if repository.files[file] else ""
     raise ValueError(f"{name}: {file} is missing ({size}license: {repository.licence}); download it from "
-                     f"{HUB}/{repository.name} to {path}, or run: ex4d download {name} --models {folders[0].parent}")
+                     f"{HUB}/{repository.name} to {path}, or run: {name_command()} download {name} --models "
+                     f"{list2cmdline([str(folders[0].parent)])}")
+
+
+def name_command() -> str:
+    """How this very copy of `ex4d` is called: by pip's name for it, or by the file of a pack that pip never saw."""
+    return list2cmdline([sys.executable, str(LAUNCHER)]) if LAUNCHER.is_file() else "ex4d"
 
 
 def missing_files(weights: Weights, folder: Path) -> list[tuple[Repository, str, Path]]:

@@ -2,6 +2,11 @@
 
 import hashlib
 import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +17,7 @@ pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub to te
 
 from huggingface_hub import constants, file_download
 
+from ex4d_ops.estimators import weights as weights_module
 from ex4d_ops.estimators.weights import CATALOGUE, download_weights, find_weights
 
 NAME = "video-depth-anything-small"
@@ -142,3 +148,32 @@ def test_missing_weights_are_named_with_size_licence_address_folder_and_command(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     assert find_weights(name, [tmp_path / weights.folder]) == tmp_path / weights.folder
+
+
+def test_the_command_that_is_named_runs_wherever_the_pack_lies(tmp_path):
+    with pytest.raises(ValueError) as refusal:
+        find_weights("depthcrafter", [tmp_path / "models" / "depthcrafter"])
+    command = shlex.split(str(refusal.value).rsplit("or run: ", 1)[1])
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ran = subprocess.run([*command[:-4], "--help"], capture_output=True, text=True, cwd=tmp_path, env=clean)
+    assert ran.returncode == 0 and "download" in ran.stdout
+    assert command[-4:] == ["download", "depthcrafter", "--models", str(tmp_path / "models")]
+
+
+def test_a_pack_in_a_folder_of_its_own_names_its_own_command(tmp_path):
+    """As after cloning into custom_nodes or unpacking: nothing is installed with pip, and paths have spaces."""
+    pack = tmp_path / "custom nodes" / "ComfyUI-EX4D"
+    shutil.copytree(Path(__file__).parents[2] / "ex4d_ops", pack / "ex4d_ops")
+    shutil.copy(Path(__file__).parents[2] / "ex4d", pack / "ex4d")
+    code = "from ex4d_ops.estimators.weights import name_command; print(name_command())"
+    named = subprocess.run([sys.executable, "-c", code], cwd=pack, capture_output=True, text=True, check=True,
+                           env=os.environ | {"PYTHONPATH": str(pack)}).stdout
+    command = shlex.split(named)
+    assert command == [sys.executable, str(pack / "ex4d")]
+    ran = subprocess.run([*command, "download", "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0 and "--models" in ran.stdout
+
+
+def test_without_the_pack_around_it_the_command_is_pip_s(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights_module, "LAUNCHER", tmp_path / "ex4d")
+    assert weights_module.name_command() == "ex4d"

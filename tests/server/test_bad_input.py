@@ -92,6 +92,33 @@ def test_numbers_out_of_range_and_unknown_choices_are_refused_at_once(server, ne
             server.queue(workflow)
 
 
+MISSING = {
+    "Video-Depth-Anything": r"model - video-depth-anything-small: video_depth_anything_vits\.pth is missing \(116 MB, "
+                            r"license: Apache-2\.0\); download it from https://huggingface\.co/depth-anything/",
+    "DepthCrafter": r"model - depthcrafter: config\.json is missing \(license: Tencent, academic and research use only",
+    "per-frame model": r"model - depth-anything-v2-small: config\.json is missing \(license: Apache-2\.0\)",
+}
+
+
+@pytest.mark.parametrize("model", MISSING)
+def test_every_depth_model_that_is_not_there_is_named_before_anything_runs(server, workflow, model):
+    depth = workflow.add("EstimateVideoDepth", images=[workflow.clip(), 0], model=model)
+    workflow.add("EX4DSaveDepth", depth=[depth, 0])
+    with pytest.raises(Refused, match=MISSING[model]) as refused:
+        server.queue(workflow)
+    said = str(refused.value)
+    assert "ex4d download" in said and str(server.base / "models") in said
+
+
+@pytest.mark.parametrize("model", ["parallax", "depth input"])
+def test_what_needs_no_model_is_not_held_up(server, workflow, model):
+    clip = workflow.clip(frames=3)
+    link = {"model__depth": [clip, 1]} if model == "depth input" else {}
+    depth = workflow.add("EstimateVideoDepth", images=[clip, 0], model=model, **link)
+    workflow.add("EX4DSaveDepth", depth=[depth, 0])
+    assert server.queue(workflow)
+
+
 # ---- found out while it runs --------------------------------------------------------------------
 
 
