@@ -3,7 +3,7 @@
 video.py, depth.py, depth_models.py, mesh.py, camera.py, camera_files.py, viewer.py, render.py, adapter.py, simulate.py,
 train.py and sample.py hold the nodes in the order of a graph; injection.py puts the prior into ComfyUI's Wan,
 depth_memory.py depth models into its memory; folders.py knows ComfyUI's folders, queued.py the graph that is checked,
-progress.py what a node shows while it runs.
+help.py how help pages are served, progress.py what a node shows while it runs.
 """
 
 from comfy_api.latest import ComfyExtension, io
@@ -25,6 +25,7 @@ from .depth import (
 )
 from .depth_models import EstimateVideoDepth
 from .folders import register_model_folders
+from .help import serve_help
 from .mesh import BuildDWMesh, EX4DMeshToMesh
 from .progress import show_warnings
 from .queued import watch_queue
@@ -75,4 +76,5 @@ async def comfy_entrypoint() -> EX4DExtension:
     register_model_folders()
     show_warnings()
     watch_queue()
+    serve_help()
     return EX4DExtension()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -70,7 +71,7 @@ def show_path(ax, title: str, cameras: CameraPath, scene: VideoDepth | DWMesh | 
 def save(name: str, figure: Figure) -> Path:
     """Write a figure into the help pages: .jpg at the best quality within LIMIT, .png in 64 colours."""
     picture = Image.fromarray((draw_figure(figure) * 255).round().to(torch.uint8).numpy())
-    file = FOLDER / name
+    file = FOLDER / re.split(r"[.-]", name)[0] / name
     if file.suffix == ".png":
         picture.quantize(64).save(file, optimize=True)
     else:

@@ -11,7 +11,8 @@ import pytest
 
 from ex4d_ops.trajectory.keyframes import FIELDS
 
-PAGES = sorted((Path(__file__).parents[2] / "web" / "docs").glob("*.md"))
+DOCS = Path(__file__).parents[2] / "web" / "docs"
+PAGES = sorted(DOCS.glob("*/en.md"))
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]*)\)")
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)]*)\)")
 NAMED = re.compile(r"`([^`]+)` *([^`<]*)")
@@ -21,7 +22,7 @@ UNIT = re.compile(r"(?<=\d) (degrees|px|frames|scene units)$")
 BY_FOLDER = {"file", "folder", "adapter", "clips"}  # combos whose choices are the user's files
 
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
 
 
 def read(page: Path) -> str:
@@ -88,23 +89,24 @@ def plain_combos(inputs: list, choices):
 
 
 def test_every_node_has_a_page_and_every_page_a_node(nodes):
-    assert {page.stem for page in PAGES} == set(nodes.by_id)
+    assert {page.parent.name for page in PAGES} == set(nodes.by_id)
 
 
 @each_page
 def test_pages_begin_with_the_name_on_the_node(page, nodes):
-    assert read(page).splitlines()[0] == f"# {nodes.by_id[page.stem].define_schema().display_name}"
+    assert read(page).splitlines()[0] == f"# {nodes.by_id[page.parent.name].define_schema().display_name}"
 
 
 @each_page
 def test_every_input_is_on_its_page_with_its_default_and_no_other(page, nodes, choices):
-    assert inputs_on(read(page)) == inputs_of(nodes.by_id[page.stem].define_schema().inputs, choices)
+    assert inputs_on(read(page)) == inputs_of(nodes.by_id[page.parent.name].define_schema().inputs, choices)
 
 
 @each_page
 def test_every_choice_is_on_its_page(page, nodes, choices):
-    missing = [f"{combo.id}: {option}" for combo in plain_combos(nodes.by_id[page.stem].define_schema().inputs, choices)
-               for option in combo.options if f"`{option}`" not in read(page)]
+    inputs = nodes.by_id[page.parent.name].define_schema().inputs
+    missing = [f"{combo.id}: {option}" for combo in plain_combos(inputs, choices) for option in combo.options
+               if f"`{option}`" not in read(page)]
     assert not missing
 
 
@@ -112,7 +114,7 @@ def test_every_choice_is_on_its_page(page, nodes, choices):
 def test_every_output_is_on_its_page_with_its_type_and_no_other(page, nodes):
     said = [names_in(row) for heading, rows in read_tables(read(page)) if heading == "output" for row in rows]
     assert said == [{output.display_name or output.id or output.io_type: output.io_type}
-                    for output in nodes.by_id[page.stem].define_schema().outputs]
+                    for output in nodes.by_id[page.parent.name].define_schema().outputs]
 
 
 @each_page
@@ -133,12 +135,12 @@ def test_pictures_are_described_there_and_small(page):
     for words, name in pictures:
         assert len(words) > 20, name
         assert 0 < (page.parent / name).stat().st_size < LARGEST, name
-        assert name == Path(name).name and name.startswith(page.stem), "pages find pictures beside them, by their name"
+        assert re.split("[.-]", name)[0] == page.parent.name, "pages find pictures beside them, by their name"
 
 
 def test_every_picture_is_used():
-    used = {name for page in PAGES for _, name in PICTURE.findall(read(page))}
-    assert used == {file.name for file in PAGES[0].parent.iterdir() if file.suffix != ".md"}
+    used = {page.parent / name for page in PAGES for _, name in PICTURE.findall(read(page))}
+    assert used == {file for file in DOCS.rglob("*.*") if file.suffix != ".md"}
 
 
 @each_page

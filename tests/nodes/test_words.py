@@ -12,7 +12,7 @@ from ..plain_words import find_faults, text_of
 
 PACK = Path(__file__).parents[2]
 FOLDERS = (PACK / "web" / "docs", PACK, PACK / "docs", PACK / "example_workflows")
-PAGES = [page for folder in FOLDERS for page in sorted(folder.glob("*.md"))]
+PAGES = [page for folder in FOLDERS for page in sorted([*folder.glob("*.md"), *folder.glob("*/en.md")])]
 WORKFLOWS = [*sorted((PACK / "example_workflows").glob("*.json")), *sorted((PACK / "subgraphs").glob("*.json"))]
 # Choices that mean nothing by themselves: the tooltip says of each what happens.
 OPAQUE = {"released", "as given", "as stored", "as it says", "at rest", "refuse", "paper", "file", "first"}

@@ -9,7 +9,7 @@ import pytest
 
 PACK = Path(__file__).parents[2]
 FOLDERS = (PACK / "web" / "docs", PACK, PACK / "docs", PACK / "example_workflows")
-PAGES = [page for folder in FOLDERS for page in sorted(folder.glob("*.md"))]
+PAGES = [page for folder in FOLDERS for page in sorted([*folder.glob("*.md"), *folder.glob("*/en.md")])]
 WORKFLOWS = sorted((PACK / "example_workflows").glob("*.json"))
 CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 EMPHASIZED = re.compile(r"(?<![*\w])(\*\*?)(?=[^\s*])([^*]+?)(?<=\S)\1(?![*\w])")
