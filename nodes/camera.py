@@ -162,7 +162,8 @@ class CameraTrajectory(io.ComfyNode):
             category="EX-4D/camera",
             description="Makes a camera path around the scene of source frame 0: the released presets, orbits, "
                         "dollies, zooms and other moves.",
-            search_aliases=["camera path", "orbit", "dolly", "pan", "camera control", "trajectory", "recammaster"],
+            search_aliases=["camera path", "new view", "side view", "viewpoint", "recamera", "reshoot", "orbit", "180",
+                            "dolly", "dolly zoom", "parallax", "pan", "camera control", "trajectory", "recammaster"],
             inputs=[
                 io.DynamicCombo.Input("move", options=[*moves, combined],
                                       tooltip="How the camera moves. " + " ".join(
@@ -268,7 +269,8 @@ class EX4DComposeCameras(io.ComfyNode):
             category="EX-4D/camera",
             description="Edits a camera path: chains or blends two paths, reverses, repeats, retimes or fits one, or "
                         "holds one frame of the clip while the camera moves.",
-            search_aliases=["chain paths", "reverse", "ping pong", "retime", "bullet time", "freeze", "speed ramp"],
+            search_aliases=["chain paths", "reverse", "ping pong", "retime", "bullet time", "freeze", "hold",
+                            "speed ramp"],
             inputs=[
                 sockets.Cameras.Input("cameras", tooltip="Camera path to edit."),
                 io.DynamicCombo.Input("operation", options=[

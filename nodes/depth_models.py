@@ -101,7 +101,7 @@ class EstimateVideoDepth(io.ComfyNode):
                         "downloaded automatically: if a file is missing, an error names its size, license and "
                         "address before anything runs.",
             search_aliases=["DepthCrafter", "Video Depth Anything", "depth anything v2", "depth pro", "monocular depth",
-                            "steady depth", "temporal consistency"],
+                            "parallax", "steady depth", "temporal consistency"],
             inputs=[
                 io.Image.Input("images", tooltip="Frames of the clip, 1 to 1000."),
                 model_input(),

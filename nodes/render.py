@@ -29,7 +29,8 @@ class RenderDWMesh(io.ComfyNode):
             category="EX-4D/render",
             description="Renders the mesh along a camera path: a color video, and a mask of what the source has seen. "
                         "The defaults are those of the released model.",
-            search_aliases=["prior video", "novel view", "re-camera", "reproject", "rasterize"],
+            search_aliases=["prior video", "novel view", "new view", "side view", "viewpoint", "reshoot", "recamera",
+                            "re-camera", "parallax", "4d", "reproject", "rasterize"],
             inputs=[
                 sockets.Mesh.Input("mesh", tooltip="Watertight meshes of the clip, one per source frame."),
                 sockets.Cameras.Input("cameras",

@@ -40,6 +40,18 @@ def test_nodes_are_found_by_name_category_and_alias(nodes):
         assert len(schema.search_aliases) >= 2, node
 
 
+SOUGHT = {
+    "new view": "RenderDWMesh", "side view": "RenderDWMesh", "viewpoint": "RenderDWMesh", "reshoot": "RenderDWMesh",
+    "recamera": "RenderDWMesh", "4d": "RenderDWMesh", "parallax": "EstimateVideoDepth", "180": "CameraTrajectory",
+    "dolly zoom": "CameraTrajectory", "bullet time": "EX4DComposeCameras",
+}
+
+
+def test_what_people_look_for_leads_to_the_node_that_does_it(nodes):
+    for words, node in SOUGHT.items():
+        assert words in nodes.by_id[node].define_schema().search_aliases, words
+
+
 def test_ids_are_those_that_saved_workflows_name(nodes):
     named = {"BuildDWMesh", "CameraTrajectory", "EstimateVideoDepth", "RenderDWMesh", "ApplyEX4DLoRA"}
     assert set(nodes.by_id) >= named
