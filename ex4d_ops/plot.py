@@ -102,7 +102,7 @@ def describe_angle(cameras: CameraPath) -> str:
     ways = cameras.eye.cpu() - target if len(target) else -cameras.cam_from_world[:, 2, :3].cpu()
     side = 1 if len(target) else -1
     yaw, pitch = torch.atan2(side * ways[:, 0], -ways[:, 2]), torch.asin(-side * ways[:, 1] / ways.norm(dim=-1))
-    frame = int(torch.acos((yaw.cos() * pitch.cos()).clamp(-1, 1)).argmax())
+    frame = int(torch.hypot(yaw, pitch).argmax())
     across, up = round(math.degrees(yaw[frame])), round(math.degrees(pitch[frame]))
     parts = [f"{abs(across)}° to the {'right' if across > 0 else 'left'}"] if across else []
     parts += [f"{abs(up)}° {'up' if up > 0 else 'down'}"] if up else []

@@ -153,7 +153,7 @@ class EstimateVideoDepth(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model) -> bool | str:
+    def validate_inputs(cls, model, *, scale=None, lens=None) -> bool | str:  # every dynamic combo comes; one is blamed
         estimator, chosen = ESTIMATORS.get(model["model"]), written_inputs("model")
         if estimator is None or estimator.folder is None or not chosen:
             return True
