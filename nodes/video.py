@@ -77,16 +77,15 @@ class EX4DClipFromVideo(io.ComfyNode):
         return io.NodeOutput(sockets.as_images(shown), audio, rate)
 
 
-def read_part(video: Input.Video, start: float, frames: int) -> tuple[Tensor, dict | None, float]:
+def read_part(video: Input.Video, start: float, frames: int) -> tuple[Tensor, Input.Audio | None, float]:
     """Frames [T, H, W, 3] of a part of a video, their sound and rate. frames: at most; 0: all; T is 4k+1."""
     rate, lasts = float(video.get_frame_rate()), video.get_duration() - start
     if lasts <= 0:
         raise ValueError(f"start: the video ends before {start:g} s; use less than {start + lasts:.2f}")
-    skipped = start
+    part = None
     if isinstance(video, InputImpl.VideoFromFile):  # which reads no more than it is asked for
-        video = video.as_trimmed(start, min(lasts, (frames + 0.5) / rate) if frames else lasts, strict_duration=False)
-        skipped = 0.0
-    parts = video.get_components()
+        part = video.as_trimmed(start, min(lasts, (frames + 0.5) / rate) if frames else lasts, strict_duration=False)
+    parts, skipped = (part or video).get_components(), 0.0 if part else start
     images = parts.images[round(skipped * rate):]
     if not len(images):
         raise ValueError(f"start: the video does not have a frame after {start:g} s; use a smaller number")
@@ -94,12 +93,12 @@ def read_part(video: Input.Video, start: float, frames: int) -> tuple[Tensor, di
     return images, cut_sound(parts.audio, skipped, len(images) / rate), rate
 
 
-def cut_sound(audio: dict | None, start: float, lasts: float) -> dict | None:
+def cut_sound(audio: Input.Audio | None, start: float, lasts: float) -> Input.Audio | None:
     """The part of a sound from start on, seconds; None of none."""
     if audio is None:
         return None
     begin, end = (round(moment * audio["sample_rate"]) for moment in (start, start + lasts))
-    return {**audio, "waveform": audio["waveform"][..., begin:end]}
+    return {"waveform": audio["waveform"][..., begin:end], "sample_rate": audio["sample_rate"]}
 
 
 def fit_clip(images: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
