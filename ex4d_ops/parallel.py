@@ -21,7 +21,7 @@ def each_frame(work: Callable[[int], None], count: int, device: torch.device, pr
     """
     finish = progress or no_progress
     workers = torch.get_num_threads()
-    if device.type != "cpu" or workers == 1:
+    if device.type != "cpu" or workers == 1 or count == 1:
         for t in range(count):
             work(t)
             finish(t + 1, count)

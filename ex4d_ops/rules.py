@@ -13,6 +13,8 @@ Filter = Literal["angle", "boundary"]  # the two released tests for hidden faces
 Texture = Literal["vertex", "face"]  # what of a hidden face is black; released, paper
 Erosion = Literal["released"] | int  # of a mask by a random square per frame, or by one of so many pixels
 Surface = Literal["watertight", "visible"]  # of a mesh that hides parts of a clip to train on
+Relative = Literal["world", "source"]  # what a path's cameras are placed in: the world, or the moving source camera
+Smoothed = Literal["all", "rotation"]  # of the source camera's own path
 TrackerName = Literal["lk", "cotracker", "tapnext"]  # of points, to hide what sticks to them
 
 

@@ -1,20 +1,21 @@
 """ComfyUI's nodes: thin, for what they do is in ex4d_ops. Read sockets.py, the types that flow, then one node's file.
 
-video.py, depth.py, depth_models.py, mesh.py, camera.py, camera_files.py, viewer.py, render.py, adapter.py, simulate.py,
-train.py and sample.py hold the nodes in the order of a graph; injection.py puts the prior into ComfyUI's Wan,
-depth_memory.py depth models into its memory; folders.py knows ComfyUI's folders, queued.py the graph that is checked,
-help.py how help pages are served, progress.py what a node shows while it runs.
+video.py, depth.py, depth_models.py, mesh.py, camera.py, directing.py, camera_files.py, viewer.py, render.py,
+adapter.py, simulate.py, train.py and sample.py hold the nodes in the order of a graph; injection.py puts the prior into
+ComfyUI's Wan, depth_memory.py depth models into its memory; folders.py knows ComfyUI's folders, queued.py the graph
+that is checked, help.py how help pages are served, progress.py what a node shows while it runs.
+
+preview.py answers the camera editor: preview_requests.py reads what it asks, kept_scenes.py keeps the scenes that it
+shows, desk.py holds the threads that draw them.
 """
+
+import sys
 
 from comfy_api.latest import ComfyExtension, io
 
 from .adapter import ApplyEX4DLoRA, EX4DPriorEncode
 from .background import EX4DCoverageMap, EX4DMotionMask
-from .camera import (
-    CameraTrajectory,
-    EX4DCameraKeyframes,
-    EX4DComposeCameras,
-)
+from .camera import CameraTrajectory, EX4DComposeCameras
 from .camera_files import EX4DLoadCameras, EX4DSaveCameras
 from .depth import (
     EX4DDepthFromGeometry,
@@ -24,6 +25,7 @@ from .depth import (
     EX4DSaveDepth,
 )
 from .depth_models import EstimateVideoDepth
+from .directing import EX4DCameraKeyframes, EX4DSourceCameras
 from .folders import register_model_folders
 from .help import serve_help
 from .mesh import BuildDWMesh, EX4DMeshToMesh
@@ -50,6 +52,7 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DMeshToMesh,
     CameraTrajectory,
     EX4DCameraKeyframes,
+    EX4DSourceCameras,
     EX4DComposeCameras,
     EX4DLoadCameras,
     EX4DSaveCameras,
@@ -72,9 +75,19 @@ class EX4DExtension(ComfyExtension):
         return NODES
 
 
+def open_editor() -> None:
+    """Let ComfyUI's server answer the camera editor; who calls nodes without a server needs no editor."""
+    server = sys.modules.get("server")
+    if server is not None and hasattr(server.PromptServer, "instance"):
+        from .preview import register_routes
+
+        register_routes(server.PromptServer.instance.routes)
+
+
 async def comfy_entrypoint() -> EX4DExtension:
     register_model_folders()
     show_warnings()
     watch_queue()
     serve_help()
+    open_editor()
     return EX4DExtension()

@@ -1,11 +1,13 @@
-"""Camera paths: moves, keyframes, edits."""
+"""Camera paths: the view they are made for, moves, edits."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import get_args
 
+import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
@@ -20,6 +22,8 @@ from ..ex4d_ops.clip import Fit, describe_fit
 from ..ex4d_ops.depth import VideoDepth
 from ..ex4d_ops.mesh import DWMesh
 from ..ex4d_ops.plot import plot_path
+from ..ex4d_ops.rules import Relative
+from ..ex4d_ops.small_scene import Shot
 from ..ex4d_ops.trajectory import (
     EASES,
     MOVES,
@@ -27,27 +31,26 @@ from ..ex4d_ops.trajectory import (
     Move,
     MoveKind,
     Parameter,
+    Subject,
     automatic_radius,
     make_move,
+    make_subject,
     move_path,
     parse_moves,
+    subject_target,
 )
 from ..ex4d_ops.trajectory.editing import Retimed, blend, chain, fit, freeze, ping_pong, retime, reverse
-from ..ex4d_ops.trajectory.keyframes import check_keyframes, keyframe_path, parse_keyframes
+from ..ex4d_ops.trajectory.follow import follow
 from . import sockets
 from .progress import warn
 from .queued import complaint_of, written_inputs
 
+Scene = VideoDepth | DWMesh | Shot  # what tells of a clip
 MAX_FRAMES = 10000
 STEPS = {"degrees": 0.5}  # of the number widgets, by unit
 SPEEDS = [name for name in EASES if name != "there-and-back"]
 SPEED_TIP = ("linear: keeps a constant speed. ease-in: starts slowly. ease-out: ends slowly. ease-in-out: starts and "
              "ends slowly.")
-EXAMPLE_KEYFRAMES = """[
-  {"time": 0},
-  {"time": 0.5, "yaw": 40, "pitch": 10, "ease": "ease-in-out"},
-  {"time": 1, "yaw": -20, "distance": 0.8, "zoom": 1.2}
-]"""
 
 
 def auto(name: str) -> str:
@@ -85,12 +88,29 @@ def view_inputs() -> list[io.Input]:
     ]
 
 
+def follow_inputs() -> list[io.Input]:
+    """What every node asks whose path can follow something."""
+    return [
+        io.Combo.Input("relative", options=list(get_args(Relative)), default="world", optional=True, advanced=True,
+                       tooltip="What the path is relative to. world: stands still while the source camera moves. "
+                               "source: moves along with the source camera, which scene must know, and adds the path "
+                               "to its motion."),
+        io.Mask.Input("subject", optional=True,
+                      tooltip="Mask of what to circle and look at, in place of the point straight ahead. A single mask "
+                              "marks it in source frame 0. A mask per source frame lets the camera turn to follow it."),
+        io.Boolean.Input("keep_aim", default=False, optional=True, advanced=True,
+                         tooltip="Only with subject. Off: turns to the subject, so that it is in the center of the "
+                                 "picture. On: keeps the direction of the source camera, so that the path starts "
+                                 "there and the subject stays where it is in the picture."),
+    ]
+
+
 def path_outputs() -> list[io.Output]:
     return [sockets.Cameras.Output("cameras", tooltip="Camera path, with one camera per frame."),
             io.Image.Output("plot", tooltip="Plot of the path from above and from the right, in scene units.")]
 
 
-def choose_frames(scene: VideoDepth | DWMesh | None, frames: int) -> int:
+def choose_frames(scene: Scene | None, frames: int) -> int:
     """The number of frames asked for, or the scene's where it is 0."""
     if frames:
         return frames
@@ -100,7 +120,7 @@ def choose_frames(scene: VideoDepth | DWMesh | None, frames: int) -> int:
     return len(scene) if len(scene) > 1 else RELEASED_FRAMES
 
 
-def choose_size(scene: VideoDepth | DWMesh | None, width: int, height: int) -> tuple[int, int]:
+def choose_size(scene: Scene | None, width: int, height: int) -> tuple[int, int]:
     """(H, W) asked for, or the scene's where either is 0."""
     if width and height:
         return height, width
@@ -110,13 +130,11 @@ def choose_size(scene: VideoDepth | DWMesh | None, width: int, height: int) -> t
     return height or scene.size[0], width or scene.size[1]
 
 
-def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tuple[int, int], focal: float,
+def choose_intrinsics(scene: Scene | None, frames: int, size: tuple[int, int], focal: float,
                       fit: Fit = "crop") -> Tensor:
     """Intrinsics [3, 3] or [T, 3, 3] at this size: of the focal length asked for, the scene's, or the released."""
     if focal or scene is None:
         return intrinsics_from_focal(focal, size) if focal else default_intrinsics(size)
-    if loss := describe_fit(scene.size, size, fit):
-        warn(loss)
     if fit == "crop":
         intrinsics = cover_intrinsics(scene.intrinsics, scene.size, size)
     else:
@@ -124,7 +142,7 @@ def choose_intrinsics(scene: VideoDepth | DWMesh | None, frames: int, size: tupl
     return intrinsics if len(intrinsics) == frames else intrinsics[0]
 
 
-def choose_radius(scene: VideoDepth | DWMesh | None, radius: float) -> float:
+def choose_radius(scene: Scene | None, radius: float) -> float:
     """The radius asked for, or the scene's where it is 0."""
     known = radius or scene_radius(scene)
     if known is None:
@@ -133,14 +151,53 @@ def choose_radius(scene: VideoDepth | DWMesh | None, radius: float) -> float:
     return known
 
 
-def scene_radius(scene: VideoDepth | DWMesh | None) -> float | None:
+def scene_radius(scene: Scene | None) -> float | None:
     """The scene's own radius, None where there is no scene or nothing but sky in its frame 0."""
     return automatic_radius(scene) if scene and math.isfinite(scene.nearest) else None
 
 
-def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> io.NodeOutput:
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a path is made for. radius: scene units; intrinsics: [3, 3] or [T, 3, 3] at this size (H, W)."""
+
+    frames: int
+    radius: float
+    size: tuple[int, int]
+    intrinsics: Tensor
+
+
+def choose_view(scene: Scene | None, frames: int, radius: float, width: int, height: int, focal: float,
+                fit: Fit = "crop", subject: Subject | None = None) -> View:
+    """What the widgets of view_inputs ask for; where they are 0, what the scene has, and how far the subject is."""
+    size, frames = choose_size(scene, width, height), choose_frames(scene, frames)
+    intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
+    return View(frames, choose_radius(scene, radius or (subject.distance if subject else 0.0)), size, intrinsics)
+
+
+def warn_of_fit(scene: Scene | None, view: View, focal: float, fit: Fit) -> None:
+    """Say what of the scene's picture is lost at the size of a view."""
+    if scene and not focal and (loss := describe_fit(scene.size, view.size, fit)):
+        warn(loss)
+
+
+def read_subject(scene: VideoDepth | DWMesh | None, subject: Tensor | None, keep_aim: bool) -> Subject | None:
+    """The subject that a MASK marks in the scene, None where none is connected."""
+    if subject is None:
+        return None
+    if scene is None:
+        raise ValueError("subject: its place in space is known from scene, which is not connected; connect depth or a "
+                         "mesh to it")
+    mask = sockets.read_mask("subject", subject).float()
+    if mask.shape[-2:] != scene.size:
+        mask = torch.nn.functional.interpolate(mask[None], scene.size, mode="nearest-exact")[0]
+    return make_subject(subject_target(mask, scene), keep_aim)
+
+
+def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None, **told) -> io.NodeOutput:
+    """The outputs of a node that makes a path; told: what its front end is told beside the plot."""
     plot = sockets.as_images(plot_path(cameras, scene))
-    return io.NodeOutput(sockets.keep(cameras), plot, ui=ui.PreviewImage(plot, animated=False))
+    shown = ui.PreviewImage(plot, animated=False).as_dict()
+    return io.NodeOutput(sockets.keep(cameras), plot, ui=shown | told)
 
 
 # ---- making paths -------------------------------------------------------------------------------
@@ -169,7 +226,7 @@ class CameraTrajectory(io.ComfyNode):
                                       tooltip="How the camera moves. " + " ".join(
                                           f"{name}: {kind.help}" for name, kind in MOVES.items()) +
                                       " combined: Makes several moves at the same time."),
-                *view_inputs(),
+                *view_inputs(), *follow_inputs(),
             ],
             outputs=path_outputs(),
         )
@@ -180,10 +237,13 @@ class CameraTrajectory(io.ComfyNode):
         return True if moves is None else complaint_of(parse_moves, moves)
 
     @classmethod
-    def execute(cls, move, frames, radius, width, height, focal, scene=None, fit: Fit = "crop") -> io.NodeOutput:
-        size, frames = choose_size(scene, width, height), choose_frames(scene, frames)
-        intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
-        return pack_path(move_path(read_moves(move), frames, choose_radius(scene, radius), intrinsics, size), scene)
+    def execute(cls, move, frames, radius, width, height, focal, scene=None, fit: Fit = "crop",
+                relative: Relative = "world", subject=None, keep_aim=False) -> io.NodeOutput:
+        followed = read_subject(scene, subject, keep_aim)
+        view = choose_view(scene, frames, radius, width, height, focal, fit, followed)
+        warn_of_fit(scene, view, focal, fit)
+        path = move_path(read_moves(move), view.frames, view.radius, view.intrinsics, view.size, followed)
+        return pack_path(follow(path, scene, relative, followed, view.radius), scene)
 
 
 def move_inputs(kind: MoveKind) -> list[io.Input]:
@@ -213,47 +273,6 @@ def read_moves(move: dict) -> tuple[Move, ...]:
     values = {parameter.name: move[parameter.name] if parameter.start is None else
               (move[f"{parameter.name}_start"], move[parameter.name]) for parameter in MOVES[name].parameters}
     return (make_move(name, values, move.get("ease")),)
-
-
-class EX4DCameraKeyframes(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="EX4DCameraKeyframes",
-            display_name="Camera Keyframes (EX-4D)",
-            category="EX-4D/camera",
-            description="Makes a camera path through keyframes written as JSON.",
-            search_aliases=["camera path", "spline", "keyframe", "custom trajectory"],
-            inputs=[
-                io.String.Input("keyframes", multiline=True, default=EXAMPLE_KEYFRAMES,
-                                tooltip="Keyframes as a JSON list. Time: frame (from 0) or time (0..1). Position: yaw "
-                                        "and pitch in degrees and distance, or position [x, y, z], both with the "
-                                        "radius as unit. Direction: look_at, or pan and tilt in degrees, and roll. "
-                                        "Lens: zoom (factor) or focal (pixels). Speed: ease."),
-                io.Boolean.Input("smooth", default=True,
-                                 tooltip="On: smooth curves through the keyframes. Off: straight lines between them."),
-                *view_inputs(),
-            ],
-            outputs=path_outputs(),
-        )
-
-    @classmethod
-    def validate_inputs(cls, keyframes, frames) -> bool | str:
-        if keyframes is None or frames is None:  # linked: known only when the graph runs
-            return True
-        if not 0 <= frames <= MAX_FRAMES:  # limits of what is validated here are not checked elsewhere
-            return f"frames: {frames} is out of range; use 0..{MAX_FRAMES}"
-        if not frames:
-            return complaint_of(check_keyframes, keyframes, MAX_FRAMES)
-        return complaint_of(parse_keyframes, keyframes, frames)
-
-    @classmethod
-    def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None,
-                fit: Fit = "crop") -> io.NodeOutput:
-        size, frames = choose_size(scene, width, height), choose_frames(scene, frames)
-        intrinsics = choose_intrinsics(scene, frames, size, focal, fit)
-        return pack_path(keyframe_path(parse_keyframes(keyframes, frames), frames, choose_radius(scene, radius),
-                                       intrinsics, size, smooth), scene)
 
 
 # ---- editing paths ------------------------------------------------------------------------------

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from ..lazy import import_later
 
 if TYPE_CHECKING:
-    from .follow import Relative, Smoothed, Subject, make_subject, source_path, subject_target
+    from .follow import Subject, make_subject, source_path, subject_target
     from .keyframes import keyframe_path, parse_keyframes, text_path
     from .moves import EASES, MOVES, RELEASED_FRAMES, Move, MoveKind, Parameter, make_move, parse_move, parse_moves
     from .rig import RADIUS_MARGIN, automatic_radius, move_path, place_rig, released_path, zoom_intrinsics
 else:
     __getattr__ = import_later(
-        __name__, follow="Relative Smoothed Subject make_subject source_path subject_target",
+        __name__, follow="Subject make_subject source_path subject_target",
         keyframes="keyframe_path parse_keyframes text_path",
         moves="EASES MOVES RELEASED_FRAMES Move MoveKind Parameter make_move parse_move parse_moves",
         rig="RADIUS_MARGIN automatic_radius move_path place_rig released_path zoom_intrinsics")
 
-__all__ = ["EASES", "MOVES", "RADIUS_MARGIN", "RELEASED_FRAMES", "Move", "MoveKind", "Parameter", "Relative",
-           "Smoothed", "Subject", "automatic_radius", "keyframe_path", "make_move", "make_subject",
+__all__ = ["EASES", "MOVES", "RADIUS_MARGIN", "RELEASED_FRAMES", "Move", "MoveKind", "Parameter", "Subject",
+           "automatic_radius", "keyframe_path", "make_move", "make_subject",
            "move_path", "parse_keyframes", "parse_move", "parse_moves", "place_rig", "released_path", "source_path",
            "subject_target", "text_path", "zoom_intrinsics"]

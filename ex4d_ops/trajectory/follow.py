@@ -5,28 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..camera import CameraPath, invert_rigid, ray_of, rigid, transform
 from ..rotation import aim, quaternion_of, rotate_about, rotation_of
+from ..rules import Relative, Smoothed
 
 AHEAD = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)  # of the source camera
-Relative = Literal["world", "source"]  # what a path's cameras are placed in: the world, or the moving source camera
-Smoothed = Literal["all", "rotation"]  # of the source camera
 
 
-class Filmed(Protocol):
+class Moving(Protocol):
+    """What knows the cameras of a clip, [S, 4, 4]."""
+
+    @property
+    def world_from_cam(self) -> Tensor: ...
+
+
+class Filmed(Moving, Protocol):
     """Depth of a clip or its mesh: what its own cameras saw."""
 
     @property
     def depth(self) -> Tensor: ...
     @property
     def intrinsics(self) -> Tensor: ...
-    @property
-    def world_from_cam(self) -> Tensor: ...
     @property
     def size(self) -> tuple[int, int]: ...
 
@@ -187,7 +191,7 @@ def fill_between(known: Tensor, points: Tensor, count: int) -> Tensor:
     return torch.lerp(points[left], points[right], share[:, None])
 
 
-def follow(path: CameraPath, scene: Filmed | None, relative: Relative = "world", subject: Subject | None = None,
+def follow(path: CameraPath, scene: Moving | None, relative: Relative = "world", subject: Subject | None = None,
            radius: float | None = None) -> CameraPath:
     """A path as it is when it follows: its aim the subject, its cameras the moving source camera.
 

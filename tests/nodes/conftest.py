@@ -70,7 +70,10 @@ def import_pack(name: str, folder: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def nodes(comfy) -> Nodes:
+def nodes(comfy, tmp_path_factory) -> Nodes:
+    import folder_paths
+
+    folder_paths.set_user_directory(str(tmp_path_factory.mktemp("user")))  # where the editor keeps its scenes
     package = import_pack("comfyui_ex4d", PACK)
     extension = asyncio.run(package.comfy_entrypoint())
     classes = asyncio.run(extension.get_node_list())

@@ -143,7 +143,7 @@ def test_keyframes_are_refused_before_anything_runs_with_their_line(nodes):
 
 def test_keyframes_for_a_length_that_is_not_known_yet_are_refused_where_they_fit_none(nodes):
     validate = nodes.by_id["EX4DCameraKeyframes"].validate_inputs
-    assert validate(KEYFRAMES, 0) is True and validate(nodes.package.nodes.camera.EXAMPLE_KEYFRAMES, 0) is True
+    assert validate(KEYFRAMES, 0) is True and validate(nodes.package.nodes.directing.EXAMPLE_KEYFRAMES, 0) is True
     assert validate('[{"frame": 24}, {"time": 0.1}]', 0) is True  # right from 241 frames on
     assert validate('[{"time": 0.5}, {"time": 0.1}]', 0) == "keyframe 1 (line 1): time must come after the keyframe " \
                                                              "before it"
@@ -155,10 +155,10 @@ def test_the_plot_is_shown_on_every_node_that_makes_a_path(nodes, take, folders)
     path, plot = nodes.run("CameraTrajectory", scene=take.depth)
     write_path(folders / "input" / "path.json", path)
     inputs = {"CameraTrajectory": {"scene": take.depth}, "EX4DCameraKeyframes": {"scene": take.depth},
-              "EX4DLoadCameras": {"file": "path.json"},
+              "EX4DLoadCameras": {"file": "path.json"}, "EX4DSourceCameras": {"scene": take.depth},
               "EX4DComposeCameras": {"cameras": path, "operation": {"operation": "reverse"}}}
     for node, given in inputs.items():
-        (shown,) = nodes.ui(node, **given).as_dict()["images"]
+        (shown,) = nodes.ui(node, **given)["images"]
         picture = Image.open(folders / "temp" / shown["filename"])
         assert picture.size == (880, 540), node
 
