@@ -8,7 +8,7 @@ from typing import get_args
 
 from ..clip import WAN_GRID, check_wan_length, wan_size
 from ..files.path_settings import READ_SUFFIXES
-from ..rules import ENGINES, RenderRules, Texture
+from ..rules import ENGINES, Relative, RenderRules, Smoothed, Texture
 from ..trajectory.moves import EASES, MOVES, parse_moves
 from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, choose_model
@@ -20,7 +20,7 @@ from .options import (
     depth_units,
     mesh_rules,
 )
-from .terminal import add_command, check_exists, describe_size, parse_device, parse_erosion, parse_size
+from .terminal import add_command, check_exists, describe_size, parse_device, parse_erosion, parse_place, parse_size
 
 BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
 
@@ -33,6 +33,8 @@ examples:
   ex4d prior clip.mp4 --depth depth.npz --path shot.chan --path-world first --path-length fit --out result
   ex4d prior clip.mp4 --depth-model video-depth-anything-small --preset 60 --out result
   ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
+  ex4d prior clip.mp4 --depth depth.npz --move orbit:yaw=40 --target 320,180 --out result
+  ex4d prior clip.mp4 --depth depth.npz --source-cameras --camera-smoothing 8 --out stabilized
 
 files in the folder --out:
   color.mkv, visible.mkv    the prior, lossless (FFV1); white = seen in the source
@@ -95,18 +97,43 @@ def add_prior_command(commands) -> None:
 
 
 def add_camera_options(parser) -> None:
-    camera = parser.add_argument_group("camera (one of --preset, --move, --path)")
+    camera = parser.add_argument_group("camera (one of --preset, --move, --path, --source-cameras)")
     which = camera.add_mutually_exclusive_group(required=True)
     which.add_argument("--preset", choices=["30", "60", "90", "180"],
                        help="angle in degrees of a camera path of the released EX-4D")
     which.add_argument("--move", metavar="MOVE", help="camera moves joined by +, listed below")
     which.add_argument("--path", type=Path, metavar="FILE",
                        help=f"camera path file ({', '.join(sorted(READ_SUFFIXES))}) or COLMAP folder")
+    which.add_argument("--source-cameras", action="store_true",
+                       help="path of the source camera itself, which the depth must know")
     camera.add_argument("--radius", type=float, metavar="R",
                         help="distance to the target in scene units (default: nearest depth of frame 0 plus 0.15)")
     camera.add_argument("--freeze", type=int, metavar="N",
                         help="source frame to hold while the camera moves (default: none, but a single image is held)")
+    add_follow_options(camera)
     add_path_options(parser.add_argument_group("reading --path"))
+
+
+def add_follow_options(camera) -> None:
+    camera.add_argument("--camera-smoothing", type=int, default=0, metavar="N",
+                        help="frames before and after each frame to average --source-cameras over, which takes out the "
+                        "shaking (default: 0, as filmed)")
+    camera.add_argument("--camera-smoothed", choices=get_args(Smoothed), default="all",
+                        help="what --camera-smoothing smooths. all: position and direction; rotation: only the "
+                        "direction (default: all)")
+    camera.add_argument("--relative", choices=get_args(Relative), default="world",
+                        help="what the path is relative to. world: stands still while the source camera moves; source: "
+                        "moves along with the source camera (default: world)")
+    subject = camera.add_mutually_exclusive_group()
+    subject.add_argument("--target", type=parse_place, metavar="X,Y",
+                         help="pixel of the first frame to circle and look at, or a box X,Y,X,Y, counted from 0 at the "
+                         "top left (default: the point straight ahead)")
+    subject.add_argument("--subject", type=Path, metavar="FILE",
+                         help="mask of what to circle and look at, white = the subject: an image for the first frame, "
+                         "or a video or folder for all frames, so that the camera turns to follow it")
+    camera.add_argument("--keep-aim", action="store_true",
+                        help="with --target or --subject: keep the direction of the source camera, instead of turning "
+                        "to the subject")
 
 
 def describe_moves() -> str:
@@ -140,11 +167,20 @@ def check_options(options) -> None:
         raise ValueError(f"--start, --freeze: got {options.start} and {options.freeze or 0}; frames are counted from 0")
     if options.moving is not None and not options.background:
         raise ValueError("--moving: says what must not fill other frames; add --background")
+    if options.camera_smoothing < 0:
+        raise ValueError(f"--camera-smoothing: got {options.camera_smoothing}, must be 0 or above")
+    if options.camera_smoothing and not options.source_cameras:
+        raise ValueError("--camera-smoothing: is used only with --source-cameras; add it, or leave this out")
+    subject = options.target is not None or options.subject is not None
+    if options.keep_aim and not subject:
+        raise ValueError("--keep-aim: is used only with --target or --subject; add one of them")
+    if subject and not (options.preset or options.move):
+        raise ValueError("--target, --subject: are used only with --preset or --move; leave them out")
     depth_units(options)
     mesh_rules(options)
     if options.move:
         parse_moves(options.move)
-    check_exists(options.input, options.depth, options.path, options.moving)
+    check_exists(options.input, options.depth, options.path, options.moving, options.subject)
     if options.depth_model is not None:
         choose_model(options)
 

@@ -27,8 +27,18 @@ from ..depth import VideoDepth, fit_depth, match_depth
 from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
 from ..prior import Prior, origin_shares, render_prior
-from ..trajectory import RELEASED_FRAMES, automatic_radius, move_path, parse_moves, released_path
+from ..trajectory import (
+    RELEASED_FRAMES,
+    Subject,
+    automatic_radius,
+    make_subject,
+    move_path,
+    parse_moves,
+    source_path,
+    subject_target,
+)
 from ..trajectory.editing import freeze
+from ..trajectory.follow import follow
 from .estimate import estimate_depth
 from .options import (
     depth_units,
@@ -48,7 +58,9 @@ def render(options) -> None:
     with timed(seconds, "read"):
         clip, size = read_clip(options)
         depth = read_clip_depth(options, clip)
-    cameras = choose_path(options, depth, size)
+    subject = read_subject(options, clip, depth, size)
+    radius = options.radius or (automatic_radius(depth) if subject is None else subject.distance)
+    cameras = choose_path(options, depth, size, radius, subject)
     check_mesh_frames(options, len(clip))
     begin_folder(options.out)
     with timed(seconds, "mesh"):
@@ -72,7 +84,7 @@ def render(options) -> None:
             files.write_picture(options.out / ORIGIN, plot.origin_sheet(prior, cameras))
         for t in options.mesh:
             files.write_mesh(options.out / f"mesh_{t:04d}.{options.mesh_format}", mesh, t, options.closed_ring)
-    write_run(options, depth, cameras, prior, seconds)
+    write_run(options, depth, cameras, prior, radius, seconds)
     print(f"{options.out}: {len(prior)} frames of {describe_size(cameras.size)}, "
           f"{prior.coverage.mean():.0%} seen in the source, took {sum(seconds.values()):.1f} s")
 
@@ -145,19 +157,37 @@ def read_moving(options, clip: Clip, depth: VideoDepth) -> torch.Tensor:
     if options.moving is None:
         with progress_bar("finding what moves") as progress:
             return find_motion(clip.frames.to(torch.device(options.device)), depth, progress)
-    masks = files.read_video(options.moving, options.start + (options.freeze or 0), len(clip)).frames
-    fit, device = without_bars(options.fit), torch.device(options.device)
-    return torch.stack([fit_frame(mask, clip.size, fit).mean(-1) > 0.5 for mask in masks]).to(device)
+    return read_masks(options, options.moving, clip).to(torch.device(options.device))
 
 
-def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath:
-    """The path asked for by --preset, --move or --path, holding the source frame where it is the only one.
+def read_masks(options, path: Path, clip: Clip) -> torch.Tensor:
+    """Masks of the clip's frames, [T, H, W] bool, white being what they mark; of a single image, one."""
+    alone = len(files.read_video(path, 0, 2)) == 1
+    masks = files.read_video(path, 0 if alone else options.start + (options.freeze or 0), len(clip)).frames
+    return torch.stack([fit_frame(mask, clip.size, without_bars(options.fit)).mean(-1) > 0.5 for mask in masks])
 
-    size: (H, W) to render, in whose middle the depth lies where it is smaller.
+
+def read_subject(options, clip: Clip, depth: VideoDepth, size: tuple[int, int]) -> Subject | None:
+    """What --target or --subject marks in the clip, None without either. size: (H, W) to render."""
+    if options.subject is not None:
+        return make_subject(subject_target(read_masks(options, options.subject, clip), depth), options.keep_aim)
+    if options.target is None:
+        return None
+    filmed = files.read_video(options.input, options.start, 1).size
+    (rows, columns), _ = fit_boxes(filmed, size, options.fit)  # of which the clip is resampled
+    place = [(value - kept.start) * side / (kept.stop - kept.start)
+             for value, kept, side in zip(options.target, (columns, rows) * 2, clip.size[::-1] * 2)]
+    return make_subject(subject_target(place, depth), options.keep_aim)
+
+
+def choose_path(options, depth: VideoDepth, size: tuple[int, int], radius: float,
+                subject: Subject | None) -> CameraPath:
+    """The path that the options ask for, holding the source frame where it is the only one.
+
+    size: (H, W) to render, in whose middle the depth lies where it is smaller. radius: of the target, scene units.
     """
     held = len(depth) == 1
     frames = len(depth) if not held else options.frames or RELEASED_FRAMES
-    radius = automatic_radius(depth) if options.radius is None else options.radius
     intrinsics = fit_intrinsics(depth.intrinsics, depth.size, size, "pad")
     intrinsics = intrinsics[0] if held else intrinsics
     if options.path:
@@ -165,10 +195,13 @@ def choose_path(options, depth: VideoDepth, size: tuple[int, int]) -> CameraPath
         cameras = files.read_path(options.path, size, frames, radius=radius, intrinsics=lens,
                                   source=depth.world_from_cam.cpu(), **path_settings(options))
         cameras = move_to(cameras, torch.device(options.device))
-    elif options.preset:
-        cameras = released_path(options.preset, frames, radius, intrinsics, size)
+    elif options.source_cameras:
+        cameras = source_path(depth, options.camera_smoothing, options.camera_smoothed)
+        cameras = replace(cameras, intrinsics=intrinsics.expand_as(cameras.intrinsics), size=size)
     else:
-        cameras = move_path(parse_moves(options.move), frames, radius, intrinsics, size)
+        moves = parse_moves(options.move or f"preset-{options.preset}")
+        cameras = move_path(moves, frames, radius, intrinsics, size, subject)
+    cameras = follow(cameras, depth, options.relative, subject, radius)
     return freeze(cameras) if held else cameras
 
 
@@ -191,14 +224,15 @@ def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> Non
     files.write_picture(out / SHEET, plot.contact_sheet(source, prior))
 
 
-def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, seconds: dict[str, float]) -> None:
+def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, radius: float,
+              seconds: dict[str, float]) -> None:
     """Write run.json: every setting and figure, enough to make the same prior again."""
     settings = {name: value for name, value in vars(options).items() if name != "command"}
     figures = {
         "frames": len(prior), "size": describe_size(cameras.size),
         "engine": raster.choose_engine(options.engine, raster.drawing_device(options.engine, depth.depth.device)),
-        "radius": automatic_radius(depth) if options.radius is None else options.radius,
-        "nearest_depth": depth.nearest, "coverage": [round(share, 4) for share in prior.coverage.tolist()],
+        "radius": radius, "nearest_depth": depth.nearest,
+        "coverage": [round(share, 4) for share in prior.coverage.tolist()],
         "origin": {name: round(share, 4) for name, share in origin_shares(prior, cameras).items()},
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "python": platform.python_version(), "torch": torch.__version__, "machine": platform.platform(),

@@ -33,6 +33,18 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
+def parse_place(text: str) -> tuple[float, ...]:
+    """A pixel "x,y" or a box "x,y,x,y"."""
+    try:
+        place = tuple(float(value) for value in text.split(","))
+    except ValueError:
+        place = ()
+    if len(place) not in (2, 4):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a place in the picture; write X,Y, e.g. 320,180, or the box "
+                                         "X,Y,X,Y")
+    return place
+
+
 def parse_erosion(text: str) -> int | str:
     """"released", or pixels."""
     if text == "released":
