@@ -178,10 +178,10 @@ def look(scene: SmallScene, cameras: CameraPath, t: int, rules: RenderRules = Re
     if pixels <= 1 or (whole.anchor_first and source_fit(mesh, small)):
         return Sight(color, shown, float(shown.float().mean()))
     pixels = 1 + (pixels - 1) * max(small.size) / max(cameras.size)  # a square of n pixels takes n - 1 off
-    less, more = (erode(shown, kernel) for kernel in (math.floor(pixels), math.ceil(pixels)))
-    visible, share = more if pixels % 1 >= 0.5 else less, pixels % 1
-    coverage = torch.lerp(less.float().mean(), more.float().mean(), share)
-    return Sight(color * visible[..., None], visible, float(coverage))
+    masks = [erode(shown, kernel) for kernel in range(math.floor(pixels), math.ceil(pixels) + 1)]
+    shares, between = [float(mask.float().mean()) for mask in masks], pixels % 1
+    visible = masks[round(between)]
+    return Sight(color.mul_(visible[..., None]), visible, shares[0] + between * (shares[-1] - shares[0]))
 
 
 def shown_frame(scene: SmallScene, cameras: CameraPath, t: int) -> int:
