@@ -61,6 +61,7 @@ from .preview_requests import (
     whole,
 )
 
+VERSION = 1  # of what pages and routes say to each other; a page of another one asks to be loaded anew
 MOST_MOMENTS = 2000  # of a path that is told
 MOST_COVERED = 128  # frames of a path whose coverage is told
 MOST_KEYS = 1000
@@ -260,11 +261,11 @@ def tell_scene(key: str) -> dict:
 
 
 def tell_tables() -> dict:
-    """What the editor lists: trained ranges, eases, moves, fields."""
+    """What the editor lists: trained ranges, eases, moves, fields; and the version of what routes take and give."""
     moves = [{"name": name, "help": kind.help, "ease": kind.ease,
               "parameters": [asdict(parameter) for parameter in kind.parameters]} for name, kind in MOVES.items()]
-    return {"ranges": [asdict(trained) for trained in TRAINED_RANGES], "eases": SEGMENT_EASES, "moves": moves,
-            "fields": list(FIELDS)}
+    return {"version": VERSION, "ranges": [asdict(trained) for trained in TRAINED_RANGES], "eases": SEGMENT_EASES,
+            "moves": moves, "fields": list(FIELDS)}
 
 
 def tell_preset(said: dict) -> dict:
