@@ -18,6 +18,7 @@ from .clip import Progress, size_of
 from .depth import VideoDepth
 from .parallel import each_frame
 from .raster.grid import cut_faces
+from .reach import GAP, hidden_limits
 from .rules import MeshRules
 
 BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
@@ -82,7 +83,7 @@ class DWMesh:
         """How deep each face of frame t is drawn, [H-1, W-1, 2], see raster.rasterize; None where all are whole."""
         if self.hidden_reach is None:
             return None
-        return hidden_limits(self.depth[t], self.occluded[t], self.hidden_reach)
+        return hidden_limits(self.depth[t], self.occluded[t], self.intrinsics[t], self.hidden_reach)
 
 
 def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRules(),
@@ -140,12 +141,14 @@ def occluded_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, limit: f
     """
     height, width = depth.shape
     hidden = torch.empty(height - 1, width - 1, 2, dtype=torch.bool, device=depth.device)
-    test = {"angle": sharp_faces, "boundary": steep_faces}[rules.filter]
+    test = steep_faces if rules.filter == "boundary" else sharp_faces
     rows = max(PIXELS_AT_ONCE // width, 1) if depth.device.type == "cpu" else height
     for first in range(0, height - 1, rows):
         lowered = intrinsics.clone()
         lowered[1, 2] -= first
         test(depth[first : first + rows + 1], lowered, rules, hidden[first : first + rows])
+    if rules.filter == "gap":
+        hidden |= torn_faces(depth)
     if limit is not None:
         upper, lower = face_extents(depth)
         hidden[..., 0] |= upper > limit
@@ -200,6 +203,26 @@ def steep_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Ten
         hidden[..., k] = dz > BOUNDARY_SLOPE * torch.maximum(dx, dy)
 
 
+def torn_faces(depth: Tensor) -> Tensor:
+    """The faces [H-1, W-1, 2] across a gap, however small: surfaces are bridged there that do not touch.
+
+    1 / depth is linear across a plane, and over an edge where two meet its step lies between those on either side. A
+    step beyond both by more than GAP leads from one surface to another.
+    """
+    inverse = 1 / depth
+    across, down = torn_edges(inverse), torn_edges(inverse.T).T
+    return torch.stack([across[:-1] | down[:, :-1], across[1:] | down[:, 1:]], -1)
+
+
+def torn_edges(inverse: Tensor) -> Tensor:
+    """Which steps to the right in 1 / depth [H, W] lead across a gap, [H, W-1]; those at the border have one side."""
+    step = inverse.diff(dim=1)
+    before = torch.cat([step[:, :1], step[:, :-1]], 1)
+    after = torch.cat([step[:, 1:], step[:, -1:]], 1)
+    excess = torch.maximum(step - torch.maximum(before, after), torch.minimum(before, after) - step)
+    return excess > GAP * torch.minimum(inverse[:, :-1], inverse[:, 1:])
+
+
 def face_extents(values: Tensor) -> tuple[Tensor, Tensor]:
     """Largest minus smallest value [H, W] over the vertices of the upper and the lower face of every quad."""
     a, b, c, d = values[:-1, :-1], values[:-1, 1:], values[1:, :-1], values[1:, 1:]
@@ -224,15 +247,6 @@ def touched_vertices(occluded: Tensor) -> Tensor:
     touched[1:, :-1] |= either
     touched[1:, 1:] |= lower
     return touched
-
-
-def hidden_limits(depth: Tensor, occluded: Tensor, reach: float) -> Tensor:
-    """Depth [H-1, W-1, 2] to which each face of depth [H, W] is drawn: if hidden to its reach, or else all of it."""
-    limits = depth.new_empty(occluded.shape)
-    shared = torch.minimum(depth[:-1, 1:], depth[1:, :-1])
-    torch.minimum(shared, depth[:-1, :-1], out=limits[..., 0])
-    torch.minimum(shared, depth[1:, 1:], out=limits[..., 1])
-    return limits.mul_(1 + reach).masked_fill_(~occluded, torch.inf)
 
 
 def drawn_surface(mesh: DWMesh, t: int, closed_ring: bool = False) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 BORDER_DEPTH = 100.0  # scene units; paper 4.1, D_max
 ENGINES = ("nvdiffrast", "warp", "torch")  # that draw, fastest first
 
-Filter = Literal["angle", "boundary"]  # the two released tests for hidden faces
+Filter = Literal["angle", "boundary", "gap"]  # the two released tests for hidden faces, and one that finds more
 Texture = Literal["vertex", "face"]  # what of a hidden face is black; released, paper
 Erosion = Literal["released"] | int  # of a mask by a random square per frame, or by one of so many pixels
 Surface = Literal["watertight", "visible"]  # of a mesh that hides parts of a clip to train on
@@ -24,9 +24,10 @@ class MeshRules:
 
     min_angle: degrees, a face with a smaller angle is hidden. depth_jump: share of the depth range of
     frame 0, a face spanning more is hidden too (paper: 0.013). filter: "angle", or the released
-    "boundary" slope test in its place. border_depth: scene units. clamp: keep the interior in front
-    of the border, so that the surface is closed; the released code lets it poke through. hidden_reach: share of the
-    depth of its nearest vertex that a hidden face reaches behind it, None for all the way, as released.
+    "boundary" slope test in its place, or "gap", which also finds gaps too small for the angle, see mesh.torn_faces.
+    border_depth: scene units. clamp: keep the interior in front of the border, so that the surface is closed; the
+    released code lets it poke through. hidden_reach: share of the depth of its nearest vertex that a hidden face
+    reaches behind it, less behind what is thin, see reach.py; None for all the way, as released.
     min_confidence: faces with a vertex of which the depth's source is less sure are hidden too, None for no such test.
     """
 

@@ -18,7 +18,7 @@ from . import raster
 from .camera import CameraPath, move_to, pixel_centers
 from .clip import Progress, size_of
 from .depth import VideoDepth
-from .mesh import DWMesh, hidden_limits
+from .mesh import DWMesh
 from .parallel import each_frame, one_by_one
 from .prior import Prior, check_frames_exist, erode, face_visible
 from .rules import Surface
@@ -31,7 +31,6 @@ GRID_POINTS = (10, 50)  # fewest and most points tracked; paper A.3
 CROP_SHARE = (0.85, 0.95)  # of the frame's sides; paper A.3
 PATCH_SHARE = (0.3, 0.9)  # of the distance between points, sides of their rectangles; the paper gives none
 
-NO_REACH = -1.0  # hidden faces end at the camera itself: none is drawn
 
 def mask_frames(frames: Tensor, visible: Tensor) -> Prior:
     """The clip's own frames [T, H, W, 3] where shown, black elsewhere: V_T = video * V_O, paper A.3."""
@@ -66,8 +65,9 @@ def rendering_mask(mesh: DWMesh, cameras: CameraPath, dilation: int = DILATION, 
     def render(t: int) -> None:
         source = int(cameras.source_frame[t])
         occluded = pair_faces(mesh.occluded[source])
-        reach = mesh.hidden_reach if surface == "watertight" else NO_REACH
-        limits = None if reach is None else hidden_limits(mesh.depth[source], occluded, reach)
+        limits = mesh.limits(source) if surface == "watertight" else torch.where(occluded, 0.0, torch.inf)
+        if limits is not None:
+            limits = limits.amin(-1, keepdim=True).repeat(1, 1, 2)
         drawn = raster.rasterize(mesh.depth[source], blank, mesh.intrinsics[source],
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source], cameras.intrinsics[t],
                                  cameras.size, engine, limits)

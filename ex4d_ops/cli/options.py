@@ -103,7 +103,8 @@ def add_mesh_options(parser) -> None:
     mesh.add_argument("--depth-jump", type=float, metavar="SHARE",
                       help="hide faces that span more than SHARE of the depth range (paper: 0.013; default: off)")
     mesh.add_argument("--filter", choices=get_args(Filter), default="angle",
-                      help="how to find hidden faces (default: angle)")
+                      help="how to find hidden faces: by --min-angle, by the slope test of the released code, or by "
+                           "--min-angle and small gaps in depth too (default: angle)")
     mesh.add_argument("--border-depth", type=float, default=BORDER_DEPTH, metavar="D",
                       help=f"depth of the border that closes the mesh, in scene units (default: {BORDER_DEPTH:g})")
     mesh.add_argument("--no-clamp", action="store_true",
@@ -116,8 +117,9 @@ def add_mesh_options(parser) -> None:
 
 def add_reach_option(group) -> None:
     group.add_argument("--hidden-reach", type=float, metavar="SHARE",
-                       help="how far hidden faces reach behind their nearest corner, as a share of its depth; 0.1 "
-                       "shows more of what the source saw (default: all the way, as released)")
+                       help="how far hidden faces reach behind their nearest corner, as a share of its depth, and "
+                       "less behind thin things; 0.1 shows more of what the source saw (default: all the way, as "
+                       "released)")
 
 
 def hidden_reach(options) -> float | None:

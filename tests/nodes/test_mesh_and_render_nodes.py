@@ -20,6 +20,7 @@ WIDGETS_AND_RULES = [
     ({"depth_jump": 0.013}, MeshRules(depth_jump=0.013)),
     ({"filter": "boundary", "clamp": False}, MeshRules(filter="boundary", clamp=False)),
     ({"hidden_reach": 0.1}, MeshRules(hidden_reach=0.1)),
+    ({"hidden_reach": 0.1, "filter": "gap"}, MeshRules(filter="gap", hidden_reach=0.1)),
 ]
 EROSIONS = [({"erosion": "released"}, "released"), ({"erosion": "fixed", "pixels": 3}, 3), ({"erosion": "none"}, 0)]
 

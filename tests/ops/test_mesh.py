@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ex4d_ops import DWMesh, VideoDepth
 from ex4d_ops.camera import default_intrinsics
-from ex4d_ops.mesh import MeshRules, build_dw_mesh, grid_faces
+from ex4d_ops.mesh import MeshRules, build_dw_mesh, grid_faces, torn_faces
+from ex4d_ops.reach import GAP
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "mesh.npz")
 RELEASED = MeshRules(clamp=False)
@@ -156,3 +157,39 @@ def test_building_leaves_its_inputs_alone():
 def test_frames_of_another_size_are_refused_by_name():
     with pytest.raises(ValueError, match="2 frames of 6x8, but the frames are 3 frames of 6x8"):
         build_dw_mesh(torch.zeros(3, 8, 6, 3), clip_depth(torch.ones(2, 8, 6)))
+
+
+# ---- gaps too small for the angle ----------------------------------------------------------------
+
+TILT = st.tuples(st.floats(0.2, 1.0), st.floats(-0.0125, 0.0125), st.floats(-0.0125, 0.0125))  # before the camera
+
+
+def tilted_plane(tilt: tuple[float, float, float], size: tuple[int, int] = (14, 17)) -> torch.Tensor:
+    """Its 1 / depth [H, W], which is linear in a picture."""
+    middle, down, across = tilt
+    return (middle + down * (torch.arange(size[0]) - 7.0)[:, None] + across * (torch.arange(size[1]) - 8.0)).double()
+
+
+@settings(deadline=None, max_examples=60)
+@given(TILT, TILT, st.booleans())
+def test_every_plane_and_every_edge_where_two_meet_is_without_a_gap(first, second, ridge):
+    planes = torch.stack([tilted_plane(first), tilted_plane(second)])
+    assert not torn_faces(1 / (planes.amax(0) if ridge else planes.amin(0))).any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.floats(0.1, 50), st.floats(0.001, 0.04), st.integers(1, 11), st.booleans())
+def test_every_step_is_a_gap_where_it_is_larger_than_its_share_of_the_depth(near, step, column, upright):
+    depth = torch.full((9, 13), near, dtype=torch.float64)
+    depth[:, column + 1:] *= 1 + step
+    torn = torn_faces(depth if upright else depth.T)
+    torn = torn if upright else torn.transpose(0, 1)
+    if abs(step / GAP - 1) > 1e-3 and 0 < column < 11:
+        assert torn[:, column].all() == torn[:, column].any() == (step > GAP)
+    assert not torn[:, :column].any() and not torn[:, column + 1:].any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gaps_are_found_beside_what_the_angle_finds(seed):
+    by_angle, by_gap = (random_mesh(seed, 20, 20, rules=MeshRules(filter=name)).occluded for name in ("angle", "gap"))
+    assert (by_gap | by_angle == by_gap).all() and by_gap.sum() > by_angle.sum()

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ex4d_ops import CameraPath, DWMesh
-from ex4d_ops.camera import default_intrinsics, look_at
-from ex4d_ops.depth import make_video_depth
+from ex4d_ops.camera import default_intrinsics, intrinsics_from_focal, look_at
+from ex4d_ops.depth import VideoDepth, make_video_depth
 from ex4d_ops.inspection import inspect_mesh
-from ex4d_ops.mesh import MeshRules, build_dw_mesh, drawn_surface, hidden_limits
+from ex4d_ops.mesh import MeshRules, build_dw_mesh, drawn_surface
 from ex4d_ops.prior import RenderRules, render_prior
+from ex4d_ops.reach import THIN
 from ex4d_ops.simulate import rendering_mask
 
 SIZE = (24, 30)
@@ -40,6 +41,12 @@ def seen_from(degrees: float) -> CameraPath:
     angle = torch.deg2rad(torch.tensor(degrees))
     eye = torch.stack([3 * angle.sin(), -0.1 * angle.sin().abs(), 3 - 3 * angle.cos()])
     return CameraPath(look_at(eye, torch.tensor([0.0, 0.0, 3.0]))[None], default_intrinsics(SIZE)[None], SIZE)
+
+
+def limits_of(mesh: DWMesh) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every face but the back: where it ends, the depth of its nearest vertex, and whether it is hidden."""
+    nearest = mesh.depth[0].reshape(-1)[mesh.faces()[:-2].long()].amin(1)
+    return mesh.limits(0).permute(2, 0, 1).reshape(-1), nearest, mesh.occluded[0].permute(2, 0, 1).reshape(-1)
 
 
 def visible(mesh: DWMesh, cameras: CameraPath, engine: str = "warp", rules: RenderRules = PLAIN) -> Tensor:
@@ -87,10 +94,41 @@ def test_between_the_end_of_a_hidden_face_and_the_far_side_more_is_seen():
 @settings(deadline=None, max_examples=20)
 def test_every_hidden_face_ends_at_its_share_behind_its_nearest_vertex(seed, reach):
     mesh = rough_mesh(seed, reach)
-    limits = hidden_limits(mesh.depth[0], mesh.occluded[0], reach).permute(2, 0, 1).reshape(-1)
-    nearest = mesh.depth[0].reshape(-1)[mesh.faces()[:-2].long()].amin(1)
-    hidden = mesh.occluded[0].permute(2, 0, 1).reshape(-1)
-    assert torch.equal(limits[hidden], nearest[hidden] * (1 + reach)) and limits[~hidden].isinf().all()
+    limits, nearest, hidden = limits_of(mesh)
+    assert torch.allclose(limits[hidden], nearest[hidden] * (1 + reach)) and limits[~hidden].isinf().all()
+
+
+POST = st.tuples(st.integers(1, 30), st.floats(1.0, 8.0), st.floats(1.3, 10.0), st.booleans())
+
+
+@given(POST, REACHES)
+@settings(deadline=None, max_examples=40)
+def test_the_hidden_faces_of_a_thin_thing_reach_as_much_less_as_it_is_narrower(post, reach):
+    """A post or rail of some pixels' width, at some depth, so many times nearer than the wall behind it."""
+    width, near, ratio, upright = post
+    depth = torch.full((1, 44, 44), near * ratio)
+    depth[0, :, 7:7 + width] = near
+    depth = depth if upright else depth.transpose(1, 2).contiguous()
+    intrinsics = intrinsics_from_focal(400.0, (44, 44))[None]
+    rules = MeshRules(border_depth=1000.0, hidden_reach=reach)
+    mesh = build_dw_mesh(torch.ones(1, 44, 44, 3), VideoDepth(depth, intrinsics, torch.eye(4)[None], False), rules)
+    limits, nearest, hidden = limits_of(mesh)
+    rims = hidden & (nearest < near * 1.001)
+    share = min(1, width / 400 / THIN)
+    assert rims.sum() >= 4 * (44 - 3) and torch.allclose(limits[rims], near * (1 + reach * limits.new_tensor(share)))
+
+
+@given(st.integers(0, 2**31), st.tuples(REACHES, REACHES))
+@settings(deadline=None, max_examples=20)
+def test_every_hidden_face_reaches_some_way_but_not_beyond_its_share(seed, reaches):
+    """Of grainy depth, where most things are a pixel wide."""
+    depth = 1 + 9 * torch.rand(1, *SIZE, generator=torch.Generator().manual_seed(seed))
+    short, long = sorted(reaches)
+    mesh = build_dw_mesh(torch.ones(1, *SIZE, 3), make_video_depth(depth), MeshRules(hidden_reach=long))
+    limits, nearest, hidden = limits_of(mesh)
+    shorter, _, _ = limits_of(replace(mesh, hidden_reach=short))
+    assert (limits[hidden] <= nearest[hidden] * (1 + long) * (1 + 1e-6)).all() and (limits > nearest).all()
+    assert (shorter <= limits).all()
 
 
 def test_a_mesh_is_released_unless_asked():
@@ -125,7 +163,7 @@ def test_the_surface_handed_on_is_the_visible_faces_and_the_bounded_part_of_the_
     assert torch.equal(rgba[:mesh.depth[0].numel(), :3], mesh.colors[0].reshape(-1, 3))
     back = len(mesh.faces(closed_ring)) - 2 * (SIZE[0] - 1) * (SIZE[1] - 1)
     bounded = points[faces[transparent.all(1)].long(), 2]
-    ends = hidden_limits(mesh.depth[0], mesh.occluded[0], reach)[mesh.occluded[0]]
+    ends = mesh.limits(0)[mesh.occluded[0]]
     before_border = bounded[bounded.amin(1) < 100 * (1 - 1e-6)]
     assert (before_border <= ends.max() * (1 + 1e-6)).all() and len(bounded) - len(before_border) >= back
 
