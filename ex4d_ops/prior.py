@@ -175,7 +175,7 @@ def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, 
                                  cameras.cam_from_world[t] @ mesh.world_from_cam[source],
                                  cameras.intrinsics[t], cameras.size, engine, limits)
     if not by_vertex:
-        fragments.rgba[..., 3] *= face_visible(mesh.occluded[source], fragments.face)
+        fragments.rgba[..., 3].masked_fill_(~face_visible(mesh.occluded[source], fragments.face), 0)
     return fragments
 
 

@@ -21,17 +21,18 @@ def hidden_limits(depth: Tensor, occluded: Tensor, intrinsics: Tensor, reach: fl
     first = quad + quad.div(width - 1, rounding_mode="floor")
     corner = first + lower * (width + 1)  # at the right angle; beside it is one vertex, above or below it another
     beside, below = first + 1 + lower * (width - 1), first + width - lower * (width - 1)
-    at_corner, at_beside, at_below = (depth.reshape(-1)[vertex] for vertex in (corner, beside, below))
+    at_corner, at_beside, at_below = (depth.reshape(-1).index_select(0, each) for each in (corner, beside, below))
     nearest = torch.minimum(torch.minimum(at_corner, at_beside), at_below)
     farthest = torch.maximum(torch.maximum(at_corner, at_beside), at_below)
     vertex = torch.where(at_corner == nearest, corner, torch.where(at_beside == nearest, beside, below))
 
     behind = torch.maximum((nearest + farthest) / 2, nearest * (1 + GAP))  # is what lies beyond the gap
-    cut_across = torch.minimum(corner, beside)[(at_corner < behind) != (at_beside < behind)]
-    cut_down = torch.minimum(corner, below)[(at_corner < behind) != (at_below < behind)]
+    right, bottom = width - 1, (height - 1) * width  # are cut off anyway, as the last of their row and column
+    cut_across = torch.where((at_corner < behind) != (at_beside < behind), torch.minimum(corner, beside), right)
+    cut_down = torch.where((at_corner < behind) != (at_below < behind), torch.minimum(corner, below), bottom)
     across = run_lengths(cut_across, vertex, (height, width)) / intrinsics[0, 0]
-    down = run_lengths(transpose(cut_down, (height, width)), transpose(vertex, (height, width)),
-                       (width, height)) / intrinsics[1, 1]
+    cut_down, turned = turn(cut_down, (height, width)), turn(vertex, (height, width))
+    down = run_lengths(cut_down, turned, (width, height)) / intrinsics[1, 1]
     share = torch.minimum(across, down).div_(THIN).clamp_(max=1)
     limits = torch.full_like(occluded, torch.inf, dtype=depth.dtype)
     limits.view(-1)[hidden] = share.mul_(reach).add_(1).mul_(nearest)
@@ -51,13 +52,13 @@ def run_lengths(cuts: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
     """
     last = torch.zeros(size, dtype=torch.bool, device=places.device)
     last[:, -1] = True
-    last.view(-1)[cuts] = True
+    last = last.view(-1).index_fill_(0, cuts, True)
     ends = find_set(last)
     lengths = ends.diff(prepend=ends.new_tensor([-1]))
-    run = last.view(-1).cumsum(0, dtype=torch.int32)[places] - last.view(-1)[places].int()
-    return lengths[run]
+    run = last.cumsum(0, dtype=torch.int32).index_select(0, places) - last.index_select(0, places).int()
+    return lengths.index_select(0, run)
 
 
-def transpose(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+def turn(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """The numbers of pixels of a picture of size (H, W), counted column by column."""
     return pixels % size[1] * size[0] + pixels.div(size[1], rounding_mode="floor")

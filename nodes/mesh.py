@@ -48,8 +48,8 @@ class BuildDWMesh(io.ComfyNode):
                 io.Float.Input("hidden_reach", default=0.0, min=0.0, max=1000.0, step=0.01, optional=True,
                                advanced=True,
                                tooltip="How far hidden faces reach behind their nearest corner, as a share of its "
-                                       "depth, and less behind thin things. 0: all the way to the far side, as in EX-4D. "
-                                       "0.1 shows more of what the source has seen, for other models."),
+                                       "depth, and less behind thin things. 0: all the way to the far side, as in "
+                                       "EX-4D. 0.1 shows more of what the source has seen, for other models."),
                 io.Float.Input("min_confidence", default=0.0, min=0.0, max=1.0, step=0.01, optional=True, advanced=True,
                                tooltip="Hides faces of which the depth model is less sure than this share, from 0, the "
                                        "least sure in the clip, to 1, the most sure. 0: off. Depth Anything 3 Small "
