@@ -52,8 +52,8 @@ released erosion of 2 to 8 pixels, made to remove that. Bounded by 0.1: the same
 with filter gap too, and with border_depth 500, where the sky then lies. The visible mesh is the same surface without
 its hidden faces: nothing hides what lies behind. Points are the pixels of the source, one pixel each, the nearest kept;
 the two others spread every point over four pixels as those programs do. Depth as estimated has 3 % of smooth error, 2 %
-of scale between frames and edges smeared over 5 pixels, all seeded. Thin is what is at most 10 cm wide and deep; its own
-color is right within 0.1. Frame 0 is drawn like any other."""
+of scale between frames and edges smeared over 5 pixels, all seeded. Thin is what is at most 10 cm wide and deep; its
+own color is right within 0.1. Frame 0 is drawn like any other."""
 
 
 @dataclass(frozen=True, eq=False)
