@@ -12,7 +12,7 @@ import binascii
 import io
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from ..ex4d_ops.rules import RenderRules
 from ..ex4d_ops.small_scene import Sight, SmallScene, look, point_at, sample_points, spread
 from ..ex4d_ops.trajectory import MOVES, make_subject
 from ..ex4d_ops.trajectory.entries import SEGMENT_EASES
-from ..ex4d_ops.trajectory.keyframes import FIELDS, Run, parse_keyframes, parse_retime, run_keyframes
+from ..ex4d_ops.trajectory.keyframes import FIELDS, Keyframe, Run, parse_keyframes, parse_retime, run_keyframes
 from ..ex4d_ops.trajectory.keying import FittedTo, keyframe_of, keyframes_of, preset_keyframes
 from ..ex4d_ops.trajectory.viewer import camera_from_load3d
 from . import kept_scenes
@@ -90,9 +90,11 @@ class Directed:
         except ValueError as error:
             raise Unanswered(Reason.SETTINGS, str(error)) from None
 
-    def keyframes(self) -> Any:
+    def keyframes(self) -> Sequence[Keyframe]:
+        """The keyframes, of a text that is right."""
         try:
             keys = parse_keyframes(self.asked.keyframes, self.view.frames)
+            parse_retime(self.asked.keyframes, self.view.frames)
         except ValueError as error:
             raise Unanswered(Reason.KEYFRAMES, str(error)) from None
         if len(keys) > MOST_KEYS:

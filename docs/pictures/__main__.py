@@ -41,6 +41,7 @@ PICTURES = {
     "EX4DSaveCameras.png": camera.draw_formats,
     "EX4DSaveDepth.png": depth.draw_precision,
     "EX4DSmoothCrop.jpg": masks.draw_crop,
+    "EX4DSourceCameras.png": camera.draw_smoothing,
     "EX4DTrackingMask.jpg": masks.draw_tracking,
     "EstimateVideoDepth.jpg": estimate.draw_scales,
     "EstimateVideoDepth-steadiness.png": estimate.draw_steadiness,

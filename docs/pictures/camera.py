@@ -10,11 +10,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ex4d_ops.camera import CameraPath, default_intrinsics
-from ex4d_ops.depth import VideoDepth
+from ex4d_ops.camera import CameraPath, default_intrinsics, invert_rigid, rigid
+from ex4d_ops.depth import VideoDepth, make_video_depth
 from ex4d_ops.files import read_path, write_path
 from ex4d_ops.mesh import DWMesh
-from ex4d_ops.trajectory import EASES, automatic_radius
+from ex4d_ops.rotation import rotate_about
+from ex4d_ops.trajectory import EASES, automatic_radius, source_path
 from ex4d_ops.trajectory.editing import arrive, blend, chain, freeze, ping_pong, retime, reverse
 from ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
 from ex4d_ops.trajectory.viewer import camera_from_load3d, load3d_from_camera
@@ -114,6 +115,28 @@ def orbit_pitch(cameras: CameraPath, scene: VideoDepth | DWMesh) -> Tensor:
     """How far every camera has circled the scene's target upwards, degrees."""
     away = cameras.eye - torch.tensor([0.0, 0.0, automatic_radius(scene)])
     return torch.rad2deg(torch.atan2(-away[:, 1], torch.hypot(away[:, 0], away[:, 2])))
+
+
+# ---- the source camera --------------------------------------------------------------------------
+
+
+def draw_smoothing() -> Figure:
+    """A camera that was carried by hand, from above, and what smoothing makes of its way and of where it looks."""
+    generator, frames = torch.Generator().manual_seed(5), 49
+    along, shaking = torch.linspace(0, 1, frames).double(), torch.randn(frames, 3, generator=generator).double()
+    place = torch.stack([1.6 * along, 0 * along, 0.7 * torch.sin(2.2 * along)], -1) + 0.03 * shaking
+    cameras = rigid(rotate_about("y", -0.5 * along + 0.06 * shaking[:, 0].roll(3)), place)
+    clip = make_video_depth(torch.ones(frames, 2, 2), world_from_cam=(invert_rigid(cameras[0]) @ cameras).float())
+    figure = make_figure(6.0)
+    for ax, smoothing in zip(figure.subplots(3, 1, sharex=True, sharey=True), (0, 4, 12)):
+        path = source_path(clip, smoothing)
+        ahead = path.eye + 0.3 * path.cam_from_world[:, 2, :3]
+        for start, end in zip(path.eye[::4], ahead[::4]):
+            ax.plot([start[0], end[0]], [start[2], end[2]], color="tab:blue", linewidth=1.5)
+        ax.plot(path.eye[:, 0], path.eye[:, 2], color="black", linewidth=2)
+        ax.set_title(f"smoothing {smoothing}", fontsize=FONT)
+        ax.set(aspect="equal", xticks=[], yticks=[])
+    return figure
 
 
 # ---- editing ------------------------------------------------------------------------------------

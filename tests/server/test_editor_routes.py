@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from headless.server import serve
+
 FRAMES = 5
 KEYS = '[{"frame": 0}, {"frame": 4, "yaw": 35, "pitch": 8}]'
 
@@ -159,6 +161,7 @@ def test_a_point_in_the_picture_is_one_in_space(ask, shown):
 @pytest.mark.parametrize("changed, reason", [
     ({"keyframes": "[{"}, "keyframes"), ({"keyframes": '[{"frame": 9}]'}, "keyframes"), ({"frame": 5}, "settings"),
     ({"keyframes": '{"keys": [{"frame": 0}], "retime": [{"frame": 0, "source": 7}]}'}, "settings"),
+    ({"keyframes": '{"keys": [{"frame": 0}], "retime": [{"frame": 0}]}'}, "keyframes"),
     ({"frames": 9, "frame": 8}, "settings"), ({"keyframes": json.dumps([{"frame": 0}] * 3000)}, "keyframes")])
 def test_what_an_honest_page_can_meet_is_an_answer_with_its_reason(ask, shown, changed, reason):
     reply = ask("picture", shown.settings | changed)
@@ -239,6 +242,17 @@ def test_a_scene_that_has_gone_is_said_and_runs_anew(ask, server, shown, new_wor
     assert reply.status == 200 and reply.said["reason"] == "no scene"
     again = run_editor(server, new_workflow(), pictures, smooth=False)
     assert again.key != first.key and ask("picture", again.settings).status == 200
+
+
+def test_a_scene_outlives_the_server(ask, server, comfyui_path, shown, new_workflow, pictures, tmp_path):
+    kept = run_editor(server, new_workflow(), pictures, smooth=True)
+    with serve(comfyui_path, tmp_path, ["--cpu", "--user-directory", str(server.base / "user")]) as other:
+        request = urllib.request.Request(f"{other.url}/ex4d/picture", json.dumps(kept.settings).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            assert reply.headers["Content-Type"] == "image/jpeg"
+            assert reply.read() == ask("picture", kept.settings).body
+    assert ask("picture", kept.settings).status == 200  # and what another server deletes when it ends is not among it
 
 
 def test_scenes_are_not_served_by_comfyui_s_own_routes(server, shown):
