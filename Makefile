@@ -1,6 +1,7 @@
 # make test    set up .venv and run every test that this machine can run, then the two below
 # make test-oldest  the library's tests on the oldest Python that is allowed, with the oldest of every package
 # make test-newest  the same on the newest Python, with the newest of every package
+# make front-end  the newest front end of ComfyUI, for the browser tests
 # make lint    what ruff and pyright find
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
 # make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
@@ -23,6 +24,7 @@ FOUND := $(wildcard $(COMFYUI_PATH)/main.py)
 KIND := $(if $(FOUND),comfyui,library)
 READY := .venv/ready-$(KIND)
 BIN := .venv/bin
+NEWEST_FRONT_END := .front-end/comfyui_frontend_package
 SIDE_BY_SIDE := -n 2 --dist loadfile  # two processes, each with a ComfyUI server of its own
 EXTRAS := standalone,estimators,train,cluster,test
 
@@ -33,10 +35,10 @@ VERSIONS_newest := 3.14 3.13
 RESOLUTION_oldest := lowest-direct
 RESOLUTION_newest := highest
 
-.PHONY: test test-oldest test-newest demo demo-train film comfyui fetch link bench lint clean
+.PHONY: test front-end test-oldest test-newest demo demo-train film comfyui fetch link bench lint clean
 .DELETE_ON_ERROR:
 
-test: $(READY)
+test: $(READY) $(if $(FOUND),front-end)
 	@echo "== Tests ($(if $(FOUND),with ComfyUI at $(COMFYUI_PATH),library alone: no ComfyUI at $(COMFYUI_PATH)))"
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
@@ -68,6 +70,11 @@ $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirem
 	@# opencv-python needs libGL, which bare servers lack; the headless build is the same module without it.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/pip install -q --force-reinstall --no-deps opencv-python-headless
 	@touch $@
+
+# ComfyUI pins a front end; users may have a newer one, and the browser tests open both.
+front-end: $(READY)
+	@test -d $(NEWEST_FRONT_END)/static || $(BIN)/pip install -q --no-deps --target .front-end comfyui-frontend-package || \
+	    echo "== NOT tested in the newest front end: it could not be had"
 
 # Make runs again once ComfyUI has been fetched: what .venv needs depends on it.
 demo:
@@ -120,4 +127,4 @@ lint: $(READY)
 	$(BIN)/pyright --project .venv/pyright.json --pythonpath $(BIN)/python $(if $(FOUND),,ex4d_ops)
 
 clean:
-	rm -rf .venv .venv-oldest .venv-newest demo artifacts build dist *.egg-info
+	rm -rf .venv .venv-oldest .venv-newest .front-end demo artifacts build dist *.egg-info

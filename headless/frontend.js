@@ -84,6 +84,18 @@ globalThis.frontEnd = {
         return node.imgs?.length === images.length;
     }),
 
+    // Left, top, width and height that every node takes up as it is drawn, in graph units, by id: in Nodes 2.0 an
+    // element of its own, which may be larger than the node says.
+    places() {
+        const canvas = document.getElementById("graph-canvas").getBoundingClientRect();
+        const { scale, offset } = app.canvas.ds;
+        return Object.fromEntries(app.graph.nodes.map((node) => {
+            const drawn = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+            return [node.id, drawn ? [(drawn.x - canvas.x) / scale - offset[0], (drawn.y - canvas.y) / scale - offset[1],
+                drawn.width / scale, drawn.height / scale] : [...node.boundingRect]];
+        }));
+    },
+
     // Left, top, width and height of all of the graph.
     bounds() {
         const boxes = [...app.graph.nodes, ...app.graph.groups].map((item) => item.boundingRect);

@@ -51,9 +51,12 @@ class FrontEnd:
         self.page.evaluate("([workflow, name]) => frontEnd.open(workflow, name)", [workflow, name])
         self.fit()
 
-    def open_prompt(self, prompt: dict, name: str) -> None:
-        """Open a workflow in API format, its nodes unarranged; what it does not say comes as the nodes have it."""
-        empty = EMPTY | {"id": str(uuid.uuid4())}
+    def open_prompt(self, prompt: dict, name: str, boxes: Sequence[dict] = ()) -> None:
+        """Open a workflow in API format, its nodes unarranged; what it does not say comes as the nodes have it.
+
+        boxes: the subgraphs that nodes of it may be, by their ids, as blueprints hold them.
+        """
+        empty = EMPTY | {"id": str(uuid.uuid4()), "definitions": {"subgraphs": list(boxes)}}
         self.page.evaluate("([workflow, name]) => frontEnd.open(workflow, name)", [empty, name])
         self.page.evaluate("(prompt) => frontEnd.place(prompt)", prompt)
         self.fit()
@@ -63,6 +66,12 @@ class FrontEnd:
         self.page.evaluate("() => frontEnd.fit()")
         self.settle()
 
+    def fit_view(self) -> float:
+        """Fit the view as the menu and its key do, and return the scale."""
+        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        self.page.wait_for_timeout(600)  # it glides there
+        return self.page.evaluate("() => app.canvas.ds.scale")
+
     def read(self) -> tuple[dict, dict]:
         """The workflow now open, as the front end saves it and in API format, for every release of ComfyUI."""
         workflow, prompt = json.loads(self.page.evaluate("() => frontEnd.read()"))
@@ -70,6 +79,14 @@ class FrontEnd:
             for name, value in FROM_SOME_RELEASES.get(node["class_type"], {}).items():
                 node["inputs"].setdefault(name, value)
         return workflow, prompt
+
+    def use_nodes_2(self, on: bool) -> None:
+        """Draw nodes as elements of the page, or on the canvas."""
+        self.page.evaluate("(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", on)
+
+    def places(self) -> dict[str, list[float]]:
+        """Left, top, width and height that every node takes up as it is drawn, in graph units, by id."""
+        return self.page.evaluate("() => frontEnd.places()")
 
     def faults(self) -> list[str]:
         """What the open workflow shows as wrong: unknown nodes, red nodes and inputs, choices that are not offered."""

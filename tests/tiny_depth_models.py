@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -70,3 +71,46 @@ def save_depth_anything(folder: Path, kind: str) -> None:
     model.save_pretrained(folder)
     transformers.DPTImageProcessor(size={"height": 28, "width": 28}, keep_aspect_ratio=True, ensure_multiple_of=14,
                                    image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(folder)
+
+
+def save_random(file: Path, net: torch.nn.Module, set_biases: Callable[[dict], None]) -> None:
+    """Save random weights for a network, with some biases set so that it finds something."""
+    from safetensors.torch import save_file
+
+    generator, weights = torch.Generator().manual_seed(0), {}
+    for name, tensor in net.state_dict().items():
+        drawn = torch.randn(tensor.shape, generator=generator)
+        scale = 0.1 if tensor.ndim <= 1 else tensor[0].numel() ** -0.5
+        centre = 1.0 if tensor.ndim <= 1 and name.endswith(("weight", "lambda1")) else 0.0
+        weights[name] = tensor if "image_" in name else (centre + scale * drawn).half().contiguous()
+    set_biases(weights)
+    save_file(weights, file)
+
+
+def save_depth_anything_3(file: Path) -> None:
+    """ComfyUI's Depth Anything 3 Small with a narrow head: 12 layers of 384 are the least that it knows."""
+    import comfy.ops
+    from comfy.ldm.depth_anything_3.model import DepthAnything3Net
+
+    net = DepthAnything3Net(
+        backbone_name="vits", out_layers=[5, 7, 9, 11], alt_start=4, qknorm_start=4, rope_start=4, cat_token=True,
+        head_type="dualdpt", head_dim_in=768, head_output_dim=2, head_features=16, head_out_channels=(16, 16, 16, 16),
+        head_use_sky_head=False, has_cam_dec=True, dtype=torch.float32, device="cpu", operations=comfy.ops.manual_cast)
+    save_random(file, net, lambda weights: weights["cam_dec.fc_fov.0.bias"].fill_(1.0))
+
+
+def save_moge(file: Path) -> None:
+    """ComfyUI's MoGe 2 with four layers of 64."""
+    from comfy.ldm.moge.model import MoGeModelV2
+
+    def stack(first: int, others: int, out: int | None) -> dict:
+        return {"dim_in": [first] + [others] * 4, "dim_res_blocks": [8] * 5, "dim_out": [None] * 4 + [out],
+                "resamplers": ["bilinear"] * 4, "num_res_blocks": [1] * 5, "res_block_in_norm": "none",
+                "res_block_hidden_norm": "none"}
+
+    backbone = {"hidden_size": 64, "num_attention_heads": 1, "num_hidden_layers": 4, "layer_norm_eps": 1e-6,
+                "use_swiglu_ffn": False}
+    net = MoGeModelV2(encoder={"backbone": backbone, "intermediate_layers": [0, 1, 2, 3], "dim_out": 16},
+                      neck=stack(18, 2, None), points_head=stack(8, 8, 3), mask_head=stack(8, 8, 1),
+                      normal_head=stack(8, 8, 3), scale_head={"dims": [64, 64, 1]}, dtype=torch.float32, device="cpu")
+    save_random(file, net, lambda weights: None)

@@ -13,15 +13,17 @@ import re
 import sys
 import tempfile
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PACK))
 
+import boxes  # noqa: E402
 import generation  # noqa: E402
 import graphs  # noqa: E402
 import training  # noqa: E402
-from sheet import Box, Sheet, place_of  # noqa: E402
+from sheet import Box, Sheet  # noqa: E402
 
 from ex4d_ops.dataset import MANIFEST  # noqa: E402
 from ex4d_ops.files import write_video  # noqa: E402
@@ -31,8 +33,6 @@ from headless.server import serve  # noqa: E402
 
 EXAMPLES, SUBGRAPHS = PACK / "example_workflows", PACK / "subgraphs"
 ARRANGE, BOX = ((Path(__file__).parent / name).read_text() for name in ("arrange.js", "box.js"))
-PICTURE_WIDTH = 1600  # pixels
-WINDOW = ("01_sample_scene_to_prior", PACK / "docs" / "comfyui.jpg")  # shown in the README
 
 
 def main() -> None:
@@ -45,15 +45,19 @@ def main() -> None:
     chosen = tuple(options.names)
     every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS, *training.SHEETS))
     sheets = [sheet for sheet in every_sheet if sheet.name.startswith(chosen)]
-    box = graphs.video_to_prior_box()
+    every_box = [make() for make in boxes.BOXES]
     with tempfile.TemporaryDirectory() as base, serve(options.comfyui, Path(base), ["--cpu"]) as server:
-        lend_files(Path(base), [*sheets, box.inside])
+        lend_files(Path(base), [*sheets, *(node.box.inside for sheet in sheets for node in sheet.numbered if node.box),
+                                *(box.inside for box in every_box)])
         info = server.get("/object_info")
         with open_front_end(server.url) as front_end:
+            for box in every_box:
+                if box.inside.name.startswith(chosen):
+                    blueprint = make_box(box, front_end, info)
+                    write(SUBGRAPHS / f"{box.inside.name}.json", blueprint, box.inside.name)
+                info[box.inside.name] = box.info(read_box(box.inside.name))
             for sheet in sheets:
                 build(sheet, front_end, info)
-            if box.inside.name.startswith(chosen):
-                build_box(box, front_end, info)
 
 
 def lend_files(base: Path, sheets: list[Sheet]) -> None:
@@ -70,50 +74,49 @@ def lend_files(base: Path, sheets: list[Sheet]) -> None:
 
 
 def build(sheet: Sheet, front_end: FrontEnd, info: dict[str, dict]) -> None:
-    """Write a workflow as the front end saves it and in API format; run what runs without files, take its picture."""
-    lay_out(sheet, front_end, info)
+    """Write a workflow as the front end saves it and in API format."""
+    boxes = {node.kind: make_box(node.box, front_end, info) if node.box else read_box(node.kind)
+             for node in sheet.numbered if node.box or "id" in info.get(node.kind, {})}
+    info = info | {node.kind: node.box.info(boxes[node.kind]) for node in sheet.numbered if node.box}
+    lay_out(sheet, front_end, info, [box["definitions"]["subgraphs"][0] for box in boxes.values()])
+    front_end.page.evaluate(ARRANGE, [sheet.arrangement(info), measure(front_end, sheet.name)])
     workflow, prompt = front_end.read()
     workflow["extra"].pop("ds", None)
+    workflow["extra"] |= sheet.linear(info)
     write(EXAMPLES / f"{sheet.name}.json", workflow, sheet.name)
     write(EXAMPLES / "api" / f"{sheet.name}.json", prompt, sheet.name)
-    front_end.open(workflow, sheet.name)
-    if nodes := runnable(sheet, prompt, info):
-        front_end.run(nodes)
-    front_end.photograph(EXAMPLES / f"{sheet.name}.jpg", PICTURE_WIDTH)
-    if sheet.name == WINDOW[0]:
-        front_end.fit()
-        front_end.see(WINDOW[1])
 
 
-def build_box(box: Box, front_end: FrontEnd, info: dict[str, dict]) -> None:
-    """Write a blueprint and take its picture."""
-    name, numbers = box.inside.name, box.inside.numbered
+def make_box(box: Box, front_end: FrontEnd, info: dict[str, dict]) -> dict:
+    """A box as the front end saves it."""
     lay_out(box.inside, front_end, info)
-    front_end.page.evaluate(BOX, [
-        name, [(label, numbers[socket.node], socket.name) for label, socket in box.inputs.items()],
-        [(label, numbers[output.node], place_of(output, info)) for label, output in box.outputs.items()]])
-    front_end.photograph(PACK / "docs" / "blueprint.jpg")
+    front_end.page.evaluate(BOX, box.arrangement(info))
     workflow, _ = front_end.read()
     workflow["definitions"]["subgraphs"][0]["category"] = "EX-4D"
     workflow["extra"] = {"BlueprintDescription": box.description, "BlueprintSearchAliases": list(box.aliases)}
-    write(SUBGRAPHS / f"{name}.json", workflow, name)
+    return workflow
 
 
-def lay_out(sheet: Sheet, front_end: FrontEnd, info: dict[str, dict]) -> None:
-    front_end.open_prompt(sheet.prompt(info), sheet.name)
-    front_end.page.evaluate(ARRANGE, sheet.arrangement(info))
+def lay_out(sheet: Sheet, front_end: FrontEnd, info: dict[str, dict], boxes: Sequence[dict] = ()) -> None:
+    front_end.open_prompt(sheet.prompt(info), sheet.name, boxes)
+    front_end.page.evaluate(ARRANGE, [sheet.arrangement(info), {}])
     front_end.settle()
 
 
-def runnable(sheet: Sheet, prompt: dict[str, dict], info: dict[str, dict]) -> list[str]:
-    """The output nodes that need no model."""
-    loaders = {str(number) for node, number in sheet.numbered.items() if node.models}
+def measure(front_end: FrontEnd, name: str) -> dict[str, float]:
+    """How high the nodes of the open workflow are drawn once it is opened from its file, in either way of drawing."""
+    workflow, _ = front_end.read()
+    heights: dict[str, float] = {}
+    for nodes_2 in (True, False):
+        front_end.use_nodes_2(nodes_2)
+        front_end.open(workflow, name)
+        for node, (_, _, _, height) in front_end.places().items():
+            heights[node] = max(heights.get(node, 0), height)
+    return heights
 
-    def needs_model(node: str) -> bool:
-        sources = [value[0] for value in prompt[node]["inputs"].values() if isinstance(value, list)]
-        return node in loaders or any(needs_model(source) for source in sources)
 
-    return [node for node in prompt if info[prompt[node]["class_type"]]["output_node"] and not needs_model(node)]
+def read_box(name: str) -> dict:
+    return json.loads((SUBGRAPHS / f"{name}.json").read_text("utf-8"))
 
 
 def write(path: Path, content: dict, name: str) -> None:

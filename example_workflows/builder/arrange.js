@@ -1,8 +1,9 @@
 // Lays the open graph out: stacks of groups left to right, in each group its columns, in each column its nodes.
-(stacks) => {
-    const GAP = 40, PADDING = 20, TITLE = LiteGraph.NODE_TITLE_HEIGHT, HEADING = 40, LEAST_WIDTH = 280;
+// measured: how high nodes are drawn, their titles included, by id.
+([stacks, measured]) => {
+    const GAP = 30, PADDING = 20, TITLE = LiteGraph.NODE_TITLE_HEIGHT, HEADING = 40, WIDTH = 300;
 
-    const prepare = ({ id, kind, title, size, text, models, pack, fixed }) => {
+    const prepare = ({ id, kind, title, height, text, models, pack, fixed }) => {
         let node = app.graph.getNodeById(id);
         if (!node) {
             node = LiteGraph.createNode(kind, title);
@@ -13,20 +14,19 @@
         if (fixed) node.widgets.find(({ name }) => name === "control_after_generate").value = "fixed";
         if (models.length) node.properties.models = models;
         node.properties.cnr_id = pack;
-        node.setSize(size ?? node.computeSize());
+        const least = measured[id] ? Math.ceil(measured[id]) - TITLE : 0;
+        node.setSize([WIDTH, Math.max(least, height ?? node.computeSize()[1])]);
         return node;
     };
 
     const placeColumn = (column, left, high) => {
         const nodes = column.map(prepare);
-        const width = Math.max(LEAST_WIDTH, ...nodes.map((node) => node.size[0]));
         let top = high;
         for (const node of nodes) {
             node.pos = [left, top + TITLE];
-            node.setSize([width, node.size[1]]);
             top += TITLE + node.size[1] + GAP;
         }
-        return [left + width, top - GAP];
+        return [left + WIDTH, top - GAP];
     };
 
     const placeGroup = ({ title, color, columns }, left, high) => {
@@ -46,6 +46,7 @@
         return [right, low];
     };
 
+    app.graph.groups.slice().forEach((group) => app.graph.remove(group));
     let left = 0;
     for (const stack of stacks) {
         let right = left, high = 0;

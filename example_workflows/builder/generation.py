@@ -1,241 +1,306 @@
-"""The workflows that generate: EX-4D's adapter on Wan 2.1 I2V, as released and in four variations."""
+"""The workflows that generate: a video, its prior, and a box in which Wan paints what was not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphs import (
-    CLIP_VISION,
-    FRAMES,
-    HEIGHT,
-    I2V,
-    PROMPT,
-    UMT5,
-    UMT5_FP16,
-    UNI3C,
-    VACE,
-    VAE,
-    WAN,
-    WIDTH,
-    Clip,
-    preview,
-    prior_groups,
-    save_video,
-    sheet,
-)
-from sheet import EX4D, GENERATE, INPUT, MODELS, OUTPUT, Group, Model, Node, Sheet, Socket
+from graphs import FRAMES, HEIGHT, HUB, WIDTH, load_video, preview, save_video, sheet, view_of_your_video
+from sheet import EX4D, GENERATE, INPUT, MODELS, OUTPUT, PAINT_BOX, PRIOR_BOX, Box, Group, Model, Node, Sheet, Socket
 
-RELEASED_FPS = 15.0
+WAN = f"{HUB}/Comfy-Org/Wan_2.1_ComfyUI_repackaged/resolve/main/split_files"
+KIJAI = f"{HUB}/Kijai/WanVideo_comfy/resolve/main"
+PROMPT = "4K ultra HD, surround motion, realistic tone, panoramic shot, wide-angle view, cinematic quality"
 RELEASED_NEGATIVE = (
     "Bright tones, overexposed, static, blurred details, subtitles, style, works, paintings, images, static, overall "
     "gray, worst quality, low quality, JPEG compression residue, ugly, incomplete, extra fingers, poorly drawn hands, "
     "poorly drawn faces, deformed, disfigured, misshapen limbs, fused fingers, still picture, messy background, three "
     "legs, many people in the background, walking backwards")
+# The negative prompt Wan was tuned with, as in every stock Wan workflow.
+WAN_NEGATIVE = ("色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，"
+                "最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，"
+                "畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走")
+GRAY = 0x7F7F7F
 
-ADAPTER = Model("ex4d.ckpt", "https://huggingface.co/yihouxiang/EX-4D/resolve/main/ex4d.ckpt", "loras")
+
+def of_wan(folder: str, name: str) -> Model:
+    return Model(name, f"{WAN}/{folder}/{name}", folder)
+
+
+ADAPTER = Model("ex4d.ckpt", f"{HUB}/yihouxiang/EX-4D/resolve/main/ex4d.ckpt", "loras")
 FOUR_STEPS = Model("lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors",
-                   "https://huggingface.co/Kijai/WanVideo_comfy/resolve/main/Lightx2v/"
-                   "lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors", "loras")
-I2V_BF16 = Model("wan2.1_i2v_480p_14B_bf16.safetensors",
-                 f"{WAN}/diffusion_models/wan2.1_i2v_480p_14B_bf16.safetensors", "diffusion_models")
-I2V_FP8 = Model("wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors",
-                f"{WAN}/diffusion_models/wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors", "diffusion_models")
+                   f"{KIJAI}/Lightx2v/lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors", "loras")
+UNI3C = Model("Wan21_Uni3C_controlnet_fp16.safetensors", f"{KIJAI}/Wan21_Uni3C_controlnet_fp16.safetensors",
+              "model_patches")
+I2V, I2V_BF16, I2V_FP8, VACE = (of_wan("diffusion_models", f"wan2.1_{name}.safetensors") for name in (
+    "i2v_480p_14B_fp16", "i2v_480p_14B_bf16", "i2v_480p_14B_fp8_e4m3fn", "vace_14B_fp16"))
+UMT5, UMT5_FP16 = (of_wan("text_encoders", f"umt5_xxl_{name}.safetensors") for name in ("fp8_e4m3fn_scaled", "fp16"))
+VAE, CLIP_VISION = of_wan("vae", "wan_2.1_vae.safetensors"), of_wan("clip_vision", "clip_vision_h.safetensors")
+RELEASED_FPS = 15.0
+WHOLE_HEIGHT = 576  # pixels, for a wide video of 1024, the largest at which the released program makes depth
 
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """What is generated. path: of the camera; size: (width, height); steps, cfg: of the sampler.
+    """What is generated. path: of the camera; size: (width, height); steps, cfg: of the sampler; text: its encoder.
 
     released: the clip is squashed to the size, its mask eroded there, the seed stays, and 15 frames are one second.
     """
 
     name: str
-    path: dict[str, object]
+    path: str
     frames: int = FRAMES
     size: tuple[int, int] = (WIDTH, HEIGHT)
     steps: int = 25
     cfg: float = 5.0
+    model: Model = I2V
+    text: Model = UMT5
+    negative: str = RELEASED_NEGATIVE
+    sampler: str = "euler"
+    shift: float = 5.0
     released: bool = False
+    tiles: bool = False
 
     @property
-    def room(self) -> dict[str, int]:
+    def room(self) -> dict[str, object]:
         """Width, height and length, as several nodes want them."""
         return {"width": self.size[0], "height": self.size[1], "length": self.frames}
 
 
 @dataclass(frozen=True, eq=False)
 class Loaders:
-    """The models of a take."""
+    """The models of a take and its prompts."""
 
     model: Node
     clip: Node
     vae: Node
     vision: Node
+    positive: Node
+    negative: Node
 
-    @property
-    def group(self) -> Group:
-        return Group("4  Models", MODELS, [[self.model, self.clip, self.vae, self.vision]])
+    def groups(self, *others: Node, without_vision: bool = False) -> list[Group]:
+        vision = [] if without_vision else [self.vision]
+        return [Group("Models", MODELS, [[self.model, self.clip, self.vae, *vision, *others]]),
+                Group("Prompt", GENERATE, [[self.positive, self.negative]])]
 
 
 # ---- the workflows ------------------------------------------------------------------------------
 
 
 def as_released() -> Sheet:
-    take = Take("07_ex4d_as_released", {"move": "preset-180"}, released=True)
-    loaders = load(I2V_BF16, UMT5_FP16)
-    return generated(take, loaders, loaders.model["MODEL"], [])
+    take = Take("07_ex4d_video_generated_as_released", "preset-180", model=I2V_BF16, text=UMT5_FP16, released=True)
+    return generated(take, "EX-4D on Wan, as released", app=True)
 
 
 def in_four_steps() -> Sheet:
-    take, loaders = Take("08_ex4d_in_four_steps", {"move": "preset-180"}, steps=4, cfg=1.0), load(I2V)
-    distilled = Node("LoraLoaderModelOnly", {"model": loaders.model["MODEL"], "lora_name": FOUR_STEPS.name,
-                                             "strength_model": 1.0}, models=(FOUR_STEPS,))
-    return generated(take, loaders, distilled["MODEL"], [distilled])
+    return generated(Take("08_ex4d_video_generated_in_four_steps", "preset-180", steps=4, cfg=1.0),
+                     "EX-4D on Wan, in four steps")
 
 
 def long_video() -> Sheet:
-    path = {"move": "orbit", "move.yaw": 60.0}
-    take, loaders = Take("09_ex4d_long_video", path, frames=97, size=(832, 480)), load(I2V)
-    windows = Node("WanContextWindowsManual", {
-        "model": loaders.model["MODEL"], "context_length": FRAMES, "context_overlap": 24})
-    return generated(take, loaders, windows["MODEL"], [windows])
+    return generated(Take("09_ex4d_long_video_generated", "orbit:yaw=60", frames=97, size=(832, 480)),
+                     "EX-4D on Wan, in windows")
 
 
 def with_little_memory() -> Sheet:
-    take, loaders = Take("11_ex4d_with_little_memory", {"move": "preset-180"}), load(I2V_FP8)
-    return generated(take, loaders, loaders.model["MODEL"], [], tiles=True)
+    return generated(Take("11_ex4d_video_generated_with_little_memory", "preset-180", model=I2V_FP8, tiles=True),
+                     "EX-4D on Wan, with little memory")
+
+
+def prior_to_vace() -> Sheet:
+    """Stock Wan VACE: gray where nothing was seen, and a mask that is 1 there."""
+    take = Take("05_ex4d_new_view_painted_by_wan_vace", "orbit:yaw=30", model=VACE, steps=20, cfg=6.0,
+                negative=WAN_NEGATIVE, sampler="uni_pc", shift=8.0)
+    loaders = load(take)
+    paint, gray, control, vace = vace_of(take, loaders)
+    sample = sampled(take, loaders.model["MODEL"], vace, loaders)
+    film = film_of(take, sample[-1]["IMAGE"])
+    inside = [loaders.groups(without_vision=True), [Group("Prior for VACE", EX4D, [[paint, gray, control, vace]])],
+              [Group("Wan VACE", GENERATE, [[*sample, film]])]]
+    return painted(take, Box(Sheet("Painted by Wan VACE", inside), outputs={"video": film["VIDEO"]}, inputs={
+        "color": control["destination"], "visible": paint["mask"], **sound_of(take, film),
+        "prompt": loaders.positive["text"], "seed": sampler_of(sample)["seed"]}))
+
+
+def prior_to_uni3c() -> Sheet:
+    """Stock Wan image-to-video that Uni3C makes follow the color video."""
+    take = Take("06_ex4d_new_view_led_by_uni3c", "orbit:yaw=30", steps=20, cfg=6.0, negative=WAN_NEGATIVE,
+                sampler="uni_pc", shift=8.0)
+    loaders, patch = load(take), Node("ModelPatchLoader", {"name": UNI3C.name}, models=(UNI3C,))
+    first = Node("ImageFromBatch", {"batch_index": 0, "length": 1}, "First frame")
+    seen, start = started(take, loaders, first["IMAGE"])
+    follow = follow_prior(loaders, patch)
+    sample = sampled(take, follow["MODEL"], start, loaders)
+    film = film_of(take, sample[-1]["IMAGE"])
+    inside = [loaders.groups(patch), [Group("First frame", EX4D, [[first, seen, start]])],
+              [Group("Uni3C on Wan", GENERATE, [[follow, *sample, film]])]]
+    return painted(take, Box(Sheet("Led by Uni3C", inside), outputs={"video": film["VIDEO"]}, inputs={
+        "color": (first["image"], follow["render_video"]), **sound_of(take, film),
+        "prompt": loaders.positive["text"], "seed": sampler_of(sample)["seed"]}))
 
 
 def side_by_side() -> Sheet:
-    take = Take("10_ex4d_vace_uni3c_side_by_side", {"move": "orbit", "move.yaw": 40.0})
-    loaders, clip, render, shown, first_stacks = prior_of(take)
-    vace_model = Node("UNETLoader", {"unet_name": VACE.name, "weight_dtype": "default"}, "VACE", models=(VACE,))
-    patch = Node("ModelPatchLoader", {"name": UNI3C.name}, models=(UNI3C,))
-    models = Group("4  Models", MODELS, [[loaders.model, loaders.clip, loaders.vae],
-                                         [loaders.vision, vace_model, patch]])
-    positive, negative, prompt = prompts(loaders)
-    encode, seen, start = start_of(take, loaders, render, positive, negative)
-    adapter = apply_adapter(loaders.model["MODEL"], encode)
-    follow = Node("WanUni3CControlnetApply", {
+    take = Take("10_ex4d_vace_uni3c_side_by_side", "orbit:yaw=40")
+    loaders, (encode, seen, start) = encoded(take)
+    vace_model, patch = load_wan(VACE, "VACE"), Node("ModelPatchLoader", {"name": UNI3C.name}, models=(UNI3C,))
+    adapter, follow = apply_adapter(loaders.model["MODEL"], encode), follow_prior(loaders, patch)
+    paint, gray, control, vace = vace_of(take, loaders)
+    ours = sampled(take, adapter["MODEL"], start, loaders)
+    theirs = sampled(take, vace_model["MODEL"], vace, loaders)
+    uni3c = sampled(take, follow["MODEL"], start, loaders)
+    joined: list[Node] = []
+    for frames, title in ((ours, "Prior | EX-4D"), (theirs, "... | VACE"), (uni3c, "... | Uni3C")):
+        last = {"image1": joined[-1]["IMAGE"]} if joined else {}
+        joined.append(Node("ImageStitch", {**last, "image2": frames[-1]["IMAGE"], "direction": "right"}, title))
+    film = film_of(take, joined[-1]["IMAGE"])
+    inside = [loaders.groups(vace_model, patch), [Group("The prior, encoded", EX4D, [[encode, seen, start]]),
+              Group("Prior for VACE", EX4D, [[paint, gray, control, vace]])],
+              [Group("EX-4D", GENERATE, [[adapter, *ours]]), Group("VACE", GENERATE, [theirs])],
+              [Group("Uni3C", GENERATE, [[follow, *uni3c]]), Group("Side by side", OUTPUT, [[*joined, film]])]]
+    return painted(take, Box(Sheet("EX-4D, VACE and Uni3C", inside), outputs={"video": film["VIDEO"]}, inputs={
+        "color": (encode["color"], control["destination"], follow["render_video"], joined[0]["image1"]),
+        "visible": (encode["visible"], paint["mask"]), **sound_of(take, film), "prompt": loaders.positive["text"],
+        "seed": tuple(sampler_of(nodes)["seed"] for nodes in (ours, theirs, uni3c))}))
+
+
+def in_four_nodes() -> Sheet:
+    video, view, columns = view_of_your_video()
+    paint = Node(PAINT_BOX, {"new_view": view["new_view"], "mask": view["mask"]})
+    return sheet("15_ex4d_video_from_a_new_view_generated", *columns, [Group("Generated", GENERATE, [[paint]])],
+                 [Group("New view", OUTPUT, [[save_video(paint["video"], "15_generated", "New view")]])],
+                 asked=[video["file"], view["yaw"], view["pitch"], view["start_time"], paint["prompt"], paint["seed"]])
+
+
+SHEETS = (prior_to_vace, prior_to_uni3c, as_released, in_four_steps, long_video, side_by_side, with_little_memory,
+          in_four_nodes)
+
+
+# ---- what a workflow that generates looks like --------------------------------------------------
+
+
+def generated(take: Take, title: str, app: bool = False) -> Sheet:
+    """Your video, its prior, and what EX-4D's adapter makes of it."""
+    loaders, (encode, seen, start) = encoded(take)
+    changes = changes_of(take, loaders.model["MODEL"])
+    adapter = apply_adapter(changes[-1]["MODEL"] if changes else loaders.model["MODEL"], encode)
+    sample = sampled(take, adapter["MODEL"], start, loaders)
+    film = film_of(take, sample[-1]["IMAGE"])
+    inside = [loaders.groups(), [Group("The prior, encoded", EX4D, [[encode, seen, start]])],
+              [Group("EX-4D on Wan", GENERATE, [[*changes, adapter, *sample, film]])]]
+    inputs = {"color": encode["color"], "visible": encode["visible"], **sound_of(take, film),
+              "prompt": loaders.positive["text"], "seed": sampler_of(sample)["seed"]}
+    return painted(take, Box(Sheet(title, inside), inputs=inputs, outputs={"video": film["VIDEO"]}), app)
+
+
+def painted(take: Take, box: Box, app: bool = False) -> Sheet:
+    """Your video, its prior, a box that paints what was not seen, and the new view."""
+    video, (width, height) = load_video(), (0, WHOLE_HEIGHT) if take.released else take.size
+    prior = Node(PRIOR_BOX, {"video": video["VIDEO"], "duration": seconds_of(take.frames), "frames": take.frames,
+                             "width": width, "height": height, "moves": take.path,
+                             "erosion": "none" if take.released else "released"})
+    paint = Node(box.inside.name, {name: prior[name] for name in ("color", "visible", "fps", "audio")
+                                   if name in box.inputs}, box=box)
+    return sheet(take.name, [Group("1  Your video", INPUT, [[video]])],
+                 [Group("2  Its prior", EX4D, [[prior, preview(prior["color"], "The prior")]])],
+                 [Group("3  What was not seen, painted", GENERATE, [[paint]])],
+                 [Group("4  New view", OUTPUT, [[save_video(paint["video"], take.name[:2], "New view")]])],
+                 asked=[video["file"], prior["moves"], prior["start_time"], paint["prompt"], paint["seed"]], app=app)
+
+
+def seconds_of(frames: int) -> float:
+    """How much of a video to read, so that it has so many frames at 12.25 a second or more; it may be shorter."""
+    return 4.0 * frames / FRAMES
+
+
+def follow_prior(loaders: Loaders, patch: Node) -> Node:
+    return Node("WanUni3CControlnetApply", {
         "model": loaders.model["MODEL"], "model_patch": patch["MODEL_PATCH"], "vae": loaders.vae["VAE"],
-        "render_video": render["color"], "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0})
-    paint, gray, control, vace = vace_of(take, loaders, render, positive, negative)
-    ours, ours_frames = sampled(take, adapter["MODEL"], start, loaders)
-    uni3c, uni3c_frames = sampled(take, follow["MODEL"], start, loaders)
-    vace_nodes, vace_frames = sampled(take, vace_model["MODEL"], vace, loaders, trimmed=True)
-    joined, last = [], render["color"]
-    for frames, title in ((ours_frames, "Prior | EX-4D"), (vace_frames, "... | VACE"), (uni3c_frames, "... | Uni3C")):
-        stitch = Node("ImageStitch", {"image1": last, "image2": frames, "direction": "right"}, title)
-        joined, last = [*joined, stitch], stitch["IMAGE"]
-    return sheet(
-        take.name, *first_stacks, [models, prompt],
-        [Group("6  The prior, encoded", EX4D, [[encode, seen, start]]),
-         Group("9  Prior for VACE", GENERATE, [[paint, gray], [control, vace]])],
-        [Group("7  EX-4D", GENERATE, [[adapter, *ours]])], [Group("8  Uni3C", GENERATE, [[follow, *uni3c]])],
-        [Group("10  VACE", GENERATE, [vace_nodes])],
-        [Group("11  Prior, EX-4D, VACE, Uni3C", OUTPUT, [joined, film(last, clip, take)])])
+        "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0})
 
 
-SHEETS = (as_released, in_four_steps, long_video, side_by_side, with_little_memory)
+def vace_of(take: Take, loaders: Loaders) -> tuple[Node, ...]:
+    """What VACE is shown, gray where nothing was seen and a mask of 1 there, and where its sampling starts from."""
+    paint = Node("InvertMask", title="1 = to be painted")
+    gray = Node("EmptyImage", {"width": take.size[0], "height": take.size[1], "batch_size": 1, "color": GRAY}, "Gray")
+    control = Node("ImageCompositeMasked", {"source": gray["IMAGE"], "mask": paint["MASK"], "x": 0, "y": 0,
+                                            "resize_source": True}, "Gray where nothing was seen")
+    vace = Node("WanVaceToVideo", {
+        "positive": loaders.positive["CONDITIONING"], "negative": loaders.negative["CONDITIONING"],
+        "vae": loaders.vae["VAE"], "control_video": control["IMAGE"], "control_masks": paint["MASK"], **take.room,
+        "batch_size": 1, "strength": 1.0})
+    return paint, gray, control, vace
 
 
 # ---- the parts they share -----------------------------------------------------------------------
 
 
-def generated(take: Take, loaders: Loaders, model: Socket, changes: Sequence[Node], tiles: bool = False) -> Sheet:
-    """A clip, its prior, and what EX-4D makes of it with a model that `changes` lead to. tiles: the VAE's."""
-    _, clip, render, shown, first_stacks = prior_of(take, loaders)
-    positive, negative, prompt = prompts(loaders)
-    encode, seen, start = start_of(take, loaders, render, positive, negative, tiles)
-    adapter = apply_adapter(model, encode)
-    sample, frames = sampled(take, adapter["MODEL"], start, loaders, tiles=tiles)
-    return sheet(
-        take.name, *first_stacks, [loaders.group, prompt],
-        [Group("6  The prior, encoded", EX4D, [[encode, seen, start]])],
-        [Group("7  EX-4D on Wan", GENERATE, [[*changes, adapter, *sample]])],
-        [Group("8  Video from the new view", OUTPUT, [film(frames, clip, take)])])
-
-
-def load(model: Model, text: Model = UMT5) -> Loaders:
+def load(take: Take) -> Loaders:
+    clip = Node("CLIPLoader", {"clip_name": take.text.name, "type": "wan"}, models=(take.text,))
     return Loaders(
-        Node("UNETLoader", {"unet_name": model.name, "weight_dtype": "default"}, models=(model,)),
-        Node("CLIPLoader", {"clip_name": text.name, "type": "wan"}, models=(text,)),
-        Node("VAELoader", {"vae_name": VAE.name}, models=(VAE,)),
-        Node("CLIPVisionLoader", {"clip_name": CLIP_VISION.name}, models=(CLIP_VISION,)))
+        load_wan(take.model), clip, Node("VAELoader", {"vae_name": VAE.name}, models=(VAE,)),
+        Node("CLIPVisionLoader", {"clip_name": CLIP_VISION.name}, models=(CLIP_VISION,)),
+        *(Node("CLIPTextEncode", {"clip": clip["CLIP"], "text": text}, title, height)
+          for text, title, height in ((PROMPT, "What to see", 140), (take.negative, "What to avoid", 200))))
 
 
-def prior_of(take: Take, loaders: Loaders | None = None) -> tuple[Loaders, Clip, Node, Node, list[list[Group]]]:
-    """The models, the clip, its prior, and the stacks of groups that make it."""
-    width, height = take.size
-    scene = Node("EX4DSampleScene", {"scene": "gallery", "frames": take.frames, "width": width, "height": height})
-    clip = Clip(scene["images"], scene["depth"], scene["fps"])
-    render, (mesh, (prior,)) = prior_groups(clip, take.path, erosion="none" if take.released else "released")
-    shown = preview(render["color"], "The prior that Wan follows")
-    stacks = [[Group("1  A clip with exact depth", INPUT, [[scene]])], mesh,
-              [Group(prior.title, prior.color, [*prior.columns, [shown]])]]
-    return loaders or load(I2V), clip, render, shown, stacks
+def load_wan(model: Model, title: str | None = None) -> Node:
+    return Node("UNETLoader", {"unet_name": model.name, "weight_dtype": "default"}, title, models=(model,))
 
 
-def prompts(loaders: Loaders) -> tuple[Node, Node, Group]:
-    """What the released model was shown with."""
-    positive, negative = (
-        Node("CLIPTextEncode", {"clip": loaders.clip["CLIP"], "text": text}, title, (400, height))
-        for text, title, height in ((PROMPT, "What to see", 160), (RELEASED_NEGATIVE, "What to avoid", 240)))
-    return positive, negative, Group("5  Prompt", GENERATE, [[positive, negative]])
-
-
-def start_of(take: Take, loaders: Loaders, render: Node, positive: Node, negative: Node,
-             tiles: bool = False) -> tuple[Node, Node, Node]:
-    """The prior as latents, its first frame as CLIP vision sees it, and where the sampling starts from."""
-    encode = Node("EX4DPriorEncode", {"vae": loaders.vae["VAE"], "color": render["color"], "visible": render["visible"],
-                                      **take.room, "tiling": "on" if tiles else "off",
+def encoded(take: Take) -> tuple[Loaders, tuple[Node, Node, Node]]:
+    """The models, and of the prior its latents, its first frame as CLIP vision sees it, and where sampling starts."""
+    loaders = load(take)
+    encode = Node("EX4DPriorEncode", {"vae": loaders.vae["VAE"], **take.room, "tiling": "on" if take.tiles else "off",
                                       **({"fit": "stretch", "erosion": "released"} if take.released else {})})
-    seen = Node("CLIPVisionEncode", {"clip_vision": loaders.vision["CLIP_VISION"], "image": encode["first_frame"],
-                                     "crop": "none"})
-    start = Node("WanImageToVideo", {
-        "positive": positive["CONDITIONING"], "negative": negative["CONDITIONING"], "vae": loaders.vae["VAE"],
-        "clip_vision_output": seen["CLIP_VISION_OUTPUT"], "start_image": encode["first_frame"], **take.room,
+    return loaders, (encode, *started(take, loaders, encode["first_frame"]))
+
+
+def started(take: Take, loaders: Loaders, first: Socket) -> tuple[Node, Node]:
+    """A first frame as CLIP vision sees it, and where sampling starts from."""
+    seen = Node("CLIPVisionEncode", {"clip_vision": loaders.vision["CLIP_VISION"], "image": first, "crop": "none"})
+    return seen, Node("WanImageToVideo", {
+        "positive": loaders.positive["CONDITIONING"], "negative": loaders.negative["CONDITIONING"],
+        "vae": loaders.vae["VAE"], "clip_vision_output": seen["CLIP_VISION_OUTPUT"], "start_image": first, **take.room,
         "batch_size": 1})
-    return encode, seen, start
+
+
+def changes_of(take: Take, model: Socket) -> list[Node]:
+    """What is done to Wan before the adapter: a distilled LoRA for few steps, windows for long videos."""
+    if take.steps < 10:
+        return [Node("LoraLoaderModelOnly", {"model": model, "lora_name": FOUR_STEPS.name, "strength_model": 1.0},
+                     models=(FOUR_STEPS,))]
+    if take.frames > FRAMES:
+        return [Node("WanContextWindowsManual", {"model": model, "context_length": FRAMES, "context_overlap": 24})]
+    return []
 
 
 def apply_adapter(model: Socket, encode: Node) -> Node:
     return Node("ApplyEX4DLoRA", {"model": model, "adapter": ADAPTER.name, "prior": encode["prior"]}, models=(ADAPTER,))
 
 
-def vace_of(take: Take, loaders: Loaders, render: Node, positive: Node, negative: Node) -> tuple[Node, ...]:
-    """What VACE is shown, gray where nothing was seen and a mask of 1 there, and where its sampling starts from."""
-    paint = Node("InvertMask", {"mask": render["visible"]}, "1 = to be painted")
-    gray = Node("EmptyImage", {"width": take.size[0], "height": take.size[1], "batch_size": 1, "color": 0x7F7F7F},
-                "Gray")
-    control = Node("ImageCompositeMasked", {"destination": render["color"], "source": gray["IMAGE"],
-                                            "mask": paint["MASK"], "x": 0, "y": 0, "resize_source": True},
-                   "Gray where nothing was seen")
-    vace = Node("WanVaceToVideo", {
-        "positive": positive["CONDITIONING"], "negative": negative["CONDITIONING"], "vae": loaders.vae["VAE"],
-        "control_video": control["IMAGE"], "control_masks": paint["MASK"], **take.room, "batch_size": 1,
-        "strength": 1.0})
-    return paint, gray, control, vace
-
-
-def sampled(take: Take, model: Socket, start: Node, loaders: Loaders, trimmed: bool = False,
-            tiles: bool = False) -> tuple[list[Node], Socket]:
-    """The nodes from a model to frames, with the released shift, sampler and schedule; and the frames."""
-    shift = Node("ModelSamplingSD3", {"model": model, "shift": 5.0})
+def sampled(take: Take, model: Socket, start: Node, loaders: Loaders) -> list[Node]:
+    """The nodes from a model to frames, the last of which gives them."""
+    shift = Node("ModelSamplingSD3", {"model": model, "shift": take.shift})
     sample = Node("KSampler", {
         "model": shift["MODEL"], "positive": start["positive"], "negative": start["negative"],
-        "latent_image": start["latent"], "seed": 0, "steps": take.steps, "cfg": take.cfg, "sampler_name": "euler",
-        "scheduler": "simple", "denoise": 1.0}, fixed=take.released)
+        "latent_image": start["latent"], "seed": 0, "steps": take.steps, "cfg": take.cfg, "sampler_name": take.sampler,
+        "scheduler": "simple", "denoise": 1.0}, fixed=True)
     nodes, latent = [shift, sample], sample["LATENT"]
-    if trimmed:
+    if start.kind == "WanVaceToVideo":
         trim = Node("TrimVideoLatent", {"samples": latent, "trim_amount": start["trim_latent"]})
         nodes, latent = [*nodes, trim], trim["LATENT"]
-    kind, more = ("VAEDecodeTiled", {"tile_size": 256, "overlap": 64}) if tiles else ("VAEDecode", {})
-    decode = Node(kind, {"samples": latent, "vae": loaders.vae["VAE"], **more})
-    return [*nodes, decode], decode["IMAGE"]
+    kind, more = ("VAEDecodeTiled", {"tile_size": 256, "overlap": 64}) if take.tiles else ("VAEDecode", {})
+    return [*nodes, Node(kind, {"samples": latent, "vae": loaders.vae["VAE"], **more})]
 
 
-def film(frames: Socket, clip: Clip, take: Take) -> list[Node]:
-    video = Node("CreateVideo", {"images": frames, "fps": RELEASED_FPS if take.released else clip.fps})
-    return [video, save_video(video, take.name[:2], "New view")]
+def sampler_of(nodes: Sequence[Node]) -> Node:
+    return next(node for node in nodes if node.kind == "KSampler")
+
+
+def film_of(take: Take, frames: Socket) -> Node:
+    return Node("CreateVideo", {"images": frames, **({"fps": RELEASED_FPS} if take.released else {})})
+
+
+def sound_of(take: Take, film: Node) -> dict[str, Socket]:
+    """What a box is given for the frame rate and the sound of its video; at another frame rate, no sound is in step."""
+    return {} if take.released else {"fps": film["fps"], "audio": film["audio"]}

@@ -1,271 +1,298 @@
 """What each workflow says of itself, in Markdown: what it does, what to change, which files go where."""
 
-PRIOR = """The result is the **prior**, two videos that a video model paints from: the **color**, black where nothing is
-known, and the **mask**, white where the source has seen the surface."""
-
-CAMERA = """- *Camera Trajectory*: choose another `move`. Angles are in degrees, distances in shares of the radius,
-  which is the distance of the nearest point if you leave it at 0. Negative yaw goes to the left."""
-
-VIDEO = """- *Your video*: choose or upload a file. It is cut to 49 frames and scaled to 512 x 512, EX-4D's own size.
-  Wan needs 4k+1 frames (49, 81 ...)."""
-
-SOURCE = """**Your own video**: replace group 1. Copy the groups *Your video* and *Its depth* from workflow 02 or 03, or
-use the blueprint *Video to Prior (EX-4D)* from the node library instead of groups 1 to 3."""
+# Size in GB and license, as in docs/models.md.
+FILES = {
+    "video_depth_anything/video_depth_anything_vits.pth": (0.12, "Apache-2.0"),
+    "geometry_estimation/depth_anything_3_base.safetensors": (0.4, "Apache-2.0"),
+    "geometry_estimation/moge_2_vitl_normal_fp16.safetensors": (0.7, "MIT"),
+    "diffusion_models/wan2.1_i2v_480p_14B_fp16.safetensors": (32.8, "Apache-2.0"),
+    "diffusion_models/wan2.1_i2v_480p_14B_bf16.safetensors": (32.8, "Apache-2.0"),
+    "diffusion_models/wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors": (16.4, "Apache-2.0"),
+    "diffusion_models/wan2.1_vace_14B_fp16.safetensors": (34.7, "Apache-2.0"),
+    "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors": (6.7, "Apache-2.0"),
+    "text_encoders/umt5_xxl_fp16.safetensors": (11.4, "Apache-2.0"),
+    "vae/wan_2.1_vae.safetensors": (0.25, "Apache-2.0"),
+    "clip_vision/clip_vision_h.safetensors": (1.3, "MIT"),
+    "model_patches/Wan21_Uni3C_controlnet_fp16.safetensors": (2.0, "Apache-2.0"),
+    "loras/lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors": (0.7, "Apache-2.0"),
+    "loras/ex4d.ckpt": (0.4, "see its page"),
+}
+VDA, DA3, MOGE, I2V, I2V_BF16, I2V_FP8, VACE, UMT5, UMT5_FP16, VAE, VISION, UNI3C, FOUR_STEPS, ADAPTER = FILES
 
 
 def files(*paths: str) -> str:
-    """Where the files go that a workflow needs."""
-    return "**Files** (ComfyUI offers the missing ones for download)\n```\nmodels/\n" + "\n".join(
-        f"  {path}" for path in paths) + "\n```"
+    """What a workflow needs: where each file goes, its size and its license."""
+    return "**Files** in models/; ComfyUI offers what is missing for download\n" + "\n".join(
+        f"- {path}, {FILES[path][0]:g} GB, {FILES[path][1]}" for path in paths)
 
 
-WAN_FILES = ("text_encoders/", "  umt5_xxl_fp8_e4m3fn_scaled.safetensors", "vae/", "  wan_2.1_vae.safetensors")
-
-REST = ("diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors", "clip_vision/", "  clip_vision_h.safetensors",
-        *WAN_FILES)
-EX4D_FILES = files("loras/", "  ex4d.ckpt", *REST)
-GENERATED = "A clip becomes a prior, seen from a new camera path, and Wan 2.1 paints what the source has not seen."
+VIDEO = "- *Your video*: choose or upload a file."
+TRIM = """- *Trim Video*: which part of it, in seconds; its sound stays in step. A *duration* of 0 is all of \
+it, which may \
+need
+  much memory."""
+CAMERA = """- *Camera Trajectory*: choose another *move*. Angles are in degrees, negative yaw goes to the \
+left; distances \
+are
+  shares of the radius."""
+RESULT = """Black is what your video has not seen. The mask, white where it has, and the share of it show on *Render
+Watertight Mesh*."""
+BOX = "Double-click a box to see and change what is in it."
+PRIOR = f"""- *Video to Prior (EX-4D)*: *moves* is the camera, such as *orbit:yaw=-40* or *dolly:distance=0.4*; \
+*start_time*
+  is where in your video it begins. {BOX}"""
+LENGTHS = """The video needs 49 frames from *start_time* on, and stays in step with its sound."""
+REST = (VISION, UMT5, VAE, DA3)
 
 NOTES = {
-    "01_sample_scene_to_prior": f"""
-## Sample scene to prior
+    "00_ex4d_video_from_a_new_view": f"""
+## Your video from another side
+
+1. *Your video*: choose or upload a file.
+2. Press **Run**.
+
+The camera circles to the right by *yaw* degrees (negative: to the left) and up by *pitch*. Sound, frame rate and size
+stay as they are. Black is what your video has not seen; workflow 15 paints it.
+
+*start_time* and *duration* choose the part of the video, in seconds. A *duration* of 0 is all of it, which may need
+much memory.
+
+**Depth** comes from the smallest model that is steady over a video. It is one download, once; nothing else finds depth
+behind any camera. {BOX} With *parallax* as the *model* of *Estimate Video Depth* it needs no download, but a
+camera that moves sideways past things at rest.
+
+{files(VDA)}
+""",
+    "01_ex4d_sample_scene_from_the_side": f"""
+## A sample scene from the side
 
 Needs no file and no download: press **Run**.
 
-A clip with exact depth is rendered, each frame becomes a watertight mesh, and the meshes are rendered along a new
-camera path. {PRIOR}
+A clip with exact depth becomes a watertight mesh per frame, which is shown along a new camera path. The result is the
+**prior** that a video model paints from: color, black where nothing is known, and mask.
 
 **Change**
-- *Sample Scene*: choose another scene or seed, more frames, another size.
+- *Sample Scene*: choose another scene or seed.
 {CAMERA}
-- *Render Watertight Mesh*: `erosion` shrinks the mask, by default as in EX-4D's training.
+- *Render Watertight Mesh*: *erosion* shrinks the mask, as in EX-4D's training.
 
-**Look at**
-- *The path*: the cameras from above and from the right, with the scene.
-- *How much was seen*: the less it is, the more a video model has to invent.
-
-**Next**: your own video in 02 (Depth Anything 3), 03 (MoGe) and 04 (any depth node); painting what was not seen in 05
-(Wan VACE) and 06 (Wan with Uni3C).
+**Next**: your own video in 00; painted in 15.
 """,
-    "02_video_depth_anything_3_to_prior": f"""
-## Your video to prior, with Depth Anything 3
+    "02_ex4d_new_view_by_depth_anything_3": f"""
+## Your video, depth by Depth Anything 3
 
-Estimates the depth of all frames together (*multiview* mode): it is steady over time, and includes the motion of the
-source camera, so that the new path is fixed in the world. {PRIOR}
+It finds the depth of all frames together (*multiview*): steady over time, with the motion of the source camera, so that
+the new path is fixed in the world. {RESULT}
 
 **Change**
 {VIDEO}
+{TRIM}
 {CAMERA}
-- *Depth from Geometry*: turn `source_cameras` off for a camera on a tripod, or if the motion it finds is wrong.
-- *Run Depth Anything 3*: lower `resolution` if memory runs out.
+- *Depth from Geometry*: turn *source_cameras* off for a camera on a tripod.
 
-**Look at** *Depth to look at*: near is bright. It should not flicker.
+*Depth to look at* should not flicker. Near is bright.
 
-{files("geometry_estimation/", "  depth_anything_3_base.safetensors")}
+{files(DA3)}
 """,
-    "13_video_depth_anything_to_prior": f"""
-## Your video to prior, with a depth model of your choice
+    "13_ex4d_new_view_by_video_depth_anything": f"""
+## Your video, with the depth model of your choice
 
-*Estimate Video Depth* uses a model that is steady over time (Video-Depth-Anything, DepthCrafter), or makes any
-per-frame model of transformers steady. Its scale is that of the released model. {PRIOR}
+*Estimate Video Depth* uses models that are steady over time, or makes any model of transformers steady. It says on the
+node what it found. {RESULT}
 
 **Change**
 {VIDEO}
-- *Estimate Video Depth*: choose another `model`. Set `scale` to *as given* with a *metric_* file for meters. Set
-  `source_camera` to *estimate* if the camera moves.
+{TRIM}
+- *Estimate Video Depth*: another *model*. Set *source_camera* to *estimate* if the camera moves.
 {CAMERA}
 
-**Look at**
-- *What was found*: shots, doubts about the depth, the residual of the source camera.
-
-{files("video_depth_anything/", "  video_depth_anything_vits.pth")}
+{files(VDA)}
 """,
-    "14_video_background_kept": f"""
-## Your video to prior, background kept
+    "14_ex4d_new_view_background_kept": f"""
+## Your video, its background kept
 
-What one frame does not see, another one may have seen. *Motion Mask* finds what moves; everything else fills the other
-frames. Hidden surfaces end a little behind what hides them (`hidden_reach` 0.1), so that more can be filled.
+What one frame does not see, another may have seen. *Motion Mask* finds what moves; everything else fills the other
+frames. Hidden surfaces end a little behind what hides them (*hidden_reach* 0.1).
 
 **Change**
 {VIDEO}
+{TRIM}
 {CAMERA}
-- *Motion Mask*: replace it by any other mask, such as that of a segmentation model; 1 = moves.
+- *Motion Mask*: any other mask does, such as that of a segmentation model; 1 = moves.
 
-**Look at**
-- *How far the camera can go*: the share of the picture that was seen from every angle.
-- The preview on *Render Watertight Mesh*: what was added, with a color for each frame that it comes from.
-- *How much was seen*.
+*How far the camera can go* shows what was seen from every angle.
 
-{files("geometry_estimation/", "  depth_anything_3_base.safetensors")}
+{files(DA3)}
 """,
-    "03_video_moge_to_prior": f"""
-## Your video to prior, with MoGe
+    "03_ex4d_new_view_by_moge": f"""
+## Your video, depth by MoGe
 
-Estimates sharp depth and the focal length for each frame by itself. Sky stays infinitely far. If the depth of your clip
-flickers, use workflow 02. {PRIOR}
+It finds sharp depth and the focal length, frame by frame. If the depth flickers, use workflow 02 or 13. {RESULT}
 
 **Change**
 {VIDEO}
+{TRIM}
 {CAMERA}
-- *Run MoGe Inference*: a lower `resolution_level` is faster. Set `fov_x_degrees` if you know the field of view.
-- *Depth from Geometry*: set `lens` if the focal length that MoGe finds differs from frame to frame.
+- *Run MoGe Inference*: a lower *resolution_level* is faster. Set *fov_x_degrees* if you know the field of view.
 
-**Look at** *Depth to look at*: near is bright.
+*Depth to look at* should not flicker. Near is bright.
 
-{files("geometry_estimation/", "  moge_2_vitl_normal_fp16.safetensors")}
+{files(MOGE)}
 """,
-    "04_depth_images_to_prior": f"""
-## Depth images of any node to prior
+    "04_ex4d_new_view_by_depth_images": """
+## Gray depth pictures of any node
 
-Runs as it is, with stand-ins for your clip and its depth. {PRIOR}
-
-**Replace** group 1 by your clip and your depth node: connect its frames to *Build Watertight Mesh* and *How many
-frames*, and its gray images to *Depth from Images*. Load a depth video with *Load Video* and *Get Video Components*.
-For npz, EXR and 16-bit files, use *Load Depth (EX-4D)* instead of *Depth from Images*.
+Needs no file. Two stand-ins make gray pictures, near is bright, as depth nodes and packs do: replace them by your own.
 
 **Change**
-- `convention`, what the numbers mean:
-  - `released`: relative disparity, bright is near. DepthCrafter, Video Depth Anything, Depth Anything, MiDaS.
-  - `depth`: dark is near, and the numbers are distances.
-  - `normalized-...`: with the distances of the nearest and the farthest value.
-- `lens`: the focal length, if you know it.
-- *Camera Trajectory*: choose another `move`.
-
-Depth cannot be read back from a color map: set the depth node to gray. 8-bit images make steps in far walls.
+- *Depth from Images*: what the numbers mean. *released* is for disparity pictures as EX-4D was trained; set *lens* if
+you know the field of view.
+- *Camera Trajectory*: choose another *move*. Distances are shares of the radius.
 """,
-    "05_prior_to_wan_vace": f"""
-## Prior into Wan VACE
+    "05_ex4d_new_view_painted_by_wan_vace": f"""
+## A new view, painted by Wan VACE
 
-Groups 1 to 3 make the prior and run without files. VACE then paints what the source has not seen.
-
-VACE needs the mask inverted, 1 = to be painted, and gray where there is no picture: group 4.
-
-{SOURCE}
+Stock Wan paints what your video has not seen. VACE gets the prior with gray where nothing was seen, and the mask
+inverted.
 
 **Change**
-- *What to see*: describe the picture, above all what comes into view.
-- *WanVaceToVideo*: use the `width`, `height` and `length` of group 1.
-- *Load Diffusion Model*: use `wan2.1_vace_1.3B_fp16.safetensors` if you have little memory.
+{VIDEO}
+{PRIOR}
+- *Painted by Wan VACE*: *prompt* describes the picture, above all what comes into view.
 
-{files("diffusion_models/", "  wan2.1_vace_14B_fp16.safetensors", *WAN_FILES)}
+{LENGTHS}
+
+{files(VACE, UMT5, VAE, DA3)}
 """,
-    "06_prior_to_wan_uni3c": f"""
-## Prior into Wan with Uni3C
+    "06_ex4d_new_view_led_by_uni3c": f"""
+## A new view, led by Uni3C
 
-Groups 1 to 3 make the prior and run without files. Wan image-to-video starts from the first frame, and Uni3C makes it
-follow the color video of the prior. Uni3C uses no mask: it takes black for *not seen*.
-
-{SOURCE}
+Wan image-to-video starts from the first frame, and Uni3C makes it follow the color of the prior. It uses no mask: black
+counts as not seen.
 
 **Change**
-- *What to see*: describe the picture, above all what comes into view.
-- *WanImageToVideo*: use the `width`, `height` and `length` of group 1.
-- *Apply Wan Uni3C ControlNet*: a lower `strength` or `end_percent` gives Wan more freedom.
+{VIDEO}
+{PRIOR}
+- *Led by Uni3C*: *prompt* describes the picture. Inside, a lower *strength* or *end_percent* gives Wan more freedom.
 
-{files("diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors", "model_patches/",
-       "  Wan21_Uni3C_controlnet_fp16.safetensors", "clip_vision/", "  clip_vision_h.safetensors", *WAN_FILES)}
+{LENGTHS}
+
+{files(I2V, UNI3C, *REST)}
 """,
-    "07_ex4d_as_released": f"""
+    "07_ex4d_video_generated_as_released": f"""
 ## EX-4D as released
 
-{GENERATED} It uses the settings that the model was released with: 512 x 512, 49 frames, 25 steps, CFG 5, shift 5,
-*euler* with *simple*, seed 0, 15 frames per second, weights in bf16, and its own prompts. *Encode Prior* erodes the
-mask at the size that is generated.
-
-{SOURCE} EX-4D's own program works on the whole picture and squashes what it renders: for the same, leave out *Which
-size*, or set its `crop` to *disabled*.
+Your video from a new camera path; Wan paints what it has not seen. As the model was released: 512 x 512, 49
+frames, 25 steps, CFG 5, shift 5, *euler* with *simple*, seed 0, bf16, its own prompts, the whole picture
+squashed, and 15 frames per second, so without sound.
 
 **Change**
-- *Camera Trajectory*: choose another `move`. The model was trained on moves to both sides, up to 90 degrees.
-- *Encode Prior* and *WanImageToVideo*: use the same `width`, `height` and `length` in both and in group 1.
-- *Apply Adapter*: a lower `prior_strength` or `end_percent` gives Wan more freedom.
+{VIDEO}
+{PRIOR}
+- The box behind it: *prompt*, *seed*. Inside, a lower *prior_strength* of *Apply Adapter* gives Wan more freedom.
 
-{files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_bf16.safetensors", "clip_vision/",
-       "  clip_vision_h.safetensors", "text_encoders/", "  umt5_xxl_fp16.safetensors", "vae/",
-       "  wan_2.1_vae.safetensors")}
+{files(I2V_BF16, VISION, UMT5_FP16, VAE, ADAPTER, DA3)}
 """,
-    "08_ex4d_in_four_steps": f"""
+    "08_ex4d_video_generated_in_four_steps": f"""
 ## EX-4D in four steps
 
-{GENERATED} With a distilled LoRA before the adapter, 4 steps at CFG 1 replace 25 steps of two passes each: more than
-ten times faster, with less detail. *What to avoid* has no effect at CFG 1.
-
-{SOURCE}
+With a distilled LoRA before the adapter, 4 steps at CFG 1 replace 25 of two passes each: more than ten times
+faster, with less detail.
 
 **Change**
-- The LoRA: any for Wan 2.1 I2V 14B, with 4 to 8 steps.
-- *KSampler*: with CFG above 1, each step takes two passes again.
+{VIDEO}
+{PRIOR}
+- The box behind it: *prompt*, *seed*.
 
-{files("loras/", "  lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors", "  ex4d.ckpt", *REST)}
+{LENGTHS}
+
+{files(I2V, FOUR_STEPS, ADAPTER, *REST)}
 """,
-    "09_ex4d_long_video": f"""
+    "09_ex4d_long_video_generated": f"""
 ## Longer than 49 frames, and wide
 
-{GENERATED} Wan works in windows of 49 frames, the length that EX-4D was trained on, which overlap by 24. Each window
-gets its part of the prior. Any size in multiples of 16 works the same way, here 832 x 480.
-
-{SOURCE}
+Wan works in windows of 49 frames, the length that EX-4D was trained on, which overlap by 24. Each gets its part of the
+prior. Here 97 frames of 832 x 480.
 
 **Change**
-- Length: 4k+1, the same in *Sample Scene*, *Encode Prior* and *WanImageToVideo*.
-- *Wan Context Windows*: a higher `context_overlap` joins the windows better and takes longer.
+{VIDEO}
+{PRIOR}
+- Size and length (4k+1): the same in both boxes.
 
-{EX4D_FILES}
+The video needs 97 frames from *start_time* on.
+
+{files(I2V, ADAPTER, *REST)}
 """,
     "10_ex4d_vace_uni3c_side_by_side": f"""
 ## One prior, three video models
 
-The same prior, prompt and seed with EX-4D, Wan VACE and Uni3C, one after the other. The video shows the prior and the
-three results side by side, so that you can choose.
+Prior, EX-4D, VACE and Uni3C side by side, with the same prompt and seed, so that you can choose.
 
 - **EX-4D** gets color and mask, and was trained on priors like this.
 - **VACE** gets the mask inverted, and gray where there is no picture.
 - **Uni3C** gets only the color.
 
 **Change**
-- *KSampler*: use the same seed in all three, to compare them.
+{VIDEO}
+{PRIOR}
 
-{SOURCE}
+{LENGTHS}
 
-{files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors",
-       "  wan2.1_vace_14B_fp16.safetensors", "model_patches/", "  Wan21_Uni3C_controlnet_fp16.safetensors",
-       "clip_vision/", "  clip_vision_h.safetensors", *WAN_FILES)}
+{files(I2V, VACE, UNI3C, ADAPTER, *REST)}
 """,
-    "11_ex4d_with_little_memory": f"""
+    "11_ex4d_video_generated_with_little_memory": f"""
 ## EX-4D with little memory
 
-{GENERATED} The 8-bit model needs half the memory, and the VAE works in tiles. ComfyUI keeps in main memory what still
-does not fit.
-
-{SOURCE}
+The 8-bit model needs half the memory, and the VAE works in tiles. ComfyUI keeps in main memory what still does
+not fit.
 
 **Change**
-- **Smaller still**: use a GGUF of Wan 2.1 I2V 14B, e.g. `wan2.1-i2v-14b-480p-Q4_K_M.gguf` in `diffusion_models`, with
-*Unet Loader (GGUF)* instead of *Load Diffusion Model*. This node comes with the pack **ComfyUI-GGUF**, which you
-install separately. Fewer pixels and frames help as much: 384 x 384, 33 frames.
+{VIDEO}
+{PRIOR}
+- **Smaller still**: a GGUF of Wan 2.1 I2V 14B, such as *wan2.1-i2v-14b-480p-Q4_K_M.gguf*, with *Unet Loader (GGUF)* of
+the pack **ComfyUI-GGUF** in the box.
 
-{files("loras/", "  ex4d.ckpt", "diffusion_models/", "  wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors", *REST[2:])}
+{LENGTHS}
+
+{files(I2V_FP8, ADAPTER, *REST)}
 """,
-    "12_train_adapter": f"""
+    "12_ex4d_train_adapter": f"""
 ## Train your own adapter
 
-Parts of a clip are masked, and Wan learns to paint them: no second view is needed. **Groups 1 to 3 need no file** and
-show on a sample scene what is masked. A window that glides over the clip adds motion to still cameras.
+Wan learns to paint what is masked of a clip. **Groups 1 to 3 need no file** and show what is masked.
 
-**Groups 4 and 5** train on clips that you prepare with both kinds of masks on the command line. Then press R:
+**Groups 4 and 5** train on clips that you prepare on the command line. Then press R:
 ```
 ex4d prepare videos/ --depth depths/
   --vae wan_2.1_vae.safetensors
-  --text-encoder umt5_xxl_fp16.safetensors
-  --clip-vision clip_vision_h.safetensors
+  --text-encoder
+    umt5_xxl_fp16.safetensors
+  --clip-vision
+    clip_vision_h.safetensors
   --out ComfyUI/input/prepared
 ```
-They need `pip install peft accelerate tensorboard` and 80 GB, or 48 GB with `base_dtype` *float8*. Cancel when you
-like: if you queue it again, the run continues. Use the adapter in *Apply Adapter*, workflow 07.
+They need *pip install peft accelerate tensorboard* and 80 GB, or 48 GB with *base_dtype* *float8*. A canceled
+run continues when it is queued again.
 
 **Change**
-- *Train Adapter*: `clips`, `steps`, `name`.
+- *Train Adapter*: *clips*, *steps*, *name*.
 
-{files("diffusion_models/", "  wan2.1_i2v_480p_14B_fp16.safetensors")}
+{files(I2V)}
+""",
+    "15_ex4d_video_from_a_new_view_generated": f"""
+## Your video from another side, generated
+
+1. *Your video*: choose or upload a file.
+2. Press **Run**.
+
+A new view, as in workflow 00, of which EX-4D on Wan paints what your video has not seen: up to 49 frames, with
+the sound.
+
+**Change**
+- *Video from a New View (EX-4D)*: *yaw* (negative: to the left), *pitch*, *start_time*.
+- *Generate New View (EX-4D)*: *prompt* describes the picture; 832 x 480 keeps more of a wide video, but EX-4D was
+trained on 512 x 512. {BOX}
+
+{files(I2V_FP8, FOUR_STEPS, ADAPTER, VISION, UMT5, VAE, VDA)}
 """,
 }

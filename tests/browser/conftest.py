@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,9 @@ from ex4d_ops.dataset import MANIFEST
 from ex4d_ops.files import write_video
 from ex4d_ops.scene import FPS, sample_clip
 from headless.server import Server, serve
+
+from ..example_files import NAMES, nodes_of, read
+from ..tiny_depth_models import save_video_depth_anything
 
 try:
     from headless.frontend import FrontEnd, find_browser, open_front_end
@@ -65,17 +67,24 @@ def artifacts() -> Path:
     return PACK / "artifacts" / "browser"
 
 
+@pytest.fixture(scope="module")
+def front_end_flags() -> list[str]:
+    """For the front end that ComfyUI pins."""
+    return FLAGS
+
+
 # Closed before other tests begin: while its browser is open, Playwright holds the thread's event loop.
 @pytest.fixture(scope="module")
-def server_with_files(tmp_path_factory) -> Iterator[Server]:
-    """A server with stand-ins for every file that the example workflows name."""
-    with serve(COMFYUI, tmp_path_factory.mktemp("browser"), FLAGS) as server:
-        for path in (PACK / "example_workflows").glob("*.json"):
-            for node in json.loads(path.read_text(encoding="utf-8"))["nodes"]:
+def server_with_files(front_end_flags, tmp_path_factory) -> Iterator[Server]:
+    """A server with stand-ins for every file that the example workflows name; that of workflow 00 is a tiny model."""
+    with serve(COMFYUI, tmp_path_factory.mktemp("browser"), front_end_flags) as server:
+        for name in NAMES:
+            for node in nodes_of(read(name)):
                 for model in node["properties"].get("models", []):
                     folder = server.base / "models" / model["directory"]
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / model["name"]).touch()
+        save_video_depth_anything(server.base / "models" / "video_depth_anything" / "video_depth_anything_vits.pth")
         frames, _ = sample_clip("street", 9, (72, 128), seed=0)
         write_video(server.base / "input" / "your_video.mp4", frames, FPS)
         (server.base / "input" / "cameras.json").touch()  # for the choices of Load Cameras
@@ -92,8 +101,9 @@ def front_end(usual_complaints, server_with_files) -> Iterator[FrontEnd]:
 
 
 @pytest.fixture(scope="module")
-def usual_complaints(tmp_path_factory) -> set[str]:
+def usual_complaints(front_end_flags, tmp_path_factory) -> set[str]:
     """What the console of ComfyUI complains of without any pack."""
     base = tmp_path_factory.mktemp("bare")
-    with serve(COMFYUI, base, [*FLAGS, "--disable-all-custom-nodes"]) as server, open_front_end(server.url) as page:
+    flags = [*front_end_flags, "--disable-all-custom-nodes"]
+    with serve(COMFYUI, base, flags) as server, open_front_end(server.url) as page:
         return set(page.complaints)

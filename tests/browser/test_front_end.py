@@ -8,19 +8,15 @@ import pytest
 
 from headless.server import Refused
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "example_workflows"
-NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json"))
-SAVED = Path(__file__).resolve().parents[1] / "saved_workflows"  # by version 0.1.0
+from ..example_files import NAMES, as_graph, nodes_of, read
+
+SAVED = Path(__file__).resolve().parents[1] / "saved_workflows"  # by version 0.1.0 and later ones
 SMALL = {"frames": 9, "width": 256, "height": 192}
 BLUEPRINT = "Video to Prior (EX-4D)"
 
 
-def read(name: str) -> dict:
-    return json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))
-
-
 def models_of(name: str) -> list[dict]:
-    return [model for node in read(name)["nodes"] for model in node["properties"].get("models", [])]
+    return [model for node in nodes_of(read(name)) for model in node["properties"].get("models", [])]
 
 
 def offered_models(name: str) -> list[dict]:
@@ -47,25 +43,11 @@ def without_files(server_with_files, front_end):
     return server_with_files
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_workflow_opens_without_a_fault(name, front_end, usual_complaints, artifacts):
-    front_end.open(read(name), name)
-    front_end.see(artifacts / f"{name}.png")
-    assert front_end.faults() == []
-    assert set(front_end.complaints) <= usual_complaints
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_api_form_is_what_the_front_end_queues(name, front_end):
-    front_end.open(read(name), name)
-    assert front_end.read()[1] == read(f"api/{name}")
-
-
-@pytest.mark.parametrize("name", sorted(path.stem for path in SAVED.glob("*.json")))
-def test_a_workflow_saved_by_an_earlier_version_queues_what_it_did(name, front_end):
+@pytest.mark.parametrize("saved", sorted(SAVED.glob("*/*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_workflow_saved_by_an_earlier_version_queues_what_it_did(saved, front_end):
     """Every input has the value it had; inputs that came later are beside them."""
-    saved, queued = (json.loads((SAVED / folder / f"{name}.json").read_text("utf-8")) for folder in ("", "api"))
-    front_end.open(saved, name)
+    workflow, queued = (json.loads(path.read_text("utf-8")) for path in (saved, saved.parent / "api" / saved.name))
+    front_end.open(workflow, saved.stem)
     now = front_end.read()[1]
     assert front_end.faults() == [] and set(now) == set(queued)
     for id, node in queued.items():
@@ -75,7 +57,7 @@ def test_a_workflow_saved_by_an_earlier_version_queues_what_it_did(name, front_e
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not models_of(name)])
 def test_queueing_shows_the_previews(name, front_end, usual_complaints, artifacts):
-    front_end.open(read(name), name)
+    front_end.open(as_graph(name), name)
     nodes = {node["id"]: node for node in read(name)["nodes"]}
     front_end.set({id: SMALL for id, node in nodes.items() if node["type"] == "EX4DSampleScene"})
     front_end.run()
@@ -91,21 +73,6 @@ def test_queueing_shows_the_previews(name, front_end, usual_complaints, artifact
     assert len(videos) == sum(node["type"] == "SaveVideo" for node in nodes.values())
     assert all(video == [256, 192, pytest.approx(9 / 15)] for video in videos)
     assert front_end.faults() == []
-    assert set(front_end.complaints) <= usual_complaints
-
-
-def test_workflow_opens_in_nodes_2_too(front_end, usual_complaints, artifacts):
-    name = NAMES[0]
-    use = "(vue) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', vue)"
-    front_end.page.evaluate(use, True)
-    try:
-        front_end.open(read(name), name)
-        front_end.see(artifacts / f"{name}_nodes_2.png")
-        drawn = front_end.page.locator("[data-node-id]").count()
-        assert front_end.faults() == []
-    finally:
-        front_end.page.evaluate(use, False)
-    assert drawn == len(read(name)["nodes"])
     assert set(front_end.complaints) <= usual_complaints
 
 
@@ -174,7 +141,7 @@ def test_server_misses_nothing_but_files(name, front_end, without_files):
 
 @pytest.mark.parametrize("name", [name for name in NAMES_WITH_MODELS if offered_models(name)])
 def test_missing_models_are_offered_for_download(name, front_end, without_files, artifacts):
-    front_end.open(read(name), name)
+    front_end.open(as_graph(name), name)
     front_end.page.get_by_text("View details").click()
     front_end.page.get_by_text("Missing Models").wait_for()
     front_end.see(artifacts / f"{name}_missing.png")

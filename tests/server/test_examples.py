@@ -12,7 +12,7 @@ from headless.server import Refused
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "example_workflows" / "api").glob("*.json"))
 LOADS_WEIGHTS = re.compile(r"Loader|^Load(DA3|MoGe)?Model|^EstimateVideoDepth")  # UNETLoader, LoadMoGeModel ...
-LOADS_FILES = re.compile(r"Loader|^Load|^ApplyEX4DLoRA$|^EX4DTrainAdapter$")
+LOADS_FILES = re.compile(r"Loader|^Load|^ApplyEX4DLoRA$|^EX4DTrainAdapter$|^EstimateVideoDepth$")
 SMALL = {"width": 96, "height": 64}  # of the pictures; the graph is the same
 
 

@@ -11,7 +11,7 @@ import torch
 
 from headless.server import PACK, Server, serve
 
-from ... import tiny_models
+from ... import tiny_depth_models, tiny_models, videos_with_sound
 from ...golden import recipe
 
 # ComfyUI's own loaders of these two know their full sizes only, which are gigabytes.
@@ -72,6 +72,11 @@ FILES = {
     "model_patches/Wan21_Uni3C_controlnet_fp16.safetensors": tiny_models.uni3c,
     "loras/lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors": tiny_models.other_lora,
 }
+DEPTH_FILES = {
+    "geometry_estimation/depth_anything_3_base.safetensors": tiny_depth_models.save_depth_anything_3,
+    "geometry_estimation/moge_2_vitl_normal_fp16.safetensors": tiny_depth_models.save_moge,
+    "video_depth_anything/video_depth_anything_vits.pth": tiny_depth_models.save_video_depth_anything,
+}
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +89,9 @@ def models(comfy, tmp_path_factory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         save_file(make(), folder / name)
     torch.save(recipe.adapter_weights(), folder / "loras" / "ex4d.ckpt")
+    for name, save in DEPTH_FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        save(folder / name)
     return folder
 
 
@@ -93,9 +101,11 @@ def server(comfyui_path, models, tmp_path_factory) -> Iterator[Server]:
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "tiny_loaders.py").write_text(TINY_LOADERS)
     (base / "models").symlink_to(models, target_is_directory=True)
+    (base / "input").mkdir()
+    videos_with_sound.write_tone(base / "input" / "your_video.mp4")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # tiny layers are no work for several threads, which wait for each other
-        with serve(comfyui_path, base, ["--cpu"]) as running:
+        with serve(comfyui_path, base, ["--cpu", "--fp32-text-enc"]) as running:  # MoGe has no half precision there
             yield running
 
 
@@ -104,18 +114,22 @@ def example() -> Callable[..., dict[str, dict]]:
     return shrink
 
 
-def shrink(name: str, frames: int = 9, size: int = 64, steps: int | None = 2, window: int = 9) -> dict[str, dict]:
+def shrink(name: str, frames: int = 9, size: int = 64, steps: int | None = 2, window: int = 9,
+           start: float = videos_with_sound.START) -> dict[str, dict]:
     """An example workflow in API format, made small: wired as it is, with the loaders of small models.
 
-    steps: of every sampler; None: as the workflow has it.
+    steps: of every sampler; None: as the workflow has it. start: seconds into the video.
     """
-    workflow = json.loads((PACK / "example_workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
-    small = {"frames": frames, "length": frames, "width": size, "height": size, "steps": steps,
-             "context_length": window, "context_overlap": 4}
+    (path,) = (PACK / "example_workflows" / "api").glob(f"{name}*.json")
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    small = {"frames": frames, "length": frames, "width": size, "height": size, "steps": steps, "resolution": 140,
+             "model.resolution": 140, "resolution_level": 0, "context_length": window, "context_overlap": 4}
     for node in workflow.values():
         node["class_type"] = {"CLIPLoader": "TinyCLIPLoader", "CLIPVisionLoader": "TinyCLIPVisionLoader"}.get(
             node["class_type"], node["class_type"])
         inputs = node["inputs"]
         inputs |= {key: value for key, value in small.items()
                    if value is not None and isinstance(inputs.get(key), int) and inputs[key] > 0}
+        if node["class_type"] == "Video Slice":
+            inputs["start_time"] = start
     return workflow

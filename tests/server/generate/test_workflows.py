@@ -7,10 +7,13 @@ import pytest
 from PIL import Image
 
 from ex4d_ops.files import read_video
-from headless.server import Failed
+from headless.server import PACK, Failed
 
-WORKFLOWS = ["07_ex4d_as_released", "08_ex4d_in_four_steps", "09_ex4d_long_video", "10_ex4d_vace_uni3c_side_by_side",
-             "11_ex4d_with_little_memory"]
+from ... import videos_with_sound
+
+EXAMPLES = sorted(path.stem for path in (PACK / "example_workflows" / "api").glob("*.json"))
+WORKFLOWS = [name for name in EXAMPLES if name[:2] not in ("01", "04", "12")]  # which start from a sample scene
+PRIOR_ALONE = ("00", "02", "03", "13", "14")
 GROWTH = 15e6  # bytes in 20 runs; a copy of this small adapter in each would be 50e6
 
 
@@ -20,29 +23,48 @@ def find(workflow: dict, kind: str) -> dict:
     return inputs
 
 
-def saved_video(server, workflow: dict):
+def saved_file(server, workflow: dict):
     """What a workflow saves, from a prompt to the file."""
     (path,) = [file for file in server.files(server.run(workflow)) if file.suffix == ".mp4"]
-    return read_video(path)
+    return path
+
+
+def saved_video(server, workflow: dict):
+    return read_video(saved_file(server, workflow))
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_it_runs_from_a_prompt_to_a_saved_video(server, example, name):
-    video = saved_video(server, example(name, steps=None if name.startswith("07") else 2))
-    panels = 4 if "side_by_side" in name else 1
-    assert len(video) == 9 and video.size == (64, 64 * panels) and video.fps == 15
-    assert video.frames.std() > 0.01
+def test_it_makes_a_video_of_the_users_in_step_with_its_sound(server, example, name):
+    path = saved_file(server, example(name, steps=None if name.startswith("07") else 2))
+    video, released = read_video(path), name.startswith("07")
+    height, width = videos_with_sound.SIZE
+    if name[:2] in PRIOR_ALONE:
+        assert len(video) == 2 * videos_with_sound.FPS and video.size == (height, width)
+    else:
+        assert len(video) == (13 if name.startswith("15") else 9)
+        assert video.size == ((64, 64 * 4) if "side_by_side" in name else (64, 64))
+    assert video.fps == (15 if released else videos_with_sound.FPS) and video.frames.std() > 0.01
+    heard = videos_with_sound.loudness(path)
+    if released:  # whose frame rate is not the video's
+        assert heard is None
+        return
+    source = videos_with_sound.loudness(server.base / "input" / "your_video.mp4")
+    begin = round(videos_with_sound.START * videos_with_sound.RATE / videos_with_sound.STEP)
+    steps = len(video) * videos_with_sound.RATE // videos_with_sound.FPS // videos_with_sound.STEP
+    close = abs(heard[:steps] - source[begin:begin + steps]) < 0.1
+    assert len(close) == steps and (~close).sum() <= 1  # the step in which the tone begins
+    assert heard.max() > 0.3 and heard[:4].max() < 0.1
 
 
 def test_windows_make_a_longer_video(server, example):
-    video = saved_video(server, example("09_ex4d_long_video", frames=21, window=9))
+    video = saved_video(server, example("09", frames=21, window=9))
     assert len(video) == 21
 
 
 def test_the_prior_decides_what_is_made(server, example):
     pictures = []
     for strength in (1.0, 0.0, 1.0):
-        workflow = example("07_ex4d_as_released")
+        workflow = example("07")
         find(workflow, "ApplyEX4DLoRA")["prior_strength"] = strength
         (decode,) = [number for number, node in workflow.items() if node["class_type"] == "VAEDecode"]
         workflow["pictures"] = {"class_type": "SaveImage", "inputs": {
@@ -55,8 +77,8 @@ def test_the_prior_decides_what_is_made(server, example):
 def test_memory_does_not_grow_over_twenty_runs(server, example):
     process, sizes = psutil.Process(server.process.pid), []
     for run in range(25):
-        workflow = example("07_ex4d_as_released")
-        find(workflow, "EX4DSampleScene")["seed"] = run  # another prior, so that everything is made anew
+        workflow = example("07")
+        find(workflow, "RenderDWMesh")["seed"] = run  # another prior, so that everything is made anew
         find(workflow, "KSampler")["seed"] = run
         server.run(workflow)
         sizes.append(process.memory_info().rss)
@@ -64,7 +86,7 @@ def test_memory_does_not_grow_over_twenty_runs(server, example):
 
 
 def test_a_doubtful_mask_is_warned_of_and_the_video_made(server, example):
-    workflow = example("07_ex4d_as_released")
+    workflow = example("07")
     (render,) = [number for number, node in workflow.items() if node["class_type"] == "RenderDWMesh"]
     workflow["wrong"] = {"class_type": "InvertMask", "inputs": {"mask": [render, 1]}}
     find(workflow, "EX4DPriorEncode")["visible"] = ["wrong", 0]
@@ -82,7 +104,7 @@ def test_a_doubtful_mask_is_warned_of_and_the_video_made(server, example):
     ("UNETLoader", {"unet_name": "wan2.1_vace_14B_fp16.safetensors"}, "model: this is Wan 2.1 VACE"),
 ])
 def test_what_does_not_fit_gets_one_sentence(server, example, node, change, sentence):
-    workflow = example("07_ex4d_as_released")
+    workflow = example("07")
     find(workflow, node).update(change)
     with pytest.raises(Failed, match=sentence):
         server.run(workflow)

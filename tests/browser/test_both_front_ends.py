@@ -1,0 +1,101 @@
+"""Laws of the front end that ComfyUI pins and of the newest, with nodes drawn on the canvas and in Nodes 2.0."""
+
+import time
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from ex4d_ops.files import write_video
+from ex4d_ops.scene import FPS, sample_clip
+
+from ..example_files import NAMES, as_graph, read
+
+NEWEST = Path(__file__).resolve().parents[2] / ".front-end" / "comfyui_frontend_package" / "static"
+WINDOW = {"width": 1500, "height": 1000}  # pixels
+READABLE = 8 / 14  # of the size of a node's words, below which the canvas leaves them out
+SLACK = 1  # graph units, of rounding
+MOST_CLICKS = 5
+NEW_VIEW = "00_ex4d_video_from_a_new_view"
+PATIENCE = 300  # seconds
+
+
+@pytest.fixture(scope="module", params=["pinned", "newest"])
+def front_end_flags(request) -> list[str]:
+    if request.param == "newest" and not NEWEST.is_dir():
+        pytest.skip("there is no newest front end; get it with `make front-end`")
+    return ["--cpu", *(["--front-end-root", str(NEWEST)] if request.param == "newest" else [])]
+
+
+@pytest.fixture
+def window(front_end) -> Iterator[None]:
+    """A window as on a small screen, without what an earlier test complained of."""
+    usual = front_end.page.viewport_size
+    front_end.page.set_viewport_size(WINDOW)
+    front_end.complaints.clear()
+    yield
+    front_end.use_nodes_2(False)
+    front_end.page.set_viewport_size(usual)
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_opens_whole_and_readable(name, nodes_2, front_end, usual_complaints, window, artifacts):
+    front_end.use_nodes_2(nodes_2)
+    workflow = as_graph(name)
+    front_end.open(workflow, name)
+    assert front_end.fit_view() >= READABLE
+    front_end.see(artifacts / f"{name}{'_nodes_2' * nodes_2}.png")
+    assert front_end.faults() == [] and set(front_end.complaints) <= usual_complaints
+    assert front_end.read()[1] == read(f"api/{name}")
+    places = {node["id"]: front_end.places()[str(node["id"])] for node in workflow["nodes"]}
+    for (a, (x, y, width, height)), (b, (x_b, y_b, width_b, height_b)) in combinations(places.items(), 2):
+        assert (x + width <= x_b + SLACK or x_b + width_b <= x + SLACK or y + height <= y_b + SLACK
+                or y_b + height_b <= y + SLACK), f"{a} overlaps {b}"
+    for node in workflow["nodes"]:
+        x, y, width, height = places[node["id"]]
+        around = [left <= x + SLACK and top <= y + SLACK and x + width <= left + wide + SLACK
+                  and y + height <= top + high + SLACK
+                  for left, top, wide, high in (group["bounding"] for group in workflow["groups"])]
+        assert sum(around) == (node["type"] != "MarkdownNote"), node["type"]
+
+
+def test_a_new_view_of_ones_own_video_is_few_clicks_away(front_end, server_with_files, tmp_path, artifacts):
+    """From an open ComfyUI: the templates, the search if it does not wait for words, the card, a file, Run."""
+    own, page, clicks = tmp_path / "my_own.mp4", front_end.page, []
+
+    def click(place) -> None:
+        place.click(timeout=20_000)
+        clicks.append(str(place))
+
+    write_video(own, sample_clip("garden", 9, (72, 128), seed=1)[0], FPS)
+    front_end.load()
+    click(page.get_by_text("Templates", exact=True).first)
+    front_end.settle()
+    if page.evaluate("() => document.activeElement.tagName") != "INPUT":
+        click(page.get_by_placeholder("Search").first)
+    page.keyboard.type("ex4d video from")
+    front_end.settle()
+    card = page.get_by_text(NEW_VIEW).first
+    card.wait_for()
+    front_end.see(artifacts / "cards.png")
+    click(card)
+    front_end.settle()
+    for tour in page.get_by_text("Skip", exact=True).all():  # of a front end that has one for who is new
+        click(tour)
+    with page.expect_file_chooser(timeout=20_000) as chooser:
+        click(page.locator("[class*=folder-search] >> visible=true").first)
+    chooser.value.set_files(str(own))
+    page.wait_for_function("() => app.graph.nodes.some((node) => node.widgets?.some(({ value }) => "
+                           "value === 'my_own.mp4'))")
+    click(page.get_by_role("button", name="Run", exact=True).last)
+    shown = page.locator("video[src*='00_new_view'] >> visible=true").first
+    shown.wait_for(timeout=1000 * PATIENCE)
+    end = time.monotonic() + 30
+    while not shown.evaluate("(video) => video.readyState >= 2") and time.monotonic() < end:
+        page.wait_for_timeout(200)
+    front_end.see(artifacts / "new_view_app.png")
+    assert shown.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [128, 72]
+    assert shown.evaluate("(video) => !video.paused"), "it does not play by itself"
+    assert len(clicks) <= MOST_CLICKS, clicks
