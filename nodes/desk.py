@@ -24,6 +24,15 @@ class Crowded(Exception):
     """More editors wait than a page can have."""
 
 
+def take_one_core() -> None:
+    """Let torch work in this thread alone, beside a graph that runs, and leave threads begun later what they had."""
+    workers = torch.get_num_threads()
+    torch.set_num_threads(1)  # of this thread, and of all that begin from now on
+    restoring = threading.Thread(target=torch.set_num_threads, args=(workers,))
+    restoring.start()
+    restoring.join()
+
+
 class Desk:
     """Requests that wait, one for each editor, and the thread that answers them one after another.
 
@@ -54,6 +63,7 @@ class Desk:
         return await asyncio.wrap_future(future)
 
     def run(self) -> None:
+        take_one_core()
         while True:
             with self.changed:
                 self.busy = False

@@ -34,7 +34,7 @@ from ..ex4d_ops.trajectory.keying import FittedTo, keyframe_of, keyframes_of, pr
 from ..ex4d_ops.trajectory.viewer import camera_from_load3d
 from . import kept_scenes
 from .camera import View, choose_view, scene_radius
-from .desk import Crowded, Desk, Stale
+from .desk import Crowded, Desk, Stale, take_one_core
 from .directing import make_path
 from .preview_requests import (
     KEY,
@@ -70,7 +70,7 @@ QUALITY = 85  # of JPEG
 BREATH = 0.2  # seconds that coverage waits at most for pictures, which go first
 
 pictures, paths = Desk("pictures"), Desk("paths")
-drawers = ThreadPoolExecutor(2, "ex4d-coverage")
+drawers = ThreadPoolExecutor(2, "ex4d-coverage", take_one_core)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
