@@ -17,6 +17,7 @@ import torch
 from estimated import misjudge_depth
 from report import describe_machine, publish, table
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ex4d_ops.background import Background, find_motion, make_background
 from ex4d_ops.camera import CameraPath, invert_rigid
@@ -90,14 +91,14 @@ def true_motion(take: Take, t: int) -> tuple[Tensor, Tensor, Tensor]:
     """Which pixels [H, W] of frame t belong to what moves; leave their place; and move a pixel or more within it."""
     shot = Shot(take.scene, take.cameras, t)
     owner, points = owners(shot)
-    moving = ~at_rest(take.scene, owner)
+    moving, over_time = ~at_rest(take.scene, owner), places(take.scene)
     left, turned = torch.zeros_like(moving).view(-1), torch.zeros_like(moving).view(-1)
     now = {k: take.scene.solids[k].world_from_unit(t / FPS) for k in owner[moving].unique().tolist()}
     for k, place in now.items():
         index = (owner.view(-1) == k).nonzero()[:, 0]
         solid, mine = take.scene.solids[k], points[:, index]
         pixel = (take.cameras.cam_from_world[t].double() @ mine)[2] / float(take.depth.intrinsics[t, 0, 0])
-        for later in places(take.scene)[:, k]:
+        for later in over_time[:, k]:
             unit = (torch.linalg.inv(later) @ mine)[:3]
             off = torch.stack([unit[axes].norm(dim=0) for axes in SHAPES[solid.shape]]).amax(0) - 1
             left[index] |= off.abs() * min(solid.half) > LEFT * pixel
@@ -133,7 +134,8 @@ def paint_truth(background: Background, take: Take) -> Background:
         left, top = (take.depth.intrinsics[layer.frame] - layer.intrinsics)[:2, 2].round().int().tolist()
         height, width = layer.depth.shape
         rgba = layer.rgba.clone()
-        rgba[..., :3] = moving[top:top + height, left:left + width, None].float()
+        moving = pad(moving, (1, 1, 1, 1))[top + 1:top + 1 + height, left + 1:left + 1 + width]
+        rgba[..., :3] = moving[..., None].float()
         layers.append(replace(layer, rgba=rgba, gain=torch.ones_like(layer.gain)))
     return replace(background, layers=tuple(layers))
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from . import raster
 from .camera import CameraPath, check_tensor, invert_rigid, move_to, project, ray_of, transform
 from .clip import Progress
 from .depth import VideoDepth
-from .mesh import DWMesh, describe_clip, faces_touching
+from .mesh import DWMesh, describe_clip, faces_touching, touched_vertices
 from .motion import Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, rests, shown_by, slides
 from .parallel import each_frame
 
@@ -63,14 +63,14 @@ class Layer:
 class Background:
     """What of a mesh sequence stands still, to fill its frames with.
 
-    moving: [T, H, W] bool, True = not at rest; layers: the parts that fill, none where nothing can; tolerance: of the
-    depth, how far frames disagree about one surface.
+    moving: [T, H, W] bool, True = not at rest; layers: the parts that fill, None until make_background chooses them;
+    tolerance: of the depth, how far frames disagree about one surface.
     """
 
     mesh: DWMesh
     moving: Tensor
-    layers: tuple[Layer, ...]
-    tolerance: Tolerance
+    layers: tuple[Layer, ...] | None = None
+    tolerance: Tolerance = Tolerance()
 
     def __post_init__(self) -> None:
         check_tensor("moving", self.moving, self.mesh.depth.shape, torch.bool, like=self.mesh.depth)
@@ -86,40 +86,36 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
     if moving.shape != mesh.depth.shape:
         raise ValueError(f"moving: {describe_clip(moving.shape)}, but the mesh has {describe_clip(mesh.depth.shape)}; "
                          "use the mask of this clip")
-    depth = VideoDepth(mesh.depth, mesh.intrinsics, mesh.world_from_cam)
     count = len(mesh)
     candidates = torch.linspace(0, count - 1, min(count, CANDIDATES)).round().long().tolist()
-    coarse = {t: look(mesh.colors, depth, t, COARSE) for t in candidates}
-    still = {t: resting(moving[t], view.size, rules.margin) for t, view in coarse.items()}
-    for doubt in doubt_background(mesh, moving, coarse, still):
+    coarse = {t: look_at_rest(mesh, moving, t, COARSE, rules) for t in candidates}
+    for doubt in doubt_background(mesh, moving, coarse):
         log.warning(doubt)
-    tolerance = measure_tolerance(list(coarse.values()))
-    chosen = choose_frames(coarse, still, tolerance, rules) if count > 1 else []
+    tolerance = measure_tolerance([rest.view for rest in coarse.values()])
+    chosen = choose_frames(coarse, tolerance, rules) if count > 1 else []
     gains = torch.ones(count, len(chosen), 3, device=mesh.depth.device)
 
     def even_out(s: int) -> None:
-        here = coarse.get(s) or look(mesh.colors, depth, s, COARSE)
+        here = coarse[s].view if s in coarse else look_at_rest(mesh, moving, s, COARSE, rules).view
         for k, t in enumerate(chosen):
-            gains[s, k] = match_exposure(here, coarse[t], still[t], tolerance)
+            gains[s, k] = match_exposure(here, coarse[t], tolerance)
 
     each_frame(even_out, count, mesh.depth.device, progress)
-    fine = {t: look(mesh.colors, depth, t, FINE) for t in chosen}
-    still = {t: resting(moving[t], view.size, rules.margin) for t, view in fine.items()}
-    added = (find_added(t, chosen[:k], fine, still, tolerance) for k, t in enumerate(chosen))
+    fine = {t: look_at_rest(mesh, moving, t, FINE, rules) for t in chosen}
+    added = (find_added(t, chosen[:k], fine, tolerance) for k, t in enumerate(chosen))
     layers = (cut_layer(mesh, t, part, moving[t], gains[:, k], rules) for k, (t, part) in enumerate(zip(chosen, added)))
     return Background(mesh, moving, tuple(layer for layer in layers if layer is not None), tolerance)
 
 
-def doubt_background(mesh: DWMesh, moving: Tensor, views: dict[int, View], still: dict[int, Tensor]) -> Iterator[str]:
+def doubt_background(mesh: DWMesh, moving: Tensor, frames: dict[int, Rest]) -> Iterator[str]:
     """A sentence for each reason why there may be nothing to fill from, or nothing that fits."""
     if len(mesh) == 1:
         yield "background: the clip has one frame, so no other can add to it"
     elif moving.all():
         yield "background: everything is said to move, so nothing of another frame fits; check the mask of what moves"
     elif rests(mesh.world_from_cam):
-        times = sorted(views)
-        first, last = views[times[0]], views[times[-1]]
-        sliding = slides(first, last)[still[times[0]]].mean()
+        first, last = frames[min(frames)], frames[max(frames)]
+        sliding = slides(first.view, last.view)[first.still].mean()
         if sliding > SLIDING or moving.float().mean() > 1 - SLIDING:
             yield (f"background: the camera seems to move ({sliding:.0%} of what is called at rest slides), but its "
                    "motion is not known, so that the background would smear; let the source camera be found where the "
@@ -129,26 +125,49 @@ def doubt_background(mesh: DWMesh, moving: Tensor, views: dict[int, View], still
                "set hidden_reach where the mesh is built, 0.1 for example")
 
 
-def resting(moving: Tensor, size: tuple[int, int], margin: int) -> Tensor:
-    """Where a frame is at rest, [h, w] at another size; not at its border, whose depth is made up."""
-    still = ~grow(moving, margin)
-    still[[0, -1]], still[:, [0, -1]] = False, False
-    return interpolate(still[None, None].float(), size, mode="nearest-exact")[0, 0] > 0
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """A frame as it is seen, and which pixels [h, w] of it are at rest; whole: surely so, and not at an edge."""
+
+    view: View
+    still: Tensor
+    whole: Tensor
 
 
-def choose_frames(views: dict[int, View], still: dict[int, Tensor], tolerance: Tolerance,
-                  rules: BackgroundRules) -> list[int]:
-    """The frames that together show most of what all views show at rest, the one that adds most first."""
-    shows = {t: [] for t in views}
-    for s, here in views.items():
-        for t, there in views.items():
-            sight, same, _ = shown_by(here, there, tolerance)
-            shows[t].append((same & sight.take(still[t]))[still[s]] if s != t else still[s][still[s]])
+def look_at_rest(mesh: DWMesh, moving: Tensor, t: int, side: int, rules: BackgroundRules) -> Rest:
+    """Frame t at a size whose longer side is `side` pixels, or less."""
+    depth, occluded = unbordered(mesh, t)
+    cameras = mesh.intrinsics[t:t + 1], mesh.world_from_cam[t:t + 1]
+    view = look(mesh.colors[t:t + 1], VideoDepth(depth[None], *cameras), 0, side)
+    still = ~grow(moving[t], rules.margin)
+    whole = still & ~touched_vertices(occluded)
+    sizes = [interpolate(plane[None, None].float(), view.size, mode=mode)[0, 0]
+             for plane, mode in ((still, "nearest-exact"), (whole, "area"))]
+    return Rest(view, sizes[0] > 0, sizes[1] > 0.999)
+
+
+def unbordered(mesh: DWMesh, t: int) -> tuple[Tensor, Tensor]:
+    """Depth [H, W] and hidden faces [H-1, W-1, 2] of frame t whose border is not far away but as the pixels inside."""
+    height, width = mesh.size
+    planes = []
+    for plane, (rows, columns) in ((mesh.depth[t], (height, width)), (mesh.occluded[t], (height - 1, width - 1))):
+        inner = [torch.arange(n, device=plane.device).clamp(1, n - 2) for n in (rows, columns)]
+        planes.append(plane[inner[0]][:, inner[1]])
+    return planes[0], planes[1]
+
+
+def choose_frames(frames: dict[int, Rest], tolerance: Tolerance, rules: BackgroundRules) -> list[int]:
+    """The frames that together show most of what all of them show at rest, the one that adds most first."""
+    shows = {t: [] for t in frames}
+    for s, here in frames.items():
+        for t, there in frames.items():
+            sight, same, _ = shown_by(here.view, there.view, tolerance)
+            shows[t].append((same & sight.take(there.whole))[here.still] if s != t else here.whole[here.still])
     shown = {t: torch.cat(parts) for t, parts in shows.items()}
-    missing = torch.ones_like(shown[next(iter(views))])
-    least = rules.least * next(iter(views.values())).depth.numel()
+    missing = torch.ones_like(shown[next(iter(frames))])
+    least = rules.least * next(iter(frames.values())).still.numel()
     chosen: list[int] = []
-    while len(chosen) < min(rules.frames, len(views)):
+    while len(chosen) < min(rules.frames, len(frames)):
         adds = {t: int((seen & missing).sum()) for t, seen in shown.items()}
         best = max(adds, key=adds.__getitem__)
         if adds[best] <= least:
@@ -158,27 +177,27 @@ def choose_frames(views: dict[int, View], still: dict[int, Tensor], tolerance: T
     return chosen
 
 
-def find_added(t: int, earlier: list[int], views: dict[int, View], still: dict[int, Tensor],
-               tolerance: Tolerance) -> Tensor:
+def find_added(t: int, earlier: list[int], frames: dict[int, Rest], tolerance: Tolerance) -> Tensor:
     """What a frame shows at rest [h, w] that no earlier one shows as well, without what others saw to be empty."""
-    added = still[t].clone()
-    for s, there in views.items():
+    here = frames[t]
+    added = here.still.clone()
+    for s, there in frames.items():
         if s == t:
             continue
-        sight, same, empty = shown_by(views[t], there, tolerance)
+        sight, same, empty = shown_by(here.view, there.view, tolerance)
         added &= ~empty
         if s in earlier:
-            sharp = sight.z <= SHARPER * views[t].depth
-            added &= ~(same & sharp & sight.take(still[s]))
-    return grow(added, 1) & still[t]
+            sharp = sight.z <= SHARPER * here.view.depth
+            added &= ~(same & sharp & sight.take(there.whole))
+    return grow(added, 1) & here.still
 
 
-def match_exposure(here: View, there: View, still: Tensor, tolerance: Tolerance) -> Tensor:
-    """What the colors of a view `there` are multiplied by to look as they do in another, [3]."""
-    sight, same, _ = shown_by(here, there, tolerance)
-    color, other = here.color, sight.take(there.color)
+def match_exposure(here: View, there: Rest, tolerance: Tolerance) -> Tensor:
+    """What the colors of another frame are multiplied by to look as they do here, [3]."""
+    sight, same, _ = shown_by(here, there.view, tolerance)
+    color, other = here.color, sight.take(there.view.color)
     low, high = TELLING
-    tells = same & sight.take(still) & ((color > low) & (color < high) & (other > low) & (other < high)).all(0)
+    tells = same & sight.take(there.still) & ((color > low) & (color < high) & (other > low) & (other < high)).all(0)
     if tells.float().mean() < 0.02:
         return torch.ones_like(color[:, 0, 0])
     return (color[:, tells] / other[:, tells]).median(1).values.clamp(*EXPOSURES)
@@ -188,66 +207,93 @@ def cut_layer(mesh: DWMesh, t: int, added: Tensor, moving: Tensor, gain: Tensor,
               rules: BackgroundRules) -> Layer | None:
     """The smallest part of frame t's grid that holds what it adds, [h, w] at any size; None where it adds nothing."""
     full = interpolate(added[None, None].float(), mesh.size, mode="nearest-exact")[0, 0] > 0
-    kept = grow(full, 2) & resting(moving, mesh.size, rules.margin)
+    kept = grow(full, 2) & ~grow(moving, rules.margin)
     rows, columns = (kept.any(axis).nonzero()[:, 0] for axis in (1, 0))
     if not len(rows):
         return None
-    top, left = int(rows[0]) - 1, int(columns[0]) - 1  # a rim around, of which nothing is drawn
-    area = (slice(top, int(rows[-1]) + 2), slice(left, int(columns[-1]) + 2))
-    kept = kept[area]
-    depth = mesh.depth[t][area].clone()
-    depth[[0, -1]] = depth[:, [0, -1]] = float(depth.max())  # the back hangs at its corners, behind everything
+    top, left = int(rows[0]), int(columns[0])
+    area = (slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1))
     quads = tuple(slice(side.start, side.stop - 1) for side in area)
-    drawn = ~(faces_touching(~kept) | mesh.occluded[t][quads])
-    intrinsics = mesh.intrinsics[t].clone()
-    intrinsics[0, 2] -= left
-    intrinsics[1, 2] -= top
-    limits = torch.zeros_like(drawn, dtype=torch.float32).masked_fill(drawn, torch.inf)
+    depth, occluded = unbordered(mesh, t)
+    kept, depth = kept[area], depth[area]
+    drawn = ~(faces_touching(~kept) | occluded[quads])
     rgba = torch.cat([mesh.colors[t][area], kept[..., None].float()], -1)
-    return Layer(t, depth, rgba, limits, intrinsics, mesh.world_from_cam[t], gain)
+    # A rim around, of which nothing is drawn: the back hangs at its corners, behind everything.
+    depth = pad(depth, (1, 1, 1, 1), value=float(depth.max()))
+    limits = pad(torch.zeros_like(drawn, dtype=torch.float32).masked_fill(drawn, torch.inf), (0, 0, 1, 1, 1, 1))
+    intrinsics = mesh.intrinsics[t].clone()
+    intrinsics[0, 2] -= left - 1
+    intrinsics[1, 2] -= top - 1
+    return Layer(t, depth, pad(rgba, (0, 0, 1, 1, 1, 1)), limits, intrinsics, mesh.world_from_cam[t], gain)
 
 
 def move_background(background: Background, device: torch.device) -> Background:
-    """The same with its tensors on another device."""
+    """The same with its tensors on another device, its layers chosen."""
+    if background.layers is None:
+        background = make_background(background.mesh, background.moving)
     return replace(background, mesh=move_to(background.mesh, device), moving=background.moving.to(device),
-                   layers=tuple(move_to(layer, device) for layer in background.layers))
+                   layers=tuple(move_to(layer, device) for layer in background.layers or ()))
 
 
 # ---- filling ------------------------------------------------------------------------------------
 
 
-def fill_frame(background: Background, cameras: CameraPath, t: int, open_to: Tensor, color: Tensor, origin: Tensor,
-               engine: str) -> None:
-    """Fill color [H, W, 3] and origin [H, W] of output frame t from other frames, where they lie before open_to.
+def fill_frame(background: Background, cameras: CameraPath, t: int, seen: raster.Fragments, shown: Tensor,
+               origin: Tensor, engine: str) -> None:
+    """Write into seen.rgba and origin [H, W] of output frame t what other frames add to what it shows [H, W] itself.
 
-    open_to: [H, W], the depth before which a surface of another frame is shown: 0 where the frame itself shows
-    something, that of the hidden surface where one covers what lies behind, inf elsewhere. Nearest surface wins.
+    Nearest surface wins, before the hidden surfaces that cover what lies behind.
     """
     source = int(cameras.source_frame[t])
-    nearest = open_to.clone()
-    for layer in background.layers:
+    nearest = open_depth(background, cameras, t, seen, shown)
+    for layer in background.layers or ():
         if layer.frame == source:
             continue
-        seen = raster.rasterize(layer.depth, layer.rgba, layer.intrinsics,
-                                cameras.cam_from_world[t] @ layer.world_from_cam, cameras.intrinsics[t], cameras.size,
-                                engine, layer.limits)
-        pixel = ((seen.rgba[..., 3] > 0.5) & (seen.depth < nearest)).view(-1).nonzero()[:, 0]
-        z = seen.depth.view(-1)[pixel]
-        pixel = pixel[~is_empty(background, cameras, t, pixel, z)]
-        nearest.view(-1)[pixel] = seen.depth.view(-1)[pixel]
-        color.view(-1, 3)[pixel] = (seen.rgba.view(-1, 4)[pixel, :3] * layer.gain[source]).clamp(max=1)
+        drawn = raster.rasterize(layer.depth, layer.rgba, layer.intrinsics,
+                                 cameras.cam_from_world[t] @ layer.world_from_cam, cameras.intrinsics[t], cameras.size,
+                                 engine, layer.limits)
+        pixel = ((drawn.rgba[..., 3] > 0.5) & (drawn.depth < nearest)).view(-1).nonzero()[:, 0]
+        points = place_pixels(cameras, t, pixel, drawn.depth)
+        pixel = pixel[~looked_through(background, source, points)]
+        nearest.view(-1)[pixel] = drawn.depth.view(-1)[pixel]
+        seen.rgba.view(-1, 4)[pixel, :3] = drawn.rgba.view(-1, 4)[pixel, :3] * layer.gain[source]
         origin.view(-1)[pixel] = layer.frame
 
 
-def is_empty(background: Background, cameras: CameraPath, t: int, pixel: Tensor, z: Tensor) -> Tensor:
-    """Whether the source frame shown by output frame t looked through the places [N] at depth z in these pixels."""
-    mesh, source = background.mesh, int(cameras.source_frame[t])
+def open_depth(background: Background, cameras: CameraPath, t: int, seen: raster.Fragments, shown: Tensor) -> Tensor:
+    """The depth [H, W] before which other frames may be seen: that of the hidden face that covers what lies behind.
+
+    0 where the frame itself shows something, infinite where it shows nothing but the back, which closes the mesh and
+    covers nothing, and where another frame looked through a hidden face behind something at rest.
+    """
+    height, width = background.mesh.size
+    quads = (height - 1) * (width - 1)
+    hidden = ~shown & (seen.face >= 0) & (seen.face < 2 * quads)
+    depth = torch.where(shown, 0.0, torch.where(hidden, seen.depth, torch.inf))
+    pixel = hidden.view(-1).nonzero()[:, 0]
+    moving = faces_touching(background.moving[int(cameras.source_frame[t])])[..., 0].reshape(-1)
+    pixel = pixel[~moving[seen.face.view(-1)[pixel] % quads]]
+    points = place_pixels(cameras, t, pixel, seen.depth)
+    for layer in background.layers or ():
+        empty = looked_through(background, layer.frame, points)
+        depth.view(-1)[pixel[empty]] = torch.inf
+        pixel, points = pixel[~empty], points[~empty]
+    return depth
+
+
+def place_pixels(cameras: CameraPath, t: int, pixel: Tensor, depth: Tensor) -> Tensor:
+    """World positions [N, 3] of pixels [N], by number, of output frame t with this depth [H, W]."""
     width = cameras.size[1]
-    place = torch.stack([pixel % width, pixel // width], -1) + 0.5
-    source_from_cam = invert_rigid(cameras.cam_from_world[t] @ mesh.world_from_cam[source])
-    points = transform(source_from_cam, ray_of(place, cameras.intrinsics[t]) * z[:, None])
-    x, y = project(points, mesh.intrinsics[source]).floor().unbind(-1)
-    height, width = mesh.size
-    inside = (points[:, 2] > 0) & (x >= 1) & (x < width - 1) & (y >= 1) & (y < height - 1)
-    there = mesh.depth[source].view(-1)[torch.where(inside, y * width + x, 0).long()]
-    return inside & nearer(points[:, 2], there, background.tolerance)
+    rays = ray_of(torch.stack([pixel % width, pixel // width], -1) + 0.5, cameras.intrinsics[t])
+    return transform(invert_rigid(cameras.cam_from_world[t]), rays * depth.view(-1)[pixel, None])
+
+
+def looked_through(background: Background, frame: int, points: Tensor) -> Tensor:
+    """Which places [N, 3] of the world a source frame saw to be empty, [N] bool."""
+    mesh, (height, width) = background.mesh, background.mesh.size
+    points = transform(invert_rigid(mesh.world_from_cam[frame]), points)
+    x, y = (project(points, mesh.intrinsics[frame]) - 0.5).floor().unbind(-1)  # of the pixels around, the upper left
+    inside = (points[:, 2] > 0) & (x >= 1) & (x < width - 2) & (y >= 1) & (y < height - 2)
+    corner = torch.where(inside, y * width + x, 0).long()
+    around = mesh.depth[frame].view(-1)[corner + corner.new_tensor([0, 1, width, width + 1])[:, None]].amin(0)
+    return inside & nearer(points[:, 2], around, background.tolerance)

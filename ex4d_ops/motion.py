@@ -57,9 +57,9 @@ class View:
 class Tolerance:
     """How far two frames may differ about a surface at rest: relative in depth, absolute in 1 / depth, in color."""
 
-    depth: float
-    inverse: float
-    color: float
+    depth: float = NEARER
+    inverse: float = 0.0
+    color: float = CHANGE
 
 
 @dataclass(frozen=True, eq=False)

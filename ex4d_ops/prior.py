@@ -87,30 +87,19 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
                 origin[0] = torch.where(visible[0], source, -1)
             return
         seen = render_frame(mesh, cameras, t, rules, engine)
-        shown, own = seen.rgba[..., 3] > VISIBLE_ALPHA, seen.rgba[..., :3]
+        shown = seen.rgba[..., 3] > VISIBLE_ALPHA
         if background is not None and origin is not None:
             origin[t] = torch.where(shown, source, -1)
-            fill_frame(background, cameras, t, open_depth(mesh, seen, shown), own, origin[t], engine)
+            fill_frame(background, cameras, t, seen, shown, origin[t], engine)
             shown = origin[t] >= 0
         visible[t] = erode(shown, sizes[t])
-        torch.mul(own.clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
+        torch.mul(seen.rgba[..., :3].clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
         if origin is not None:
             origin[t].masked_fill_(~visible[t], -1)
 
     engine = raster.choose_engine(engine, place)
     each_frame(render, frames, place, progress)
     return move_to(Prior(color, visible, origin), home)
-
-
-def open_depth(mesh: DWMesh, seen: raster.Fragments, shown: Tensor) -> Tensor:
-    """The depth [H, W] before which other frames may be seen: that of the hidden face that covers what lies behind.
-
-    0 where the frame itself shows something, infinite where it shows nothing but the back, which closes the mesh and
-    covers nothing.
-    """
-    height, width = mesh.size
-    back = seen.face >= 2 * (height - 1) * (width - 1)
-    return torch.where(shown, 0.0, torch.where(back, torch.inf, seen.depth))
 
 
 def origin_of(prior: Prior, cameras: CameraPath) -> Tensor:
