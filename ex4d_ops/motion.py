@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,12 +19,13 @@ from .parallel import each_frame
 SIDE = 320  # pixels of the longer side at which frames are compared
 KEY_STEP = 6  # frames from one that others are compared with to the next; shorter clips have OTHERS of them
 OTHERS = 8  # frames that each is compared with, the nearest ones
-FOLLOWED = 4  # of them flow is found to
 VOTES = 2  # of other frames that saw a place empty; one alone may be wrong. Where paint counts too, one more
 FARTHEST = 1e4  # scene units, where the sky is put
 NEARER = 0.01  # of the depth; a point so much before what another frame saw there was not there
 CHANGE = 0.045  # of the range of colors; what changes more, beyond a change of light, is painted differently
 BETTER = 0.5  # of 255; by so much what flow leads to must be more alike than what stayed in place
+BLEED = 3  # pixels at SIDE by which flow takes what lies behind an edge along with what is before it
+CELL = 20  # pixels at SIDE over which the error of the depth is taken to be the same
 SLIDE = 0.4  # pixels at SIDE; flow that misses a resting surface by more means that it moves
 DOUBT = 4.0  # the same in deviations of what the depth and the colors of a clip leave open
 LIGHT = (0.3, 3.0)  # least and greatest change of light that is not motion: shadows, exposure
@@ -51,6 +52,11 @@ class View:
     def size(self) -> tuple[int, int]:
         height, width = self.depth.shape
         return height, width
+
+    @property
+    def between(self) -> Tensor:
+        """Which pixels lie before one surface and behind another, as no surface does: their depth is smeared."""
+        return (self.depth > SURFACE_RATIO * self.near) & (SURFACE_RATIO * self.depth < self.far)
 
 
 @dataclass(frozen=True)
@@ -90,15 +96,14 @@ def find_motion(frames: Tensor, depth: VideoDepth, progress: Progress | None = N
     keys = key_frames(len(depth))
     if len(keys) < 2:
         return moving
-    view = lru_cache(4 * OTHERS)(lambda t: look(frames, depth, t))
+    view = lru_cache(4 * OTHERS)(lambda t: look(frames, depth, t))  # no more at once, however long the clip
     tolerance = measure_tolerance([view(k) for k in keys[:: max(len(keys) // OTHERS, 1)]])
     resting = rests(depth.world_from_cam)
 
     def find(t: int) -> None:
         others = sorted((k for k in keys if k != t), key=lambda k: abs(k - t))[:OTHERS]
         found = judge(view(t), [view(k) for k in others], tolerance, resting)
-        full = interpolate(found[None, None].float(), depth.size, mode="nearest-exact")[0, 0] > 0
-        moving[t] = grow(full, 1)
+        moving[t] = enlarge_mask(found, view(t).depth, depth.depth[t].clamp(max=FARTHEST))
 
     each_frame(find, len(depth), depth.depth.device, progress)
     return moving
@@ -155,10 +160,25 @@ def see(here: View, there: View) -> Sight:
 
 def shown_by(here: View, there: View, tolerance: Tolerance) -> tuple[Sight, Tensor, Tensor]:
     """Where the points of one view lie in another, which of them that shows, and which stand where it saw nothing."""
-    sight = see(here, there)
-    empty = sight.inside & nearer(sight.z, sight.take(there.near), tolerance)
+    sight = level(see(here, there), there, tolerance)
+    before = sight.inside & nearer(sight.z, sight.take(there.near), tolerance)
     hidden = nearer(sight.take(there.far), sight.z, tolerance)
-    return sight, sight.inside & ~empty & ~hidden, empty
+    return sight, sight.inside & ~before & ~hidden, before & ~here.between
+
+
+def level(sight: Sight, there: View, tolerance: Tolerance) -> Sight:
+    """The same sight with its depth brought to the other view's, whose errors are smooth, by what is about alike."""
+    ratio = (sight.take(there.depth) / sight.z).log()
+    alike = sight.inside & (ratio.abs() < tolerance.depth)
+    height, width = ratio.shape
+    cells = (max(round(height / CELL), 1), max(round(width / CELL), 1))
+    off = torch.zeros_like(ratio)
+    for _ in range(2):  # at first with what moves a little, too
+        known = alike & ((ratio - off).abs() < tolerance.depth / 2)
+        sums = interpolate(torch.stack([torch.where(known, ratio, 0.0), known.float()])[None], cells, mode="area")
+        total, count = avg_pool2d(sums, 3, 1, 1, count_include_pad=False)[0]
+        off = interpolate((total / (count + 0.01))[None, None], (height, width), mode="bilinear")[0, 0]
+    return replace(sight, z=sight.z * off.exp())
 
 
 def measure_tolerance(views: list[View]) -> Tolerance:
@@ -181,16 +201,18 @@ def measure_tolerance(views: list[View]) -> Tolerance:
 def judge(here: View, others: list[View], tolerance: Tolerance, resting: bool) -> Tensor:
     """Which pixels [h, w] of a view move, going by other views, the nearest in time first."""
     empty, painted, slid = (torch.zeros_like(here.depth) for _ in range(3))
-    for k, there in enumerate(others):
+    for there in others:
         sight, same, before = shown_by(here, there, tolerance)
         empty += before
         painted += same & repainted(here, there, sight, same, tolerance)
-        if resting and k < FOLLOWED:
+        if resting:
             slid += slides(here, there)
     gone = empty >= min(VOTES, len(others))
     changed = empty + painted + slid >= min(VOTES + 1, len(others))
     moves = gone | changed & (around((gone | changed).float()[None])[0] >= DENSE)
-    return ~grow(~grow(moves | whole_surfaces(here.depth, gone | changed), 1), 1)
+    moves |= whole_surfaces(here.depth, gone | changed)
+    moves |= here.between & grow(moves, 2)
+    return ~grow(~grow(moves, 1), 1)
 
 
 def nearer(near: Tensor, far: Tensor, tolerance: Tolerance) -> Tensor:
@@ -216,7 +238,8 @@ def slides(here: View, there: View) -> Tensor:
     rest = pixel_centers((gray.shape[0], gray.shape[1]))
     unlike, led = around(torch.stack([(other - gray).abs(), (warp(other, flow) - gray).abs()]))
     slid = flow.trusted & ((flow.target - rest).norm(dim=-1) > SLIDE) & (unlike > led + BETTER)
-    return interpolate(slid[None, None].float(), here.depth.shape, mode="nearest-exact")[0, 0].to(here.depth)
+    before = here.depth < SURFACE_RATIO * -widen(-here.depth, BLEED)
+    return interpolate(slid[None, None].float(), here.depth.shape, mode="nearest-exact")[0, 0].to(here.depth) * before
 
 
 def whole_surfaces(depth: Tensor, moves: Tensor) -> Tensor:
@@ -238,3 +261,14 @@ def number_surfaces(depth: Tensor) -> Tensor:
         links.copy_(torch.maximum(a, b) < SURFACE_RATIO * torch.minimum(a, b))
     _, numbers = cv2.connectedComponents(joined.numpy(), connectivity=4)
     return torch.from_numpy(numbers[::2, ::2].astype(np.int64))
+
+
+def enlarge_mask(mask: Tensor, depth: Tensor, full: Tensor) -> Tensor:
+    """A mask [h, w] of depth [h, w] at the size of full [H, W]: its edges go where those of full depth are."""
+    label = interpolate(mask[None, None].float(), full.shape, mode="nearest-exact")[0, 0] > 0
+    fits = []
+    for part in (mask, ~mask):
+        ends = -widen(torch.where(part, -depth, -torch.inf)), widen(torch.where(part, depth, 0.0))
+        low, high = interpolate(torch.stack(ends)[None], full.shape, mode="nearest-exact")[0]
+        fits.append((full * SURFACE_RATIO > low) & (full < SURFACE_RATIO * high))
+    return torch.where(fits[0] == fits[1], label, fits[0])
