@@ -25,12 +25,13 @@ NEARER = 0.01  # of the depth; a point so much before what another frame saw the
 CHANGE = 0.045  # of the range of colors; what changes more, beyond a change of light, is painted differently
 BETTER = 0.5  # of 255; by so much what flow leads to must be more alike than what stayed in place
 BLEED = 3  # pixels at SIDE by which flow takes what lies behind an edge along with what is before it
-CELL = 20  # pixels at SIDE over which the error of the depth is taken to be the same
+CELL = 16  # pixels at SIDE over which the error of the depth is taken to be the same
 SLIDE = 0.4  # pixels at SIDE; flow that misses a resting surface by more means that it moves
-DOUBT = 4.0  # the same in deviations of what the depth and the colors of a clip leave open
+DOUBT = 6.0  # the same in deviations of what the depth and the colors of a clip leave open
 LIGHT = (0.3, 3.0)  # least and greatest change of light that is not motion: shadows, exposure
 SURFACE_RATIO = 1.05  # neighbors whose depths differ by a larger factor lie on different surfaces
-WHOLE = 0.5  # share of a surface's pixels that must be seen to move for all of it to move
+LOOSE = 0.15  # share of a surface's pixels that must slide for any to count: over the others, shadows do
+WHOLE = 0.4  # share of a surface's pixels that must be seen to move for all of it to move
 DENSE = 0.6  # share of pixels around one whose paint changed that must have changed too: edges flicker by themselves
 
 
@@ -61,11 +62,15 @@ class View:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far two frames may differ about a surface at rest: relative in depth, absolute in 1 / depth, in color."""
+    """How far two frames may differ about a surface at rest: relative in depth, absolute in 1 / depth, in color.
+
+    rough: relative in depth, before they are brought to one level.
+    """
 
     depth: float = NEARER
     inverse: float = 0.0
     color: float = CHANGE
+    rough: float = NEARER
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,23 +174,29 @@ def shown_by(here: View, there: View, tolerance: Tolerance) -> tuple[Sight, Tens
 def level(sight: Sight, there: View, tolerance: Tolerance) -> Sight:
     """The same sight with its depth brought to the other view's, whose errors are smooth, by what is about alike."""
     ratio = (sight.take(there.depth) / sight.z).log()
-    alike = sight.inside & (ratio.abs() < tolerance.depth)
+    alike = sight.inside & (ratio.abs() < tolerance.rough)
     height, width = ratio.shape
     cells = (max(round(height / CELL), 1), max(round(width / CELL), 1))
     off = torch.zeros_like(ratio)
     for _ in range(2):  # at first with what moves a little, too
-        known = alike & ((ratio - off).abs() < tolerance.depth / 2)
-        sums = interpolate(torch.stack([torch.where(known, ratio, 0.0), known.float()])[None], cells, mode="area")
-        total, count = avg_pool2d(sums, 3, 1, 1, count_include_pad=False)[0]
+        known = alike & ((ratio - off).abs() < tolerance.rough / 2)
+        total, count = interpolate(torch.stack([torch.where(known, ratio, 0.0), known.float()])[None], cells,
+                                   mode="area")[0]
         off = interpolate((total / (count + 0.01))[None, None], (height, width), mode="bilinear")[0, 0]
     return replace(sight, z=sight.z * off.exp())
 
 
 def measure_tolerance(views: list[View]) -> Tolerance:
-    """How much typical points of views are off from one to another; things that move are the fewer."""
+    """How much typical points of views are off from one to another, brought to one level; what moves is the lesser part."""
+    rough = measure_differences(views, Tolerance(rough=0.0))
+    return replace(measure_differences(views, Tolerance(rough=rough.depth)), rough=rough.depth)
+
+
+def measure_differences(views: list[View], level_by: Tolerance) -> Tolerance:
+    """The same, brought to one level as far as a rougher measure allows."""
     relative, inverse, color = [], [], []
     for here, there in zip(views, [*views[1:], views[0]]):
-        sight = see(here, there)
+        sight = level(see(here, there), there, level_by)
         found = sight.take(there.depth)
         relative.append((1 - sight.z / found).abs()[sight.inside])
         inverse.append((1 / sight.z - 1 / found).abs()[sight.inside])
@@ -200,17 +211,21 @@ def measure_tolerance(views: list[View]) -> Tolerance:
 
 def judge(here: View, others: list[View], tolerance: Tolerance, resting: bool) -> Tensor:
     """Which pixels [h, w] of a view move, going by other views, the nearest in time first."""
-    empty, painted, slid = (torch.zeros_like(here.depth) for _ in range(3))
+    empty, painted, slid, stayed = (torch.zeros_like(here.depth) for _ in range(4))
     for there in others:
         sight, same, before = shown_by(here, there, tolerance)
+        anew = same & repainted(here, there, sight, same, tolerance)
+        led = slides(here, there) if resting else torch.zeros_like(same)
         empty += before
-        painted += same & repainted(here, there, sight, same, tolerance)
-        if resting:
-            slid += slides(here, there)
-    gone = empty >= min(VOTES, len(others))
-    changed = empty + painted + slid >= min(VOTES + 1, len(others))
+        painted += anew
+        slid += led
+        stayed += same & ~anew & ~led
+    slid *= whole_surfaces(here.depth, slid >= VOTES, LOOSE)
+    gone = empty >= min(VOTES + (not resting and tolerance.depth > NEARER), len(others))
+    votes = empty + painted + slid
+    changed = (votes >= min(VOTES + 1, len(others))) | (votes >= VOTES) & (votes > stayed)
     moves = gone | changed & (around((gone | changed).float()[None])[0] >= DENSE)
-    moves |= whole_surfaces(here.depth, gone | changed)
+    moves |= whole_surfaces(here.depth, gone | changed, WHOLE)
     moves |= here.between & grow(moves, 2)
     return ~grow(~grow(moves, 1), 1)
 
@@ -239,15 +254,16 @@ def slides(here: View, there: View) -> Tensor:
     unlike, led = around(torch.stack([(other - gray).abs(), (warp(other, flow) - gray).abs()]))
     slid = flow.trusted & ((flow.target - rest).norm(dim=-1) > SLIDE) & (unlike > led + BETTER)
     before = here.depth < SURFACE_RATIO * -widen(-here.depth, BLEED)
-    return interpolate(slid[None, None].float(), here.depth.shape, mode="nearest-exact")[0, 0].to(here.depth) * before
+    slid = interpolate(slid[None, None].float(), here.depth.shape, mode="nearest-exact")[0, 0].to(here.depth) > 0
+    return slid & before
 
 
-def whole_surfaces(depth: Tensor, moves: Tensor) -> Tensor:
-    """The surfaces of depth [h, w], bounded by its edges, most of whose pixels move."""
+def whole_surfaces(depth: Tensor, moves: Tensor, least: float) -> Tensor:
+    """The surfaces of depth [h, w], bounded by its edges, at least so large a share of whose pixels moves."""
     number = number_surfaces(depth)
     size = number.flatten().bincount()
     share = number.flatten().bincount(moves.cpu().flatten().double()) / size.clamp(min=1)
-    return (share >= WHOLE)[number].to(depth.device)
+    return (share >= least)[number].to(depth.device)
 
 
 def number_surfaces(depth: Tensor) -> Tensor:
