@@ -1,8 +1,9 @@
-"""What moves and what the background adds, against the truth: python benchmarks/background.py [--side PX] [--seeds N]
+"""What moves and what the background adds, against the truth: python benchmarks/background.py [--seeds N]
 
-Motion of every procedural scene, whose solids say where they are; the background of `colonnade`, filmed by a
-walking camera, and of the scenes filmed at rest, at the ends of the released paths 30, 60 and 90. With exact depth and
-with depth as estimators give it (estimated.py), aligned by our own steadiness.
+Motion in every procedural scene, whose solids say where they are; what other frames add at the ends of the released
+paths 30, 60 and 90: how much of all that `colonnade`, filmed by a walking camera, ever showed, and in every scene
+whether pictures stay as right as they were. With exact depth and with depth as estimators give it (estimated.py),
+aligned by our own steadiness. Then what drawing costs, and how memory grows with the clip.
 Prints Markdown tables and leaves them in results/background.md with background.json.
 """
 
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import torch
 from estimated import misjudge_depth
@@ -31,30 +34,36 @@ from ex4d_ops.scene.solids import SHAPES
 from ex4d_ops.trajectory import automatic_radius, released_path
 
 FRAMES = 49
+TIMES = torch.arange(0, FRAMES, 6)  # frames of which the clip is made: those that motion is judged by
+MOMENTS = torch.tensor([0, 4, 8])  # frames of that clip which are shown
 PRESETS = ("30", "60", "90")
-MOMENTS = (0, 24, 48)  # frames that are shown
-KEYS = range(0, FRAMES, 6)  # frames that "ever seen" looks at, and that motion is judged in
+WALKING = "colonnade"
 LEFT = 1.5  # pixels; a surface farther from a place than this has left it
+TURNING = 500  # pixels; what turns in place in fewer says nothing
 REACH = 0.1
+LENGTHS = (9, 49)  # frames of the clips whose memory is compared
 PLAIN = RenderRules(anchor_first=False, erosion=0)
 
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """A scene as it was filmed, with the depth to work with, and what is known of it."""
+    """A scene as it was filmed at TIMES, with the depth to work with. truth: of every frame, see true_motion."""
 
     scene: Scene
     cameras: CameraPath
     frames: Tensor
     depth: VideoDepth
+    truth: list[tuple[Tensor, Tensor, Tensor]]
 
 
 def film(name: str, seed: int, side: int) -> Take:
     scene = make_scene(name, seed)
-    cameras = scene.source_cameras(FRAMES, (side, side))
+    every = scene.source_cameras(FRAMES, (side, side))
+    cameras = CameraPath(every.cam_from_world[TIMES], every.intrinsics[TIMES], every.size, TIMES)
     frames, depth = scene.render(cameras)
-    return Take(scene, cameras, frames,
-                VideoDepth(depth, cameras.intrinsics, invert_rigid(cameras.cam_from_world), metric=True))
+    truth = [true_motion(scene, cameras, k) for k in range(len(TIMES))]
+    return Take(scene, cameras, frames, VideoDepth(depth, cameras.intrinsics, invert_rigid(cameras.cam_from_world),
+                                                   metric=True), truth)
 
 
 def as_estimated(take: Take, seed: int) -> Take:
@@ -87,57 +96,105 @@ def at_rest(scene: Scene, owner: Tensor) -> Tensor:
     return (owner == SKY) | still[owner.clamp(min=0)]
 
 
-def true_motion(take: Take, t: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Which pixels [H, W] of frame t belong to what moves; leave their place; and move a pixel or more within it."""
-    shot = Shot(take.scene, take.cameras, t)
-    owner, points = owners(shot)
-    moving, over_time = ~at_rest(take.scene, owner), places(take.scene)
+def true_motion(scene: Scene, cameras: CameraPath, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which pixels [H, W] of frame k belong to what moves; leave their place; and move a pixel or more within it."""
+    owner, points = owners(Shot(scene, cameras, k))
+    moving, over_time = ~at_rest(scene, owner), places(scene)
     left, turned = torch.zeros_like(moving).view(-1), torch.zeros_like(moving).view(-1)
-    now = {k: take.scene.solids[k].world_from_unit(t / FPS) for k in owner[moving].unique().tolist()}
-    for k, place in now.items():
-        index = (owner.view(-1) == k).nonzero()[:, 0]
-        solid, mine = take.scene.solids[k], points[:, index]
-        pixel = (take.cameras.cam_from_world[t].double() @ mine)[2] / float(take.depth.intrinsics[t, 0, 0])
-        for later in over_time[:, k]:
+    for number in owner[moving].unique().tolist():
+        index = (owner.view(-1) == number).nonzero()[:, 0]
+        solid, mine = scene.solids[number], points[:, index]
+        now = solid.world_from_unit(int(cameras.source_frame[k]) / FPS)
+        pixel = (cameras.cam_from_world[k].double() @ mine)[2] / float(cameras.intrinsics[k, 0, 0])
+        for later in over_time[:, number]:
             unit = (torch.linalg.inv(later) @ mine)[:3]
             off = torch.stack([unit[axes].norm(dim=0) for axes in SHAPES[solid.shape]]).amax(0) - 1
             left[index] |= off.abs() * min(solid.half) > LEFT * pixel
-            turned[index] |= (later @ torch.linalg.inv(place) @ mine - mine)[:3].norm(dim=0) > pixel
+            turned[index] |= (later @ torch.linalg.inv(now) @ mine - mine)[:3].norm(dim=0) > pixel
     return moving, left.view_as(moving), (turned & ~left).view_as(moving)
 
 
-# ---- motion -------------------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class View:
+    """The end of a path at MOMENTS. exact: [M, H, W, 3]; still: what is at rest; ever: seen by a frame, if known."""
+
+    cameras: CameraPath
+    exact: Tensor
+    still: Tensor
+    ever: Tensor | None
 
 
-def score_motion(take: Take, moving: Tensor) -> dict[str, float]:
-    counts = defaultdict(int)
-    for t in KEYS:
-        truth, left, turned = true_motion(take, t)
-        for name, part in (("left", left), ("turned", turned)):
-            counts[name] += int(part.sum())
-            counts[f"{name} found"] += int((moving[t] & part).sum())
-        counts["found"] += int(moving[t].sum())
-        counts["right"] += int((moving[t] & truth).sum())
-    return {"leave": counts["left found"] / max(counts["left"], 1) if counts["left"] else float("nan"),
-            "in place": counts["turned found"] / counts["turned"] if counts["turned"] > 100 else float("nan"),
-            "precision": counts["right"] / max(counts["found"], 1)}
+def look_from(take: Take, preset: str, knowing: bool) -> View:
+    size, depth = take.cameras.size, take.depth
+    path = released_path(preset, FRAMES, automatic_radius(depth), depth.intrinsics[0], size)
+    last, intrinsics = path.cam_from_world[-1:].expand(len(MOMENTS), 4, 4), path.intrinsics[:len(MOMENTS)]
+    cameras = CameraPath(last, intrinsics, size, TIMES[MOMENTS])
+    exact, _ = take.scene.render(cameras)
+    still, ever = [], []
+    for k, moment in enumerate(MOMENTS.tolist()):
+        owner, points = owners(Shot(take.scene, cameras, k))
+        still.append(at_rest(take.scene, owner))
+        if knowing:
+            seen = torch.stack([Shot(take.scene, take.cameras, key).sees(points).view(size)
+                                for key in range(len(TIMES))])
+            ever.append(seen[moment] | seen.any(0) & still[-1])
+    return View(CameraPath(last, intrinsics, size, MOMENTS), exact, torch.stack(still),
+                torch.stack(ever) if knowing else None)
 
 
-# ---- background ---------------------------------------------------------------------------------
+# ---- scores -------------------------------------------------------------------------------------
+
+
+def score_motion(take: Take, moving: Tensor) -> list[float]:
+    """Share found of what leaves its place, of what turns in it, and share of what is found that moves."""
+    truth, left, turned = (torch.stack(planes) for planes in zip(*take.truth))
+    shares = [float((moving & part).sum() / part.sum()) for part in (left, turned)]
+    if turned.sum() < TURNING:
+        shares[1] = float("nan")
+    return [*shares, float((moving & truth).sum() / moving.sum())]
 
 
 def paint_truth(background: Background, take: Take) -> Background:
     """The same background whose colors say what of it belongs to what moves."""
     layers = []
-    for layer in background.layers:
-        moving = true_motion(take, layer.frame)[0]
+    for layer in background.layers or ():
         left, top = (take.depth.intrinsics[layer.frame] - layer.intrinsics)[:2, 2].round().int().tolist()
         height, width = layer.depth.shape
+        moving = pad(take.truth[layer.frame][0], (1, 1, 1, 1))[top + 1:top + 1 + height, left + 1:left + 1 + width]
         rgba = layer.rgba.clone()
-        moving = pad(moving, (1, 1, 1, 1))[top + 1:top + 1 + height, left + 1:left + 1 + width]
         rgba[..., :3] = moving[..., None].float()
         layers.append(replace(layer, rgba=rgba, gain=torch.ones_like(layer.gain)))
     return replace(background, layers=tuple(layers))
+
+
+def draw_all(take: Take, moving: Tensor, views: dict[str, View]) -> dict[tuple[str, str], list[float]]:
+    """Scores of every method at the end of every path."""
+    released, bounded = build_both(take)
+    background = make_background(bounded, moving)
+    truth = paint_truth(background, take)
+    scores = {}
+    for preset, view in views.items():
+        ghosts = render_prior(bounded, view.cameras, PLAIN, background=truth).color[..., 0] > 0.5
+        for method, (mesh, added) in {"released": (released, None), "bounded": (bounded, None),
+                                      "filled": (bounded, background)}.items():
+            scores[preset, method] = score(render_prior(mesh, view.cameras, PLAIN, background=added), view, ghosts)
+    return scores
+
+
+def score(prior: Prior, view: View, ghosts: Tensor) -> list[float]:
+    """PSNR, wrong, shown, filled, and of what is filled: taken from what moves, and where something that moves is."""
+    visible = prior.visible
+    own = view.cameras.source_frame[:, None, None]
+    filled = torch.zeros_like(visible) if prior.origin is None else visible & (prior.origin != own)
+    psnr = [float(-10 * (color - exact)[seen].square().mean().log10())
+            for color, exact, seen in zip(prior.color, view.exact, visible)]
+    known = [float("nan")] * 2
+    if view.ever is not None:
+        known = [float(((visible & part).sum((1, 2)) / part.sum((1, 2)).clamp(min=1)).mean())
+                 for part in (~view.ever, view.ever)]
+    share = max(int(filled.sum()), 1)
+    return [sum(psnr) / len(psnr), *known, float(filled.float().mean()), float((filled & ghosts).sum() / share),
+            float((filled & ~view.still).sum() / share)]
 
 
 def build_both(take: Take) -> tuple[DWMesh, DWMesh]:
@@ -146,89 +203,109 @@ def build_both(take: Take) -> tuple[DWMesh, DWMesh]:
             build_dw_mesh(take.frames, take.depth, MeshRules(hidden_reach=REACH)))
 
 
-def score_background(take: Take, exact_depth: VideoDepth, scores: dict) -> None:
-    """Add the scores of every method at the end of every path to scores[preset, method]."""
-    size, moments = take.cameras.size, torch.tensor(MOMENTS)
+# ---- cost ---------------------------------------------------------------------------------------
+
+
+def measure_cost(take: Take, moving: Tensor) -> dict[str, float]:
+    """Milliseconds per frame of drawing on all cores, the best of three turns."""
     released, bounded = build_both(take)
-    background = make_background(bounded, find_motion(take.frames, take.depth))
-    truth = paint_truth(background, take)
-    for preset in PRESETS:
-        path = released_path(preset, FRAMES, automatic_radius(exact_depth), exact_depth.intrinsics[0], size)
-        cameras = CameraPath(path.cam_from_world[-1:].expand(len(moments), 4, 4), path.intrinsics[:len(moments)], size,
-                             moments)
-        exact, _ = take.scene.render(cameras)
-        priors = {"released": render_prior(released, cameras, PLAIN), "bounded": render_prior(bounded, cameras, PLAIN),
-                  "filled": render_prior(bounded, cameras, PLAIN, background=background)}
-        ghosts = render_prior(bounded, cameras, PLAIN, background=truth).color[..., 0] > 0.5
-        for k, t in enumerate(MOMENTS):
-            owner, points = owners(Shot(take.scene, cameras, k))
-            still = at_rest(take.scene, owner)
-            seen = [Shot(take.scene, take.cameras, key).sees(points).view(size) for key in (t, *KEYS)]
-            ever = seen[0] | (torch.stack(seen[1:]).any(0) & still)
-            for method, prior in priors.items():
-                scores[preset, method].append(score_view(prior, k, t, exact[k], ever, still, ghosts[k]))
-
-
-def score_view(prior: Prior, k: int, t: int, exact: Tensor, ever: Tensor, still: Tensor, ghosts: Tensor) -> list[float]:
-    """PSNR, wrong, shown, filled, and of what is filled: taken from what moves, and where something that moves is."""
-    visible = prior.visible[k]
-    filled = torch.zeros_like(visible) if prior.origin is None else visible & (prior.origin[k] != t)
-    share = max(int(filled.sum()), 1)
-    return [float(-10 * (prior.color[k] - exact)[visible].square().mean().log10()),
-            float((visible & ~ever).sum() / (~ever).sum().clamp(min=1)), float((visible & ever).sum() / ever.sum()),
-            float(filled.float().mean()), float((filled & ghosts).sum() / share),
-            float((filled & ~still).sum() / share)]
-
-
-def measure_cost(take: Take) -> dict[str, float]:
-    """Milliseconds per frame of drawing, the best of three."""
-    released, bounded = build_both(take)
-    background = make_background(bounded, find_motion(take.frames, take.depth))
+    background = make_background(bounded, moving)
     path = released_path("60", FRAMES, automatic_radius(take.depth), take.depth.intrinsics[0], take.cameras.size)
+    path = replace(path, source_frame=torch.arange(FRAMES) % len(TIMES))
     works = {"released": (released, None), "bounded": (bounded, None), "filled": (bounded, background)}
     best = dict.fromkeys(works, float("inf"))
     for _ in range(3):
         for name, (mesh, added) in works.items():
-            begin = time.process_time()
+            begun = time.perf_counter()
             render_prior(mesh, path, background=added)
-            best[name] = min(best[name], (time.process_time() - begin) / FRAMES * 1e3)
+            best[name] = min(best[name], (time.perf_counter() - begun) / FRAMES * 1e3)
     return best
+
+
+def measure_memory(take: Take) -> dict[str, float]:
+    """MiB that finding, choosing and filling take at most beyond the clip and their results, by length of the clip."""
+    return {f"{length} frames": measure_peak(partial(keep_background, repeat_clip(take, length)))
+            for length in LENGTHS}
+
+
+def repeat_clip(take: Take, length: int) -> tuple[Tensor, VideoDepth]:
+    index = torch.arange(length) % len(TIMES)
+    return take.frames[index], VideoDepth(take.depth.depth[index], take.depth.intrinsics[index],
+                                          take.depth.world_from_cam[index])
+
+
+def keep_background(clip: tuple[Tensor, VideoDepth]) -> list[Tensor]:
+    """All that a background's user holds in the end."""
+    frames, depth = clip
+    mesh = build_dw_mesh(frames, depth, MeshRules(hidden_reach=REACH))
+    moving = find_motion(frames, depth)
+    path = released_path("60", len(frames), automatic_radius(depth), depth.intrinsics[0], depth.size)
+    prior = render_prior(mesh, path, background=make_background(mesh, moving))
+    assert prior.origin is not None
+    return [mesh.depth, mesh.occluded, moving, prior.color, prior.visible, prior.origin]
+
+
+def measure_peak(work: Callable[[], list[Tensor]]) -> float:
+    """MiB of memory that work takes at most beyond what it returns."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = read_memory("VmRSS")
+    kept = work()
+    return read_memory("VmHWM") - before - sum(part.numel() * part.element_size() for part in kept) / 2**20
+
+
+def read_memory(field: str) -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+# ---- all ----------------------------------------------------------------------------------------
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=512, help="of the frames, pixels")
-    parser.add_argument("--seeds", type=int, default=1, help="of every scene")
+    parser.add_argument("--seeds", type=int, default=2, help="of every scene, for what moves")
     parser.add_argument("--scenes", nargs="+", choices=list(SCENES), default=list(SCENES))
     options = parser.parse_args()
-    motion, scores, cost = [], defaultdict(list), {}
+    motion, scores, cost, memory = {}, {}, {}, {}
     for name in options.scenes:
         for seed in range(options.seeds):
             exact = film(name, seed, options.side)
-            for kind, take in (("exact", exact), ("estimated", as_estimated(exact, seed))):
-                found = score_motion(take, find_motion(take.frames, take.depth))
-                motion.append([name, str(seed), kind, *(f"{found[key]:.1%}" for key in found)])
-                part = defaultdict(list)
-                score_background(take, exact.depth, part)
-                for (preset, method), rows in part.items():
-                    scores[name, kind, preset, method] += rows
-            if name == "colonnade" and seed == 0:
-                cost = measure_cost(exact)
-    rows = [[*key, *format_scores(torch.tensor(values).nanmean(0))] for key, values in scores.items()]
-    tables = [table(["scene", "seed", "depth", "found of what leaves its place", "of what moves in it", "precision"],
-                    motion),
-              table(["scene", "depth", "at", "method", "PSNR where visible, dB", "visible though never seen",
-                     "shown of what was ever seen", "filled", "of it from what moves",
-                     "of it where something moves"], rows),
-              f"Drawing, ms of processor time per frame: {', '.join(f'{k} {v:.1f}' for k, v in cost.items())}."]
+            takes = {"exact": exact, "estimated": as_estimated(exact, seed)}
+            found = {kind: find_motion(take.frames, take.depth) for kind, take in takes.items()}
+            motion |= {(name, str(seed), kind): score_motion(exact, moving) for kind, moving in found.items()}
+            if seed:
+                continue
+            views = {preset: look_from(exact, preset, name == WALKING) for preset in PRESETS}
+            for kind, take in takes.items():
+                scores |= {(name, kind, *key): row for key, row in draw_all(take, found[kind], views).items()}
+            if name == WALKING:
+                known = torch.stack([frame[0] for frame in exact.truth])
+                scores |= {(name, "exact, motion known", *key): row
+                           for key, row in draw_all(exact, known, views).items()}
+                cost, memory = measure_cost(exact, found["exact"]), measure_memory(exact)
+    report(motion, scores, cost, memory, f"{options.side}x{options.side}, {options.seeds} seeds")
+
+
+def report(motion: dict, scores: dict, cost: dict, memory: dict, what: str) -> None:
+    tables = [table(["scene", "seed", "depth", "found of what leaves its place", "of what turns in it",
+                     "right of what is found"], [[*key, *map(percent, row)] for key, row in motion.items()]),
+              table(["scene", "depth", "at", "method", "PSNR where visible, dB", "never seen, called visible",
+                     "shown of what was ever seen", "filled", "of it from what moves", "of it where something moves"],
+                    [[*key, f"{row[0]:.1f}", *map(percent, row[1:])] for key, row in scores.items()])]
+    if cost:
+        times = ", ".join(f"{name} {spent:.1f} ({spent / cost['released']:.2f} x)" for name, spent in cost.items())
+        sizes = ", ".join(f"{length} {size:.0f} MiB" for length, size in memory.items())
+        tables.append(f"Drawing, ms per frame on all cores: {times}.\nMemory beyond the clip and the results: {sizes}.")
     machine = describe_machine(["warp-lang"])
-    publish("background", "\n\n".join([*tables, f"{options.side}x{options.side}, {options.seeds} seeds. {machine}"]),
-            {"motion": motion, "background": rows, "cost": cost, "machine": machine})
+    publish("background", "\n\n".join([*tables, f"{what}, every sixth of {FRAMES} frames. {machine}"]),
+            {"motion": {", ".join(key): row for key, row in motion.items()},
+             "background": {", ".join(key): row for key, row in scores.items()},
+             "cost": cost, "memory": memory, "machine": machine})
 
 
-def format_scores(values: Tensor) -> list[str]:
-    psnr, *shares = values.tolist()
-    return [f"{psnr:.1f}", *(f"{share:.2%}" for share in shares)]
+def percent(share: float) -> str:
+    return "" if share != share else f"{share:.2%}"
 
 
 if __name__ == "__main__":

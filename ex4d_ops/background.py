@@ -115,7 +115,7 @@ def doubt_background(mesh: DWMesh, moving: Tensor, frames: dict[int, Rest]) -> I
         yield "background: everything is said to move, so nothing of another frame fits; check the mask of what moves"
     elif rests(mesh.world_from_cam):
         first, last = frames[min(frames)], frames[max(frames)]
-        sliding = slides(first.view, last.view)[first.still].mean()
+        sliding = slides(first.view, last.view)[first.still].float().mean()
         if sliding > SLIDING or moving.float().mean() > 1 - SLIDING:
             yield (f"background: the camera seems to move ({sliding:.0%} of what is called at rest slides), but its "
                    "motion is not known, so that the background would smear; let the source camera be found where the "

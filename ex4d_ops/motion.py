@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from .camera import invert_rigid, lift, pixel_centers, resize_intrinsics, transform
 from .clip import Progress
-from .depth import VideoDepth
+from .depth import EDGE_RATIO, VideoDepth
 from .optical_flow import find_flow, shrink, warp
 from .parallel import each_frame
 
@@ -187,7 +187,7 @@ def level(sight: Sight, there: View, tolerance: Tolerance) -> Sight:
 
 
 def measure_tolerance(views: list[View]) -> Tolerance:
-    """How much typical points of views are off from one to another, brought to one level; what moves is the lesser part."""
+    """How much typical points of views are off from one to another, on one level; things that move are the fewer."""
     rough = measure_differences(views, Tolerance(rough=0.0))
     return replace(measure_differences(views, Tolerance(rough=rough.depth)), rough=rough.depth)
 
@@ -288,3 +288,43 @@ def enlarge_mask(mask: Tensor, depth: Tensor, full: Tensor) -> Tensor:
         low, high = interpolate(torch.stack(ends)[None], full.shape, mode="nearest-exact")[0]
         fits.append((full * SURFACE_RATIO > low) & (full < SURFACE_RATIO * high))
     return torch.where(fits[0] == fits[1], label, fits[0])
+
+
+# ---- what can be believed -----------------------------------------------------------------------
+
+
+def add_confidence(frames: Tensor, depth: VideoDepth, progress: Progress | None = None) -> VideoDepth:
+    """The same depth, as sure as its frames [T, H, W, 3] agree, unless its source says how sure it is.
+
+    A pixel is followed to the frames before and after: 1 where one of them has the same depth there or neither shows
+    it, 0 where both are off by more than surfaces are apart. One frame has no other to agree with, and stays as it is.
+    """
+    if depth.confidence is not None or len(depth) == 1:
+        return depth
+    confidence = torch.empty_like(depth.depth)
+    view = lru_cache(4 * OTHERS)(lambda t: look(frames, depth, t))
+
+    def find(t: int) -> None:
+        beside = [agree(view(t), view(s)) for s in (t - 1, t + 1) if 0 <= s < len(depth)]
+        agreed = torch.stack(beside).nan_to_num(-1.0).amax(0)
+        agreed = torch.where(agreed < 0, 1.0, agreed)
+        confidence[t] = interpolate(agreed[None, None], depth.size, mode="nearest-exact")[0, 0]
+
+    each_frame(find, len(depth), depth.depth.device, progress)
+    return replace(depth, confidence=confidence)
+
+
+def agree(here: View, there: View) -> Tensor:
+    """How well the depth of a view fits that of another along the flow, [h, w] in [0, 1]; NaN where that is unknown."""
+    flow = find_flow(here.gray, there.gray)
+    z = see(here, there).z
+    near, far = (resize_plane(warp(plane, flow), z) for plane in (
+        resize_plane(there.near, flow.trusted), resize_plane(there.far, flow.trusted)))
+    off = torch.maximum(z / far, near / z) - 1
+    agreed = (1 - off.clamp(min=0) / (EDGE_RATIO - 1)).clamp(0, 1)
+    return agreed.masked_fill(resize_plane(flow.trusted.float(), z) == 0, torch.nan)
+
+
+def resize_plane(plane: Tensor, like: Tensor) -> Tensor:
+    """A plane [h, w] at the size of another and where that lies; nothing is averaged."""
+    return interpolate(plane[None, None], like.shape, mode="nearest-exact")[0, 0].to(like.device)

@@ -11,6 +11,7 @@ from comfy_api.latest import Types, io
 from ..ex4d_ops.depth import match_depth
 from ..ex4d_ops.files.meshes import gltf_from_world, linear_from_srgb
 from ..ex4d_ops.mesh import DWMesh, MeshRules, build_dw_mesh, drawn_surface, occluded_share
+from ..ex4d_ops.motion import add_confidence
 from ..ex4d_ops.rules import BORDER_DEPTH, MIN_ANGLE, Filter
 from . import sockets
 from .progress import show_progress
@@ -53,7 +54,8 @@ class BuildDWMesh(io.ComfyNode):
                 io.Float.Input("min_confidence", default=0.0, min=0.0, max=1.0, step=0.01, optional=True, advanced=True,
                                tooltip="Hides faces of which the depth model is less sure than this share, from 0, the "
                                        "least sure in the clip, to 1, the most sure. 0: off. Depth Anything 3 Small "
-                                       "and Base say how sure they are."),
+                                       "and Base say how sure they are; for other depth, it is how well neighboring "
+                                       "frames agree."),
             ],
             outputs=[
                 sockets.Mesh.Output("mesh", tooltip="One watertight mesh per frame."),
@@ -72,7 +74,10 @@ class BuildDWMesh(io.ComfyNode):
             raise ValueError("depth_jump: frame 0 shows only sky, so there is no depth range to take a share of; use 0")
         rules = MeshRules(min_angle, depth_jump or None, filter, border_depth, clamp, hidden_reach or None,
                           min_confidence or None)
-        mesh = build_dw_mesh(frames, match_depth(frames, depth, resize=True), rules, show_progress())
+        depth = match_depth(frames, depth, resize=True)
+        if min_confidence:
+            depth = add_confidence(frames, depth, show_progress())
+        mesh = build_dw_mesh(frames, depth, rules, show_progress())
         shares = torch.stack([occluded_share(occluded) for occluded in mesh.occluded])
         return io.NodeOutput(sockets.keep(mesh), sockets.as_mask(shares))
 

@@ -112,7 +112,8 @@ def add_mesh_options(parser) -> None:
     add_reach_option(mesh)
     mesh.add_argument("--min-confidence", type=float, metavar="SHARE",
                       help="hide faces of which the depth model is less sure than this share, from 0, the least sure "
-                           "in the clip, to 1, the most sure (default: off)")
+                           "in the clip, to 1, the most sure; if the depth does not say, it is how well neighboring "
+                           "frames agree (default: off)")
 
 
 def add_reach_option(group) -> None:

@@ -26,6 +26,7 @@ from ..clip import (
 from ..depth import VideoDepth, fit_depth, match_depth
 from ..files.whole import sweep, written_whole
 from ..mesh import build_dw_mesh
+from ..motion import add_confidence
 from ..prior import Prior, origin_shares, render_prior
 from ..trajectory import (
     RELEASED_FRAMES,
@@ -67,7 +68,10 @@ def render(options) -> None:
         rules = mesh_rules(options)
         if options.background and rules.hidden_reach is None:
             rules = replace(rules, hidden_reach=BACKGROUND_REACH)
-        mesh = build_dw_mesh(clip.frames.to(torch.device(options.device)), depth, rules)
+        frames = clip.frames.to(torch.device(options.device))
+        if rules.min_confidence is not None:
+            depth = add_confidence(frames, depth)
+        mesh = build_dw_mesh(frames, depth, rules)
     background = None
     if options.background:
         with timed(seconds, "background"):

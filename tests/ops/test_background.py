@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_ops import CameraPath, VideoDepth
-from ex4d_ops.background import BackgroundRules, find_motion, make_background
+from ex4d_ops.background import Background, BackgroundRules, find_motion, make_background
 from ex4d_ops.camera import default_intrinsics, invert_rigid, look_at
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
 from ex4d_ops.prior import RenderRules, describe_origin, origin_shares, render_prior
@@ -218,6 +218,14 @@ def test_origin_says_what_came_from_where():
     assert shares["other frames"] == pytest.approx(float((filled.coverage - alone.coverage).mean()), abs=1e-6)
     assert f"{shares['other frames']:.0%} from other frames" in describe_origin(filled, around(25))
     assert describe_origin(alone, around(25)) == alone.describe_coverage()
+
+
+def test_a_background_made_of_a_mesh_and_a_mask_alone_is_the_chosen_one():
+    colors, depth, moving = wall_and_square()
+    mesh = build_dw_mesh(colors, depth, BOUNDED)
+    chosen, alone = (render_prior(mesh, around(25), PLAIN, background=background)
+                     for background in (make_background(mesh, moving), Background(mesh, moving)))
+    assert torch.equal(chosen.origin, alone.origin) and torch.equal(chosen.color, alone.color)
 
 
 def test_every_engine_fills_alike():

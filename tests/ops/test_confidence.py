@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ex4d_ops import files
 from ex4d_ops.depth import fit_depth, resize_depth
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
+from ex4d_ops.motion import add_confidence
 from ex4d_ops.scene import sample_clip
 
 
@@ -49,3 +50,21 @@ def test_confidence_stays_with_its_pixels(take, tmp_path):
     assert torch.equal(padded[:, 8:40], depth.confidence) and not padded[:, :8].any() and not padded[:, 40:].any()
     larger = resize_depth(depth, (64, 96)).confidence
     assert torch.equal(larger[:, ::2, ::2], depth.confidence)
+
+
+@pytest.mark.parametrize("scene", ["gallery", "colonnade"])
+def test_frames_that_agree_are_sure_and_what_only_one_shows_is_not(scene):
+    frames, depth = sample_clip(scene, 5, (96, 96))
+    assert add_confidence(frames, depth).confidence.mean() > 0.9
+    wrong = depth.depth.clone()
+    wrong[2, 40:60, 20:50] *= 1.3
+    confidence = add_confidence(frames, replace(depth, depth=wrong)).confidence
+    assert confidence[2, 43:57, 23:47].mean() < 0.2 and confidence[[0, 4]].mean() > 0.9
+
+
+def test_what_a_source_says_of_its_confidence_stays_and_one_frame_has_nothing_to_agree_with(take):
+    frames, depth = take
+    assert add_confidence(frames, depth) is depth
+    one = replace(depth, depth=depth.depth[:1], intrinsics=depth.intrinsics[:1],
+                  world_from_cam=depth.world_from_cam[:1], confidence=None)
+    assert add_confidence(frames[:1], one).confidence is None
