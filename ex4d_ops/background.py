@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -13,14 +14,14 @@ from torch.nn.functional import interpolate, pad
 from . import raster
 from .camera import CameraPath, check_tensor, invert_rigid, move_to, project, ray_of, transform
 from .clip import Progress
-from .depth import VideoDepth
+from .depth import EDGE_RATIO, VideoDepth
 from .mesh import DWMesh, describe_clip, faces_touching, touched_vertices
 from .motion import Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, rests, shown_by, slides
 from .parallel import each_frame
 
 __all__ = ["Background", "BackgroundRules", "Layer", "fill_frame", "find_motion", "make_background"]
 
-SLIDING = 0.2  # share of what is called at rest that may slide before a source camera is doubted that is said to rest
+STRAYING = 0.2  # share of what is called at rest that may slide or change its depth before a source camera is doubted that is said to rest
 CANDIDATES = 17  # frames, spread over the clip, of which those that add most are taken
 COARSE = 64  # pixels of the longer side at which frames are chosen and their exposures compared
 FINE = 320  # the same, at which the parts that each adds are found
@@ -114,12 +115,11 @@ def doubt_background(mesh: DWMesh, moving: Tensor, frames: dict[int, Rest]) -> I
     elif moving.all():
         yield "background: everything is said to move, so nothing of another frame fits; check the mask of what moves"
     elif rests(mesh.world_from_cam):
-        first, last = frames[min(frames)], frames[max(frames)]
-        sliding = slides(first.view, last.view)[first.still].float().mean()
-        if sliding > SLIDING or moving.float().mean() > 1 - SLIDING:
-            yield (f"background: the camera seems to move ({sliding:.0%} of what is called at rest slides), but its "
-                   "motion is not known, so that the background would smear; let the source camera be found where the "
-                   "depth is made")
+        strayed = stray(frames[min(frames)], frames[max(frames)])
+        if strayed > STRAYING or moving.float().mean() > 1 - STRAYING:
+            yield (f"background: the camera seems to move ({strayed:.0%} of what is called at rest slides or changes "
+                   "its depth), but its motion is not known, so that the background would smear; let the source camera "
+                   "be found where the depth is made")
     if mesh.hidden_reach is None:
         yield ("background: hidden surfaces reach all the way back and cover nearly everything that could be filled; "
                "set hidden_reach where the mesh is built, 0.1 for example")
@@ -144,6 +144,12 @@ def look_at_rest(mesh: DWMesh, moving: Tensor, t: int, side: int, rules: Backgro
     sizes = [interpolate(plane[None, None].float(), view.size, mode=mode)[0, 0]
              for plane, mode in ((still, "nearest-exact"), (whole, "area"))]
     return Rest(view, sizes[0] > 0, sizes[1] > 0.999)
+
+
+def stray(first: Rest, last: Rest) -> float:
+    """The share of what is at rest in a frame that slides, or whose depth disagrees, in another of a camera at rest."""
+    apart = (first.view.depth / last.view.depth).log().abs() > math.log(EDGE_RATIO)
+    return float((slides(first.view, last.view) | apart)[first.still].float().mean().nan_to_num())
 
 
 def unbordered(mesh: DWMesh, t: int) -> tuple[Tensor, Tensor]:
