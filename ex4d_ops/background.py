@@ -21,7 +21,7 @@ from .parallel import each_frame
 
 __all__ = ["Background", "BackgroundRules", "Layer", "fill_frame", "find_motion", "make_background"]
 
-STRAYING = 0.2  # share of what is called at rest that may slide or change its depth before a source camera is doubted that is said to rest
+STRAYING = 0.2  # share of what is called at rest that may slide or change its depth before its camera is doubted
 CANDIDATES = 17  # frames, spread over the clip, of which those that add most are taken
 COARSE = 64  # pixels of the longer side at which frames are chosen and their exposures compared
 FINE = 320  # the same, at which the parts that each adds are found
