@@ -158,7 +158,7 @@ def see(here: View, there: View) -> Sight:
     image = moved @ there.intrinsics.mT
     place = image[..., :2] / z.clamp(min=1e-9)[..., None]
     x, y = place.unbind(-1)
-    inside = (z > 0) & (x >= 1) & (x < width - 1) & (y >= 1) & (y < height - 1)
+    inside = (z > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
     pixel = torch.where(inside, y.floor() * width + x.floor(), 0).long()
     return Sight(z, place, pixel, inside)
 
