@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import get_args
 
 from comfy_api.latest import Input, InputImpl, io
@@ -90,7 +91,8 @@ def read_part(video: Input.Video, start: float, frames: int) -> tuple[Tensor, In
     if not len(images):
         raise ValueError(f"start: the video does not have a frame after {start:g} s; use a smaller number")
     images = images[:nearest_wan_lengths(min(frames or len(images), len(images)))[0]]
-    return images, cut_sound(parts.audio, skipped, len(images) / rate), rate
+    sound = cut_sound(parts.audio, skipped, len(images) / rate)
+    return (images, sound, rate) if part else (images.clone(), deepcopy(sound), rate)  # a video in memory keeps its own
 
 
 def cut_sound(audio: Input.Audio | None, start: float, lasts: float) -> Input.Audio | None:

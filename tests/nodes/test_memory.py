@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from fractions import Fraction
 
 import pytest
 import torch
@@ -29,6 +30,16 @@ def tensors_of(value) -> Iterator[torch.Tensor]:
             yield from tensors_of(entry)
     elif hasattr(value, "vertices"):  # core's mesh
         yield from tensors_of(vars(value))
+    elif hasattr(value, "get_components"):  # core's video
+        yield from tensors_of(value.get_components())
+
+
+def video_of(images: torch.Tensor):
+    """The images as a video of core's in memory, with sound."""
+    from comfy_api.latest import InputImpl, Types
+
+    sound = {"waveform": torch.linspace(-1, 1, 400).repeat(1, 2, 1), "sample_rate": 400}
+    return InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=Fraction(5)))
 
 
 def inputs_of(case: str, take) -> tuple[str, dict]:
@@ -41,6 +52,7 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
     edit = {"operation": variant, **({"second": take.path} if variant in ("chain", "blend") else {})}
     return node, {
         "EX4DSampleScene": {"frames": 2, "width": 48, "height": 32},
+        "EX4DClipFromVideo": {"video": video_of(take.images), "frames": 0, "size": {"size": "same as the video"}},
         "EX4DDepthFromImages": {"images": take.images[..., :1].repeat(1, 1, 1, 3),
                                 "convention": {"convention": variant}},
         "EX4DDepthFromGeometry": {"geometry": packets.get(variant)},
@@ -53,6 +65,7 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
         "CameraTrajectory": {"frames": 5, "scene": take.depth},
         "EX4DCameraKeyframes": {"keyframes": KEYFRAMES, "frames": 5, "scene": take.depth},
         "EX4DComposeCameras": {"cameras": take.path, "operation": edit},
+        "EX4DSourceCameras": {"scene": take.depth},
         "EX4DLoadCameras": {"file": "path.json", "scene": take.depth},
         "EX4DSaveCameras": {"cameras": take.path},
         "EX4DCameraFromLoad3D": {"cameras": take.path, "frame": 4, "camera_info": {
@@ -74,12 +87,14 @@ CASES = [
     "EX4DDepthFromImages normalized-depth", "EX4DDepthFromGeometry da3", "EX4DDepthFromGeometry moge", "EX4DLoadDepth",
     "EX4DSaveDepth", "EX4DDepthToImages turbo", "EX4DDepthToImages gray", "BuildDWMesh", "EX4DMeshToMesh visible",
     "EX4DMeshToMesh all", "CameraTrajectory", "EX4DCameraKeyframes", *[f"EX4DComposeCameras {edit}" for edit in EDITS],
-    "EX4DLoadCameras", "EX4DSaveCameras", "EX4DCameraFromLoad3D", "EX4DCameraToLoad3D", "RenderDWMesh",
+    "EX4DClipFromVideo", "EX4DSourceCameras", "EX4DLoadCameras", "EX4DSaveCameras", "EX4DCameraFromLoad3D",
+    "EX4DCameraToLoad3D", "RenderDWMesh",
     "RenderDWMesh moving", "EX4DMotionMask", "EX4DCoverageMap",
     "EstimateVideoDepth", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
 ]
 WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA", "EX4DTrainAdapter"}  # tested beside their models
-WORK_WHERE_INPUTS_LIE = ("BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D", "EstimateVideoDepth",
+WORK_WHERE_INPUTS_LIE = ("EX4DClipFromVideo",  # its sound lies where core reads it
+                         "BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D", "EstimateVideoDepth",
                          "EX4DMotionMask", "EX4DCoverageMap", "RenderDWMesh moving",  # they show a picture
                          "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop")
 
