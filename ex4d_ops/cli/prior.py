@@ -176,7 +176,8 @@ def check_options(options) -> None:
         raise ValueError("--keep-aim: is used only with --target or --subject; add one of them")
     if subject and not (options.preset or options.move):
         raise ValueError("--target, --subject: are used only with --preset or --move; leave them out")
-    depth_units(options)
+    if options.depth is not None:
+        depth_units(options)
     mesh_rules(options)
     if options.move:
         parse_moves(options.move)

@@ -55,6 +55,7 @@ def folder(tmp_path_factory) -> Path:
     ([*PRIOR, "--preset", "60", "--start", "-1"], "counted from 0"),
     ([*PRIOR, "--path", "none.json"], "none.json: there is no such file or folder"),
     (["prior", "none.mp4", *PRIOR[2:], "--preset", "60"], "none.mp4: there is no such file or folder"),
+    ([*MODEL, "--near", "5", "--far", "2"], "need 0 < near < far"),
     ([*MODEL, "--smoothing", "9"], "must be 0..8"), ([*MODEL, "--steps", "3"], "does not have this setting"),
     ([*MODEL[:3], "nothing", *MODEL[4:]], "'nothing' is not a model or a file"),
     ([*MODEL[:3], "depthcrafter", *MODEL[4:]], "is missing"),
