@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .clip import LATENT_CHANNELS
-from .files.tensors import read_tensors
+from .files.tensors import SAFETENSORS, read_tensors
 from .files.whole import written_whole
 
 log = logging.getLogger(__name__)
@@ -26,18 +26,23 @@ PREFIXES = ("state_dict.", "diffusion_model.", "model.", "module.", "pipe.", "di
 LORA_KEY = re.compile(rf"(blocks\.\d{{1,3}}\.(?:{'|'.join(map(re.escape, LAYERS))}))\.(lora_[AB]|alpha)"
                       r"(?:\.default)?(?:\.weight)?")
 WAN = "diffusion_model."  # what ComfyUI and others call Wan in the keys of a LoRA
+RELEASED_BASE = "Wan 2.1 I2V"
+EXPERTS = "Wan 2.2 I2V"  # two models, for high and for low noise, of the same layers as the released one's 14B
+BASES = (RELEASED_BASE, EXPERTS)
 NAMED = 8  # names of further keys that a warning or error gives
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
     """EX-4D's weights. encoder: as PriorEncoder names them; lora: "blocks.N.LAYER.lora_A", [rank, in], and lora_B,
-    [out, rank], of the ten LAYERS of every block; the LoRA's scale is alpha / rank.
+    [out, rank], of the ten LAYERS of every block; the LoRA's scale is alpha / rank. base: which of BASES it was trained
+    on.
     """
 
     encoder: dict[str, Tensor]
     lora: dict[str, Tensor]
     alpha: float
+    base: str = RELEASED_BASE
 
     @property
     def rank(self) -> int:
@@ -69,6 +74,13 @@ class Adapter:
                              f"{self.ffn_dim}), the model has {blocks} of dim {dim} (ffn {ffn_dim}); load the model "
                              "that it was trained on")
 
+    def doubt_base(self, name: str) -> str | None:
+        """What speaks against using it on a Wan of this name that it fits, in one sentence; None where nothing does."""
+        if name.startswith(self.base):
+            return None
+        return (f"the model is {name}, but the adapter was trained on {self.base}, whose layers have the same shapes "
+                "and other weights; it may lead the video less well")
+
 
 # ---- reading ------------------------------------------------------------------------------------
 
@@ -82,15 +94,30 @@ def load_adapter(path: str | Path) -> Adapter:
     """
     path = Path(path)
     nested = read_tensors(path)
+    base = read_base(path, nested)
     try:
         values = dict(flatten(nested))
         found, further = sort_keys(values)
-        adapter = check_adapter(found, list(values))
+        adapter = replace(check_adapter(found, list(values)), base=base)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     if further:
         log.warning("%s: ignores keys that are not part of EX-4D: %s", path, some_of(further))
     return adapter
+
+
+def read_base(path: Path, values: dict) -> str:
+    """Which of BASES a file of these values says that it was trained on, the released one where it says nothing.
+
+    Safetensors files say it in their metadata, torch files by an entry `base`, which is taken out.
+    """
+    said = values.pop("base") if isinstance(values.get("base"), str) else ""
+    if path.suffix.lower() in SAFETENSORS:
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            said = (file.metadata() or {}).get("base", "")
+    return next((base for base in BASES if said.startswith(base)), RELEASED_BASE)
 
 
 def flatten(values: object, name: str = "") -> Iterator[tuple[str, object]]:
@@ -275,7 +302,7 @@ def write(path: str | Path, adapter: Adapter, part: str, tensors: dict[str, Tens
     from safetensors.torch import save
 
     about = {"format": "pt", "model": "EX-4D", "part": part, "contents": adapter.describe(),
-             "base": f"Wan 2.1 I2V, {adapter.blocks} blocks of dim {adapter.dim}",
+             "base": f"{adapter.base}, {adapter.blocks} blocks of dim {adapter.dim}",
              "rank": str(adapter.rank), "alpha": f"{adapter.alpha:g}"}
     with written_whole(path) as whole:
         whole.write_bytes(save(tensors, about))

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from .checkpoint import BASES, EXPERTS, RELEASED_BASE
 from .clip import LATENT_CHANNELS
 from .dataset import Encoders
 from .files.damage import reading
@@ -41,7 +42,7 @@ def open_comfyui(folder: str | Path | None = None) -> None:
 
 
 def load_wan(path: str | Path, dtype: torch.dtype = torch.bfloat16, comfyui: str | Path | None = None) -> nn.Module:
-    """Wan 2.1 image to video of a file, frozen, on the CPU; see build_wan for dtype and errors."""
+    """Wan image to video of a file, frozen, on the CPU; see build_wan for dtype and errors."""
     open_comfyui(comfyui)
     import comfy.utils
 
@@ -57,7 +58,7 @@ def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
     """ComfyUI's module with these weights, frozen. It shares those that need no conversion.
 
     dtype: what the large matrices of its blocks are kept in. float8 is for keeping alone: Wan then computes in
-    bfloat16. Raises ValueError where the weights are not those of a Wan 2.1 image to video.
+    bfloat16. Raises ValueError where the weights are not those of one of BASES.
     """
     from comfy import model_detection, ops
     from comfy.ldm.wan.model import WanModel
@@ -65,8 +66,9 @@ def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
     prefix = model_detection.unet_prefix_from_state_dict(weights)
     weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
     config = model_detection.detect_unet_config(weights, "") if "head.modulation" in weights else {}
-    if (config.get("model_type"), config.get("in_dim")) != ("i2v", IMAGE_TO_VIDEO_CHANNELS):
-        raise ValueError("is not a Wan 2.1 image-to-video model; use Wan2.1-I2V-14B-480P, which EX-4D is trained on")
+    if name_base(config) not in BASES:
+        raise ValueError("is not a Wan 2.1 image-to-video model, or an expert of Wan 2.2 I2V A14B; use "
+                         "Wan2.1-I2V-14B-480P, which EX-4D is trained on")
     wan = WanModel(**config, operations=ops.manual_cast, dtype=dtype, device="meta")
     # Weights that ComfyUI has loaded for inference alone can't be part of a graph, a copy of them can.
     kept = {name: weight.to(kept_dtype(name, weight, dtype), copy=weight.is_inference())
@@ -77,6 +79,25 @@ def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
         raise ValueError(f"does not fit ComfyUI's Wan ({str(error).splitlines()[1].strip()}); use an unquantized bf16, "
                          "fp16 or fp8 file") from error
     return wan.eval().requires_grad_(False)
+
+
+def name_base(config: dict) -> str:
+    """What users call a Wan of ComfyUI's config, without its size: "Wan 2.1 T2V"; nothing where it is not one."""
+    if config.get("image_model") != "wan2.1":
+        return ""
+    kind, channels = config["model_type"], config["in_dim"]
+    if kind == "t2v" and channels == IMAGE_TO_VIDEO_CHANNELS:  # an image model without CLIP vision
+        return EXPERTS
+    if kind == "t2v" and config["out_dim"] == 48:
+        return "Wan 2.2 TI2V"
+    if kind == "i2v":
+        return RELEASED_BASE if channels == IMAGE_TO_VIDEO_CHANNELS else "Wan 2.1 FUN CONTROL"
+    return f"Wan 2.1 {kind.upper()}"
+
+
+def base_of(wan: nn.Module) -> str:
+    """Which of BASES a module of build_wan is."""
+    return EXPERTS if wan.img_emb is None else RELEASED_BASE
 
 
 def kept_dtype(name: str, weight: Tensor, dtype: torch.dtype) -> torch.dtype:

@@ -18,15 +18,17 @@ SPREAD = 0.15  # of pictures in [-1, 1] around their mean, so that latents sprea
 TOKENS = 16  # of a caption and of a picture
 
 
-def draw_tiny_wan(seed: int = 0) -> dict[str, Tensor]:
-    """Weights by ComfyUI's names. Its head undoes its patch embedding, so that it predicts about its noisy input: near
-    the velocity that is right at high noise, which is what makes it a base to train on.
+def draw_tiny_wan(seed: int = 0, kind: str = "i2v") -> dict[str, Tensor]:
+    """Weights by ComfyUI's names: of Wan 2.1 I2V ("i2v"), or without CLIP vision as Wan 2.2's experts ("t2v").
+
+    Its head undoes its patch embedding, so that it predicts about its noisy input: near the velocity that is right at
+    high noise, which is what makes it a base to train on.
     """
     open_comfyui()
     from comfy import ops
     from comfy.ldm.wan.model import WanModel
 
-    wan = WanModel("i2v", in_dim=IMAGE_TO_VIDEO_CHANNELS, dim=DIM, ffn_dim=FFN_DIM, num_heads=DIM // 128,
+    wan = WanModel(kind, in_dim=IMAGE_TO_VIDEO_CHANNELS, dim=DIM, ffn_dim=FFN_DIM, num_heads=DIM // 128,
                    num_layers=BLOCKS, device="meta", dtype=torch.float32, operations=ops.manual_cast)
     generator = torch.Generator().manual_seed(seed)
     weights = {name: draw_weight(name, weight.shape, generator) for name, weight in wan.state_dict().items()}

@@ -157,7 +157,8 @@ class ApplyEX4DLoRA(io.ComfyNode):
                         "Applying a second adapter replaces the first.",
             search_aliases=["EX-4D LoRA", "adapter", "camera control", "ex4d.ckpt", "prior"],
             inputs=[
-                io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, 480P or 720P, in any precision."),
+                io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, 480P or 720P, in any precision. An expert of Wan 2.2 "
+                                                "I2V 14B works too, with a warning: EX-4D was not trained on it."),
                 io.Combo.Input("adapter", options=list_adapters(),
                                tooltip="Adapter file in models/ex4d or models/loras: ex4d.ckpt, or a file made by ex4d "
                                        "convert-checkpoint or Train Adapter."),

@@ -18,8 +18,10 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from ..ex4d_ops.adapter import build_encoder
-from ..ex4d_ops.checkpoint import LAYERS, Adapter, stock_lora
+from ..ex4d_ops.checkpoint import BASES, LAYERS, Adapter, stock_lora
 from ..ex4d_ops.clip import WAN_STRIDE
+from ..ex4d_ops.wan import name_base
+from .progress import warn
 
 KEY = "ex4d"  # what ComfyUI calls everything of ours on a model
 TIME = 2  # axis of latents
@@ -31,29 +33,29 @@ WAN_SIZES = {(5120, 40): "14B", (3072, 30): "5B", (1536, 30): "1.3B"}
 
 
 def check_model(model: ModelPatcher, adapter: Adapter) -> None:
-    """Raise ValueError, naming the model, unless it is the Wan 2.1 I2V that the adapter was made for."""
+    """Raise ValueError, naming the model, unless it is an image-to-video Wan that the adapter fits.
+
+    Says so where it was trained on another one.
+    """
     config = model.model.model_config.unet_config
     name = name_model(model)
-    if not name.startswith("Wan 2.1 I2V"):
+    if not name.startswith(BASES):
         raise ValueError(f"model: this is {name}, but EX-4D needs Wan 2.1 I2V 14B; load it, 480P or 720P")
     try:
         adapter.check_base(config["dim"], config["ffn_dim"], config["num_layers"])
     except ValueError as error:
         raise ValueError(f"model: this is {name}; {error}") from error
+    if doubt := adapter.doubt_base(name):
+        warn(doubt)
 
 
 def name_model(model: ModelPatcher) -> str:
     """What users call the model: "Wan 2.1 T2V 1.3B", or the name that ComfyUI gives to its kind."""
     config = model.model.model_config.unet_config
-    if config.get("image_model") != "wan2.1":
+    if not (base := name_base(config)):
         return type(model.model.model_config).__name__
-    kind, release = config["model_type"], "2.1"
-    if kind == "t2v" and (config["in_dim"] == 36 or config["out_dim"] == 48):  # an image model without CLIP vision
-        kind, release = ("i2v" if config["in_dim"] == 36 else "ti2v"), "2.2"
-    elif kind == "i2v" and config["in_dim"] != 36:
-        kind = "fun control"
     size = WAN_SIZES.get((config["dim"], config["num_layers"]), f"of {config['num_layers']} blocks of {config['dim']}")
-    return f"Wan {release} {kind.upper()} {size}"
+    return f"{base} {size}"
 
 
 def remove_adapter(model: ModelPatcher) -> None:

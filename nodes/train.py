@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import comfy.model_management
 import comfy.utils
@@ -16,7 +17,7 @@ from ..ex4d_ops.checkpoint import load_adapter, save_adapter
 from ..ex4d_ops.dataset import MANIFEST, open_dataset
 from ..ex4d_ops.files.pictures import as_image
 from ..ex4d_ops.training import TrainingRules, adapter_file, plot_losses, train
-from ..ex4d_ops.training.objective import OBJECTIVES
+from ..ex4d_ops.training.objective import OBJECTIVES, Expert
 from ..ex4d_ops.wan import BASE_DTYPES, build_wan, differentiable
 from . import folders, sockets
 
@@ -41,7 +42,8 @@ class EX4DTrainAdapter(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.Model.Input("model",
-                               tooltip="Wan 2.1 I2V, not quantized. A copy of it is trained on, without any LoRA."),
+                               tooltip="Wan 2.1 I2V, or an expert of Wan 2.2 I2V, not quantized. A copy of it is "
+                                       "trained on, without any LoRA."),
                 io.Combo.Input("clips", options=folders.list_files(set(), {MANIFEST}),
                                tooltip="Folder of prepared clips in ComfyUI's input or output folder."),
                 io.String.Input("name", default="my_adapter",
@@ -77,6 +79,10 @@ class EX4DTrainAdapter(io.ComfyNode):
                 io.Boolean.Input("gradient_checkpointing", default=rules.recompute, advanced=True,
                                  tooltip="On: computes each block twice instead of storing its activations, which is a "
                                          "third slower and needs far less memory."),
+                io.Combo.Input("expert", options=list(get_args(Expert)), default="both", optional=True, advanced=True,
+                               tooltip="Noise levels to train for. both: trains for all of them, for Wan 2.1. high: "
+                                       "trains for those of the high-noise expert of Wan 2.2 I2V. low: trains for "
+                                       "those of its low-noise expert."),
             ],
             outputs=[
                 io.String.Output("adapter", tooltip="Name of the adapter file, as Apply Adapter lists it."),

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from ..files.damage import quote, reading
 from ..wan import BASE_DTYPES
-from .objective import Objective
+from .objective import Expert, Objective
 from .rules import TrainingRules
 
 # The least and the most that a number may be; bounds in rules that are not listed are those of a count.
@@ -21,9 +21,9 @@ COUNT = (1, 10**9)
 class TrainingConfig:
     """What `ex4d train` reads; relative paths are taken from the file's folder.
 
-    data: folder of prepared clips; base: file of Wan 2.1 I2V; out: folder of the run. base_dtype: what Wan's large
-    matrices are kept in. validation: folder of prepared clips; vae: decodes samples of them, without it they are
-    rough previews. comfyui: where ComfyUI stands, else $COMFYUI_PATH or ~/comfy/ComfyUI.
+    data: folder of prepared clips; base: file of Wan 2.1 I2V, or of an expert of Wan 2.2 I2V; out: folder of the run.
+    base_dtype: what Wan's large matrices are kept in. validation: folder of prepared clips; vae: decodes samples of
+    them, without it they are rough previews. comfyui: where ComfyUI stands, else $COMFYUI_PATH or ~/comfy/ComfyUI.
     """
 
     data: Path
@@ -93,8 +93,9 @@ def check_rule(rule: Field, value: Any) -> Any:
             raise ValueError(f"{rule.name}: got {quote(value)}; use true or false")
         return value
     if isinstance(rule.default, str):
-        if value not in get_args(Objective):
-            raise ValueError(f"{rule.name}: got {quote(value)}; use one of {', '.join(get_args(Objective))}")
+        known = get_args({"objective": Objective, "expert": Expert}[rule.name])
+        if value not in known:
+            raise ValueError(f"{rule.name}: got {quote(value)}; use one of {', '.join(known)}")
         return value
     low, high = RANGES.get(rule.name, COUNT)
     kind = type(rule.default)

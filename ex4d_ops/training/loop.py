@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from ..checkpoint import RELEASED_BASE
+from ..wan import base_of
 from .clips import Clips, check_clips, stack_clips
 from .model import AdaptedWan
-from .objective import clip_of_sample, draw_noise, flow_loss, level_weights, mix, noise_levels
+from .objective import clip_of_sample, draw_noise, flow_loss, level_weights, levels_of, mix, noise_levels
 from .record import RunState, load_run, save_run
 from .rules import TrainingRules
 from .validation import Validation, validation_loss, write_samples
@@ -94,6 +96,8 @@ def begin(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules, cpu:
     accelerator = Accelerator(cpu=cpu)
     check_sharing(accelerator)
     asked = rules.fixed() | {"processes": accelerator.num_processes, "clips": len(clips)}
+    if (base := base_of(wan)) != RELEASED_BASE:
+        asked["base"] = base
     folder.mkdir(parents=True, exist_ok=True)
     with accelerator.main_process_first():
         state = load_run(folder, asked)
@@ -161,7 +165,8 @@ def batch_loss(run: Run, clips: Clips, turn: int) -> Tensor:
     places, noises = zip(*(draw_noise(video.shape[1:], rules.seed, sample) for sample in samples))
     noise = torch.stack(noises).to(video)
     levels = noise_levels(rules.shift)
-    level, weight = (values[list(places)].to(video) for values in (levels, level_weights(levels, rules.objective)))
+    drawn = levels_of(rules.expert, rules.shift)[list(places)]
+    level, weight = (values[drawn].to(video) for values in (levels, level_weights(levels, rules.objective)))
     return flow_loss(run.model(mix(video, noise, level), level, batch), video, noise, weight)
 
 

@@ -48,15 +48,16 @@ class AdaptedWan(nn.Module):
         """Velocity [B, 16, t, h, w], float32, of a noisy video at noise levels [B] in [0, 1].
 
         clip: prior_latent [B, 32, t, h, w], image_latent [B, 16, t, h, w], context [B, 512, 4096] and clip_fea
-        [B, 257, 1280] of the clips.
+        [B, 257, 1280] of the clips; models without CLIP vision leave the last one out.
         """
         given = torch.zeros_like(noisy[:, :4])
         given[:, :, 0] = 1  # the first frame is
         video = torch.cat([noisy, given, clip["image_latent"].to(noisy)], 1)
         tokens = self.encoder(clip["prior_latent"].float())  # [B, dim, t, h/2, w/2]
+        seen = None if self.wan.img_emb is None else clip["clip_fea"].to(self.dtype)
         with added_to_output(self.wan.patch_embedding, tokens):
             velocity = self.wan(video.to(self.dtype), level * MAX_TIMESTEP, clip["context"].to(self.dtype),
-                                clip_fea=clip["clip_fea"].to(self.dtype), transformer_options={})
+                                clip_fea=seen, transformer_options={})
         return velocity.float()
 
     def trained(self) -> dict[str, nn.Parameter]:

@@ -11,14 +11,24 @@ from torch import Tensor
 LEVELS = 1000  # noise levels that training draws from
 RELEASED_SHIFT = 5.0
 OBJECTIVES = ("velocity", "noise")
+EXPERT_BOUNDARY = 0.9  # noise level at which Wan 2.2 I2V hands over from its high-noise to its low-noise expert
 
 Objective = Literal["velocity", "noise"]
+Expert = Literal["both", "high", "low"]
 
 
 def noise_levels(shift: float, count: int = LEVELS) -> Tensor:
     """Noise levels from 1 towards 0, [count]: evenly spaced ones, shifted as Wan's schedule is."""
     even = torch.linspace(1, 0, count + 1)[:-1]
     return shift * even / (1 + (shift - 1) * even)
+
+
+def levels_of(expert: Expert, shift: float) -> Tensor:
+    """Which of the LEVELS are drawn for an expert, [LEVELS] rising numbers of them; each for a model of all levels."""
+    levels = noise_levels(shift)
+    of = {"both": levels > 0, "high": levels >= EXPERT_BOUNDARY, "low": levels < EXPERT_BOUNDARY}[expert]
+    known = of.nonzero()[:, 0]
+    return known[torch.arange(LEVELS) * len(known) // LEVELS]
 
 
 def level_weights(levels: Tensor, objective: Objective) -> Tensor:

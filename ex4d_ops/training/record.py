@@ -42,8 +42,12 @@ def adapter_file(folder: Path, step: int) -> Path:
 
 
 def save_run(folder: Path, state: RunState) -> None:
-    """Write the adapter, then the state, then the curve, so that a state's adapter is always there."""
-    write_tensors(adapter_file(folder, state.step), state.average or state.weights)
+    """Write the adapter, then the state, then the curve, so that a state's adapter is always there.
+
+    An adapter of another base than the released one says so, see checkpoint.read_base.
+    """
+    base = {name: value for name, value in state.asked.items() if name == "base"}
+    write_tensors(adapter_file(folder, state.step), (state.average or state.weights) | base)
     write_tensors(folder / STATE, vars(state))
     files.write_picture(folder / CURVE, plot_losses(state.losses))
 
@@ -69,8 +73,8 @@ def load_run(folder: Path, asked: dict) -> RunState | None:
     except Exception as error:  # a damaged file can make the reader raise anything
         raise ValueError(f"{path}: cannot be read as the state of a run; choose another folder, or delete it to start "
                          "again") from error
-    changed = [f"{name} was {state.asked.get(name)}, now it is {value}" for name, value in asked.items()
-               if state.asked.get(name) != value]
+    changed = [f"{name} was {state.asked.get(name)}, now it is {asked.get(name)}" for name in state.asked | asked
+               if state.asked.get(name) != asked.get(name)]
     if changed:
         raise ValueError(f"{folder}: the run there was started differently ({'; '.join(changed)}); change that back, "
                          "or choose another folder")

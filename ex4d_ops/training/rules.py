@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from .model import RELEASED_HIDDEN
-from .objective import RELEASED_SHIFT, Objective
+from .objective import RELEASED_SHIFT, Expert, Objective
 
+LATER = ("expert",)  # rules that runs of version 0.1 did not know
 # What may change when a run goes on; everything else would make it another run.
 MAY_CHANGE = ("steps", "save_every", "validate_every", "validation_steps", "tensorboard", "recompute")
 
@@ -19,6 +20,7 @@ class TrainingRules:
     rank: of the LoRA, its alpha is the same. hidden_channels: inside the prior encoder, 1024 in the released one.
     objective, shift: see objective.py. ema: decay per step of the averaged weights that are saved instead, 0 = off.
     recompute: gradient checkpointing, one tensor per block is kept. *_every: steps; validation_steps: of the sampler.
+    expert: of Wan 2.2 I2V, which the base is; only its noise levels are drawn. "both": a base for all levels.
     """
 
     steps: int = 1000
@@ -36,7 +38,9 @@ class TrainingRules:
     validate_every: int = 500
     validation_steps: int = 25
     tensorboard: bool = True
+    expert: Expert = "both"
 
     def fixed(self) -> dict:
-        """What must stay as it is while a run goes on."""
-        return {name: value for name, value in asdict(self).items() if name not in MAY_CHANGE}
+        """What must stay as it is while a run goes on; rules that older runs did not know, where they are used."""
+        unused = [name for name in LATER if getattr(self, name) == getattr(TrainingRules, name)]
+        return {name: value for name, value in asdict(self).items() if name not in (*MAY_CHANGE, *unused)}

@@ -81,13 +81,38 @@ def test_parameters_are_reported_as_found(module, adapter_file):
     assert "76.7 M parameters; encoder: 23.1 M; together 99.8 M" in released_adapter(module).describe()
 
 
+def said_of(module, model, adapter, caplog) -> str:
+    caplog.clear()
+    module("nodes.injection").check_model(model, adapter)
+    return caplog.text
+
+
+@pytest.mark.parametrize("kind", ["i2v", "t2v"])
+@pytest.mark.parametrize("base", ["Wan 2.1 I2V", "Wan 2.2 I2V"])
+@pytest.mark.parametrize("sizes", [WAN_14B, WAN_1_3B])
+def test_every_adapter_fits_every_image_model_of_its_shapes_and_is_doubted_on_another(module, meta_model, caplog, kind,
+                                                                                     base, sizes):
+    shapes = recipe.adapter_shapes(dim=sizes["dim"], ffn=sizes["ffn_dim"], blocks=sizes["num_layers"], hidden=64)
+    lora = {name.replace(".default.weight", ""): tensor for name, tensor in on_meta(shapes).items() if "lora" in name}
+    adapter = module("ex4d_ops.checkpoint").Adapter({}, lora, 16.0, base)
+    said = said_of(module, meta_model(kind, in_dim=36, **sizes), adapter, caplog)
+    name = {"i2v": "Wan 2.1 I2V", "t2v": "Wan 2.2 I2V"}[kind]
+    size = "14B" if sizes is WAN_14B else "1.3B"
+    doubted = f"the model is {name} {size}, but the adapter was trained on {base}" in said
+    assert doubted == (name != base)
+
+
+def test_the_lora_finds_ten_layers_of_every_block_of_both_experts(module, apply_lora, meta_model):
+    expert = meta_model("t2v", in_dim=36, **WAN_14B)
+    assert apply_lora(expert, released_adapter(module)) == {str(block): 10 for block in range(40)}
+
+
 # ---- the ones that don't ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name, make", [
     ("Wan 2.1 T2V 14B", lambda meta: meta("t2v", in_dim=16, **WAN_14B)),
     ("Wan 2.1 T2V 1.3B", lambda meta: meta("t2v", in_dim=16, **WAN_1_3B)),
-    ("Wan 2.2 I2V 14B", lambda meta: meta("t2v", in_dim=36, **WAN_14B)),
     ("Wan 2.2 TI2V 5B", lambda meta: meta("t2v", in_dim=48, out_dim=48, dim=3072, ffn_dim=14336, num_heads=24,
                                           num_layers=30)),
     ("Wan 2.1 FUN CONTROL 14B", lambda meta: meta("i2v", in_dim=48, **WAN_14B)),
