@@ -134,6 +134,12 @@ def close_border(depth: Tensor, rules: MeshRules) -> Tensor:
     return closed
 
 
+def open_surface(mesh: DWMesh, t: int) -> Tensor:
+    """Depth [H, W] of frame t without what closes it: infinite in the sky, along the border that of what is inside."""
+    inside = torch.nn.functional.pad(mesh.depth[t, 1:-1, 1:-1][None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    return inside.masked_fill(inside >= FARTHEST_INSIDE * mesh.depth[t, 0, 0], torch.inf)
+
+
 def occluded_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, limit: float | None = None) -> Tensor:
     """The attribute O of the two faces of every quad of depth [H, W]: [H-1, W-1, 2] bool.
 

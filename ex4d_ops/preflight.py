@@ -1,4 +1,4 @@
-"""Before the long run: how much of other views the source has seen, and what generators were trained on."""
+"""Before the long run: how much of other views was seen, what generators were trained on, what two eyes can bear."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from . import raster
-from .camera import CameraPath, move_to, resize_intrinsics
+from .camera import CameraPath, lift, move_to, project, resize_intrinsics, transform
 from .clip import Progress
+from .depth import VideoDepth
 from .mesh import DWMesh
 from .parallel import each_frame
 from .prior import VISIBLE_ALPHA, render_frame
@@ -19,6 +20,8 @@ from .rules import RenderRules
 from .trajectory.moves import CHANNELS
 from .trajectory.rig import RADIUS_MARGIN, place_rig
 
+HARD_PARALLAX = 0.05  # share of the width above which eyes tire; stereo films stay below 0.03
+PARALLAX_STEP = 4  # pixels between those whose parallax is looked at, each way
 COVERAGE_SIDE = 160  # pixels of the longer side at which views are drawn; their shares differ by less than 1 % from 512
 
 
@@ -117,3 +120,54 @@ def reach_of(samples: Sequence[tuple[float, float]], share: float) -> float:
         if less < share:
             return inner + (outer - inner) * (more - share) / (more - less)
     return outward[-1][0]
+
+
+# ---- two eyes -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parallax:
+    """How far apart two eyes see things, as shares of the width: of the nearest, above 0 before the screen, and of the
+    farthest, below 0 behind it.
+    """
+
+    nearest: float
+    farthest: float
+
+    @property
+    def largest(self) -> float:
+        return max(abs(self.nearest), abs(self.farthest))
+
+    def __str__(self) -> str:
+        return (f"The parallax is between {self.farthest:.1%} (behind the screen) and {self.nearest:+.1%} (before it) "
+                "of the width")
+
+
+def measure_parallax(scene: VideoDepth | DWMesh, left: CameraPath, right: CameraPath) -> Parallax:
+    """The parallax of what both eyes see of a scene, sampled over all frames; 0 where they see nothing."""
+    width = left.size[1]
+    found = [torch.zeros(1)]
+    for t, source in enumerate(left.source_frame.tolist()):
+        points = transform(scene.world_from_cam[source], lift(scene.depth[source], scene.intrinsics[source]))
+        points = points[1:-1:PARALLAX_STEP, 1:-1:PARALLAX_STEP].reshape(-1, 3)
+        (first, seen_left), (second, seen_right) = (look_at_points(eye, t, points) for eye in (left, right))
+        found.append((first - second)[seen_left & seen_right].cpu() / width)
+    shares = torch.cat(found)
+    return Parallax(float(shares.max()), float(shares.min()))
+
+
+def look_at_points(eye: CameraPath, t: int, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Where camera t sees points [N, 3], x in pixels [N], and whether they are in its picture [N]."""
+    height, width = eye.size
+    seen = transform(eye.cam_from_world[t], points)
+    ahead = seen[:, 2] > raster.NEAR
+    x, y = project(torch.where(ahead[:, None], seen, 1), eye.intrinsics[t]).unbind(-1)
+    return x, ahead & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+
+
+def doubt_parallax(parallax: Parallax) -> str | None:
+    """What speaks against showing this to people, in one sentence; None where nothing does."""
+    if parallax.largest <= HARD_PARALLAX:
+        return None
+    return (f"the largest parallax is {parallax.largest:.1%} of the width, and more than {HARD_PARALLAX:.0%} is hard "
+            f"on the eyes; multiply the eye distance by {HARD_PARALLAX / parallax.largest:.2f} or less")

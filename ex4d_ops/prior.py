@@ -12,8 +12,9 @@ from . import raster
 from .background import Background, fill_frame, move_background
 from .camera import CameraPath, check_tensor, move_to, project, transform, unfit_intrinsics
 from .clip import Fit, Progress, fit_boxes, fit_frame
-from .mesh import DWMesh
+from .mesh import DWMesh, open_surface
 from .parallel import each_frame
+from .raster.points import POINT_RULES, draw_points
 from .rules import Erosion, RenderRules
 
 VISIBLE_ALPHA = 125 / 255  # released code
@@ -154,6 +155,10 @@ def begins_at_source(mesh: DWMesh, cameras: CameraPath, fit: Fit = "stretch") ->
 def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> raster.Fragments:
     """What output frame t sees of its source frame, hidden surfaces transparent."""
     source = int(cameras.source_frame[t])
+    cam_from_mesh = cameras.cam_from_world[t] @ mesh.world_from_cam[source]
+    if rules.surface != "mesh":
+        return draw_points(open_surface(mesh, source), mesh.colors[source], mesh.intrinsics[source], cam_from_mesh,
+                           cameras.intrinsics[t], cameras.size, POINT_RULES[rules.surface])
     limits = mesh.limits(source)
     by_vertex = rules.texture == "vertex" and limits is None
     if by_vertex:
@@ -161,8 +166,7 @@ def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, 
     else:
         rgba = pad(mesh.colors[source], (0, 1), value=1.0)
     fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
-                                 cameras.cam_from_world[t] @ mesh.world_from_cam[source],
-                                 cameras.intrinsics[t], cameras.size, engine, limits)
+                                 cam_from_mesh, cameras.intrinsics[t], cameras.size, engine, limits)
     if not by_vertex:
         fragments.rgba[..., 3].masked_fill_(~face_visible(mesh.occluded[source], fragments.face), 0)
     return fragments

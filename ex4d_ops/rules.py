@@ -15,6 +15,8 @@ Erosion = Literal["released"] | int  # of a mask by a random square per frame, o
 Surface = Literal["watertight", "visible"]  # of a mesh that hides parts of a clip to train on
 Relative = Literal["world", "source"]  # what a path's cameras are placed in: the world, or the moving source camera
 Smoothed = Literal["all", "rotation"]  # of the source camera's own path
+Drawn = Literal["mesh", "crossview-points", "meridian-points"]  # of a mesh: its faces, or points as another program
+Layout = Literal["side by side", "half side by side", "over and under", "half over and under", "VR180"]  # of two eyes
 TrackerName = Literal["lk", "cotracker", "tapnext"]  # of points, to hide what sticks to them
 
 
@@ -47,10 +49,12 @@ class RenderRules:
     texture: "vertex" blackens the vertices of hidden faces and interpolates (released), "face" the faces
     themselves (paper eq. 5), as is always done where a mesh bounds their reach. anchor_first: frame 0 is the source
     frame, all visible, where the path begins at the source camera. erosion: "released" erodes each mask by a random
-    square of 2..8 px, a number by that many px, 0 not at all. seed: of the random squares.
+    square of 2..8 px, a number by that many px, 0 not at all. seed: of the random squares. surface: the faces of the
+    mesh, or its pixels as the points of another program, see raster.points.
     """
 
     texture: Texture = "vertex"
     anchor_first: bool = True
     erosion: Erosion = "released"
     seed: int = 0
+    surface: Drawn = "mesh"

@@ -1,9 +1,9 @@
 """ComfyUI's nodes: thin, for what they do is in ex4d_ops. Read sockets.py, the types that flow, then one node's file.
 
-video.py, depth.py, depth_models.py, mesh.py, camera.py, directing.py, camera_files.py, viewer.py, render.py,
-adapter.py, simulate.py, train.py and sample.py hold the nodes in the order of a graph; injection.py puts the prior into
-ComfyUI's Wan, depth_memory.py depth models into its memory; folders.py knows ComfyUI's folders, queued.py the graph
-that is checked, help.py how help pages are served, progress.py what a node shows while it runs.
+video.py, depth.py, depth_models.py, mesh.py, camera.py, directing.py, camera_files.py, viewer.py, render.py, guide.py,
+stereo.py, adapter.py, simulate.py, train.py and sample.py hold the nodes in the order of a graph; injection.py puts the
+prior into ComfyUI's Wan, depth_memory.py depth models into its memory; folders.py knows ComfyUI's folders, queued.py
+the graph that is checked, help.py how help pages are served, progress.py what a node shows while it runs.
 
 preview.py answers the camera editor: preview_requests.py reads what it asks, kept_scenes.py keeps the scenes that it
 shows, desk.py holds the threads that draw them.
@@ -27,6 +27,7 @@ from .depth import (
 from .depth_models import EstimateVideoDepth
 from .directing import EX4DCameraKeyframes, EX4DSourceCameras
 from .folders import register_model_folders
+from .guide import EX4DGuideVideo
 from .help import serve_help
 from .mesh import BuildDWMesh, EX4DMeshToMesh
 from .progress import show_warnings
@@ -34,6 +35,7 @@ from .queued import watch_queue
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
+from .stereo import EX4DStereoCameras, EX4DStereoVideo
 from .train import EX4DTrainAdapter
 from .video import EX4DClipFromVideo
 from .viewer import EX4DCameraFromLoad3D, EX4DCameraToLoad3D
@@ -60,6 +62,9 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DCameraToLoad3D,
     EX4DCoverageMap,
     RenderDWMesh,
+    EX4DGuideVideo,
+    EX4DStereoCameras,
+    EX4DStereoVideo,
     EX4DPriorEncode,
     ApplyEX4DLoRA,
     EX4DRenderingMask,

@@ -14,7 +14,7 @@ from ..ex4d_ops.camera import move_to
 from ..ex4d_ops.plot import origin_sheet, prior_loop
 from ..ex4d_ops.prior import RenderRules, describe_origin, render_prior
 from ..ex4d_ops.raster import ENGINES, drawing_device
-from ..ex4d_ops.rules import Texture
+from ..ex4d_ops.rules import Drawn, Texture
 from ..ex4d_ops.scene import FPS
 from . import sockets
 from .progress import show_progress
@@ -66,6 +66,10 @@ class RenderDWMesh(io.ComfyNode):
                                       "moves, 0 = stands still. If connected, fills what a frame does not see with "
                                       "what other frames have seen of the rest. Set hidden_reach of the mesh to 0.1 "
                                       "for it."),
+                io.Combo.Input("surface", options=list(get_args(Drawn)), default="mesh", optional=True, advanced=True,
+                               tooltip="What to draw. mesh: draws the faces of the mesh. crossview-points and "
+                                       "meridian-points: draw its pixels as the squares that the CrossView-Warp and "
+                                       "Meridian LoRAs were trained on; set erosion to none for them."),
             ],
             outputs=[
                 io.Image.Output("color", tooltip="What the new camera sees. Black where the source has seen nothing."),
@@ -76,9 +80,10 @@ class RenderDWMesh(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, mesh, cameras, erosion, seed, anchor_first_frame, engine, texture, moving=None) -> io.NodeOutput:
+    def execute(cls, mesh, cameras, erosion, seed, anchor_first_frame, engine, texture, moving=None,
+                surface: Drawn = "mesh") -> io.NodeOutput:
         pixels = {"released": "released", "fixed": erosion.get("pixels"), "none": 0}[erosion["erosion"]]
-        rules = RenderRules(texture, anchor_first_frame, pixels, seed)
+        rules = RenderRules(texture, anchor_first_frame, pixels, seed, surface)
         device = drawing_device(engine, comfy.model_management.get_torch_device())
         mesh, cameras = move_to(mesh, device), move_to(cameras, device)
         background = None if moving is None else make_background(

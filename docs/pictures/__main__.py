@@ -6,7 +6,7 @@ NAME: of a node, or the beginning of one, or README; without it all are drawn, i
 import sys
 from functools import partial
 
-from . import background, camera, depth, estimate, generate, masks, mesh, moving, render
+from . import background, camera, depth, estimate, generate, guide, masks, mesh, moving, render, stereo
 from .sheet import save
 
 PICTURES = {
@@ -30,6 +30,7 @@ PICTURES = {
     "EX4DDepthFromImages.png": depth.draw_conventions,
     "EX4DDepthFromImages-lens.jpg": depth.draw_lenses,
     "EX4DDepthToImages.jpg": depth.draw_colors,
+    "EX4DGuideVideo.jpg": guide.draw_styles,
     "EX4DLoadCameras.jpg": camera.draw_worlds,
     "EX4DLoadDepth.jpg": depth.draw_filling,
     "EX4DMeshToMesh.jpg": mesh.draw_core_meshes,
@@ -42,6 +43,8 @@ PICTURES = {
     "EX4DSaveDepth.png": depth.draw_precision,
     "EX4DSmoothCrop.jpg": masks.draw_crop,
     "EX4DSourceCameras.png": camera.draw_smoothing,
+    "EX4DStereoCameras.jpg": stereo.draw_eyes,
+    "EX4DStereoVideo.jpg": stereo.draw_layouts,
     "EX4DTrackingMask.jpg": masks.draw_tracking,
     "EstimateVideoDepth.jpg": estimate.draw_scales,
     "EstimateVideoDepth-steadiness.png": estimate.draw_steadiness,
@@ -49,6 +52,7 @@ PICTURES = {
     "RenderDWMesh-background.jpg": background.draw_background,
     "RenderDWMesh-still.jpg": render.draw_still_target,
     "RenderDWMesh-erosion.jpg": render.draw_erosion,
+    "RenderDWMesh-surface.jpg": guide.draw_surfaces,
     "RenderDWMesh-texture.jpg": render.draw_textures,
 }
 

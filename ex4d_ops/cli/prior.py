@@ -8,7 +8,8 @@ from typing import get_args
 
 from ..clip import WAN_GRID, check_wan_length, wan_size
 from ..files.path_settings import READ_SUFFIXES
-from ..rules import ENGINES, Relative, RenderRules, Smoothed, Texture
+from ..generators import STYLES
+from ..rules import ENGINES, Drawn, Relative, RenderRules, Smoothed, Texture
 from ..trajectory.moves import EASES, MOVES, parse_moves
 from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, choose_model
@@ -20,6 +21,7 @@ from .options import (
     depth_units,
     mesh_rules,
 )
+from .stereo import add_stereo_options, check_stereo
 from .terminal import add_command, check_exists, describe_size, parse_device, parse_erosion, parse_place, parse_size
 
 BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
@@ -35,12 +37,16 @@ examples:
   ex4d prior clip.mp4 --depth depth.npz --move arc:yaw=60 --freeze 12 --out bullet-time
   ex4d prior clip.mp4 --depth depth.npz --move orbit:yaw=40 --target 320,180 --out result
   ex4d prior clip.mp4 --depth depth.npz --source-cameras --camera-smoothing 8 --out stabilized
+  ex4d prior clip.mp4 --depth depth.npz --move orbit:yaw=30 --frames 81 --guide vace --out result
 
 files in the folder --out:
   color.mkv, visible.mkv    the prior, lossless (FFV1); white = seen in the source
   preview.mp4               source, color and mask side by side
   sheet.png, path.png       the same at six moments; plot of the path from above and the side
   origin.png                with --background: which pixels were added, and from which frames
+  guide.mkv, paint.mkv      with --guide: the guide video, and a mask of what is to be painted (white)
+  source.mkv                with --guide: the clip, of the same length, frame rate and size
+  stereo.mkv                with --stereo: both eyes, and stereo_visible.mkv: what of them was seen (white)
   cameras.json, cameras.npz the path
   run.json                  every setting and figure
 """
@@ -87,6 +93,11 @@ def add_prior_command(commands) -> None:
                              f"faces then reach {BACKGROUND_REACH} of their depth, or --hidden-reach")
     render.add_argument("--moving", type=Path, metavar="FILE",
                         help="video or folder of masks for --background, white = moves (default: found in the clip)")
+    render.add_argument("--surface", choices=get_args(Drawn), default="mesh",
+                        help="what to draw: the faces of the mesh, or its pixels as squares as the CrossView-Warp or "
+                        "Meridian LoRA was trained on; add --erosion 0 (default: mesh)")
+    render.add_argument("--guide", choices=STYLES, metavar="STYLE",
+                        help=f"generator to write a guide video for: {', '.join(STYLES)} (default: none)")
     render.add_argument("--mesh", type=int, nargs="+", default=[], metavar="N",
                         help="source frames to save the mesh of, counted from 0 (default: none)")
     render.add_argument("--mesh-format", choices=["glb", "ply"], default="glb",
@@ -94,6 +105,7 @@ def add_prior_command(commands) -> None:
     render.add_argument("--closed-ring", action="store_true",
                         help="close the border of --mesh with a ring of faces, so that every edge has exactly two "
                         "faces (default: the released model's two large faces)")
+    add_stereo_options(parser)
 
 
 def add_camera_options(parser) -> None:
@@ -179,6 +191,7 @@ def check_options(options) -> None:
     if options.depth is not None:
         depth_units(options)
     mesh_rules(options)
+    check_stereo(options)
     if options.move:
         parse_moves(options.move)
     check_exists(options.input, options.depth, options.path, options.moving, options.subject)
@@ -187,4 +200,4 @@ def check_options(options) -> None:
 
 
 def render_rules(options) -> RenderRules:
-    return RenderRules(options.texture, not options.no_anchor, options.erosion, options.seed)
+    return RenderRules(options.texture, not options.no_anchor, options.erosion, options.seed, options.surface)

@@ -25,6 +25,8 @@ from ..clip import (
 )
 from ..depth import VideoDepth, fit_depth, match_depth
 from ..files.whole import sweep, written_whole
+from ..generators import STYLES
+from ..guide import accompany, choose_moments, doubt_first_frame, guide_video
 from ..mesh import build_dw_mesh
 from ..motion import add_confidence
 from ..prior import Prior, origin_shares, render_prior
@@ -47,9 +49,11 @@ from .options import (
     path_settings,
 )
 from .prior import BACKGROUND_REACH, render_rules
+from .stereo_video import STEREO, write_stereo
 from .terminal import describe_size, progress_bar, say, timed
 
 SHEET, PLOT, ORIGIN = "sheet.png", "path.png", "origin.png"
+GUIDE = ("guide.mkv", "paint.mkv", "source.mkv")
 RUN = "run.json"  # written last, so that where it is everything is
 
 
@@ -63,6 +67,8 @@ def render(options) -> None:
     radius = options.radius or (automatic_radius(depth) if subject is None else subject.distance)
     cameras = choose_path(options, depth, size, radius, subject)
     check_mesh_frames(options, len(clip))
+    if options.guide:
+        choose_moments(options.guide, len(cameras), clip.fps)
     begin_folder(options.out)
     with timed(seconds, "mesh"):
         rules = mesh_rules(options)
@@ -84,6 +90,10 @@ def render(options) -> None:
     with timed(seconds, "write"):
         write_prior(options.out, clip, prior, cameras)
         files.write_picture(options.out / PLOT, plot.plot_path(cameras, depth))
+        if options.guide:
+            write_guide(options, clip, prior, cameras)
+        if options.stereo:
+            write_stereo(options, mesh, cameras, background, clip.fps)
         if background is not None:
             files.write_picture(options.out / ORIGIN, plot.origin_sheet(prior, cameras))
         for t in options.mesh:
@@ -97,7 +107,7 @@ def begin_folder(out: Path) -> None:
     """Make the folder of results, and delete what an earlier run wrote last: this run may be stopped half-way."""
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
-    for name in (RUN, SHEET, PLOT, ORIGIN):
+    for name in (RUN, SHEET, PLOT, ORIGIN, *GUIDE, *STEREO):
         (out / name).unlink(missing_ok=True)
 
 
@@ -218,7 +228,7 @@ def check_mesh_frames(options, count: int) -> None:
 
 def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
     """Write colour, mask, preview, contact sheet and path into a folder."""
-    source = [fit_frame(clip.frames[t], cameras.size, "pad") for t in cameras.source_frame.tolist()]
+    source = source_frames(clip, cameras)
     prior = move_to(prior, torch.device("cpu"))
     files.write_video(out / "color.mkv", prior.color, clip.fps)
     files.write_video(out / "visible.mkv", prior.visible, clip.fps)
@@ -226,6 +236,24 @@ def write_prior(out: Path, clip: Clip, prior: Prior, cameras: CameraPath) -> Non
     files.write_path(out / "cameras.json", cameras)
     files.write_path(out / "cameras.npz", cameras)
     files.write_picture(out / SHEET, plot.contact_sheet(source, prior))
+
+
+def source_frames(clip: Clip, cameras: CameraPath) -> list[torch.Tensor]:
+    """The frame of the clip beside every frame of the path."""
+    return [fit_frame(clip.frames[t], cameras.size, "pad") for t in cameras.source_frame.tolist()]
+
+
+def write_guide(options, clip: Clip, prior: Prior, cameras: CameraPath) -> None:
+    """Write the guide video, its mask and the frames of the source that go with it into the folder of results."""
+    prior = move_to(prior, torch.device("cpu"))
+    if doubt := doubt_first_frame(prior, options.guide):
+        say(doubt)
+    guide = guide_video(prior, options.guide, clip.fps)
+    videos = guide.color, guide.paint, accompany(guide, torch.stack(source_frames(clip, cameras)))
+    for name, frames in zip(GUIDE, videos):
+        files.write_video(options.out / name, frames, guide.fps)
+    say(f"guide for {STYLES[options.guide].generator}: {len(guide)} frames of {describe_size(guide.size)} at "
+        f"{guide.fps:g} frames per second")
 
 
 def write_run(options, depth: VideoDepth, cameras: CameraPath, prior: Prior, radius: float,

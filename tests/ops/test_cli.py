@@ -15,9 +15,12 @@ from ex4d_ops import cli, files
 from ex4d_ops.background import find_motion, make_background
 from ex4d_ops.cli import rendering
 from ex4d_ops.clip import fit_frame
+from ex4d_ops.guide import accompany, guide_video
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
 from ex4d_ops.prior import RenderRules, origin_shares, render_prior
-from ex4d_ops.trajectory import automatic_radius, move_path, parse_moves
+from ex4d_ops.trajectory import automatic_radius, move_path, parse_moves, released_path
+from ex4d_ops.trajectory.stereo import eye_distance_of_share, stereo_paths
+from ex4d_ops.two_eyes import render_eyes
 
 RESULTS = {"color.mkv", "visible.mkv", "preview.mp4", "cameras.json", "cameras.npz", "sheet.png", "path.png",
            "run.json"}
@@ -347,3 +350,54 @@ def test_a_share_that_is_none_is_refused(sample, tmp_path, capsys, share):
 def test_a_confidence_that_is_none_is_refused(sample, tmp_path, capsys, least):
     assert run_prior(sample, tmp_path / "a", "--min-confidence", least) == 2
     assert "--min-confidence: got" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("style, size, surface", [("vace", (64, 96), "mesh"), ("black", (64, 96), "crossview-points")])
+def test_every_guide_asked_for_is_the_librarys(sample, tmp_path, style, size, surface):
+    assert run_prior(sample, tmp_path, "--guide", style, "--surface", surface, "--erosion", "0") == 0
+    assert {file.name for file in tmp_path.iterdir()} == RESULTS | {"guide.mkv", "paint.mkv", "source.mkv"}
+    clip, depth = files.read_video(sample / "clip.mkv"), files.read_depth(sample / "depth.npz")
+    cameras = released_path("60", 5, automatic_radius(depth), depth.intrinsics, depth.size)
+    prior = render_prior(build_dw_mesh(clip.frames, depth), cameras, RenderRules(erosion=0, surface=surface))
+    wanted = guide_video(prior, style, clip.fps)
+    guide, paint, source = (files.read_video(tmp_path / f"{name}.mkv") for name in ("guide", "paint", "source"))
+    assert wanted.size == size and guide.fps == pytest.approx(wanted.fps)
+    assert (guide.frames - wanted.color).abs().max() <= 0.5 / 255 + 1e-6
+    assert torch.equal(paint.frames[..., 0] > 0.5, wanted.paint)
+    assert (source.frames - accompany(wanted, clip.frames)).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_guide_that_the_clip_is_too_short_for_is_refused_before_anything_is_written(sample, tmp_path, capsys):
+    assert run_prior(sample, tmp_path / "out", "--guide", "meridian") == 2
+    assert "the clip gives" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("layout, size", [("side by side", (64, 192)), ("half over and under", (64, 96)),
+                                          ("VR180", (64, 128))])
+def test_every_stereo_video_asked_for_is_the_librarys(sample, tmp_path, capsys, layout, size):
+    asked = ["--stereo", layout, "--eye-distance", "3%", "--vr-side", "64"]
+    assert run_prior(sample, tmp_path, *asked) == 0
+    assert {file.name for file in tmp_path.iterdir()} == RESULTS | {"stereo.mkv", "stereo_visible.mkv"}
+    assert "The parallax is between" in capsys.readouterr().err
+    clip, depth = files.read_video(sample / "clip.mkv"), files.read_depth(sample / "depth.npz")
+    radius = automatic_radius(depth)
+    cameras = released_path("60", 5, radius, depth.intrinsics, depth.size)
+    eyes = stereo_paths(cameras, eye_distance_of_share(cameras, 0.03, radius), radius)
+    wanted = render_eyes(build_dw_mesh(clip.frames, depth), *eyes, layout, RenderRules("face", False, 0), side=64)
+    both = files.read_video(tmp_path / "stereo.mkv").frames
+    assert both.shape[1:3] == size and (both - wanted.color).abs().max() <= 0.5 / 255 + 1e-6
+    assert torch.equal(files.read_video(tmp_path / "stereo_visible.mkv").frames[..., 0] > 0.5, wanted.visible)
+
+
+@pytest.mark.parametrize("options, said", [
+    (["--convergence", "0"], "--convergence: got 0, must be above 0"),
+    (["--vr-side", "8"], "--vr-side: got 8, must be 64 or more"),
+])
+def test_every_stereo_option_out_of_range_is_refused(sample, tmp_path, capsys, options, said):
+    assert run_prior(sample, tmp_path / "out", "--stereo", "side by side", *options) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_eye_distance_that_tires_the_eyes_is_said(sample, tmp_path, capsys):
+    assert run_prior(sample, tmp_path, "--stereo", "side by side", "--eye-distance", "12%") == 0
+    assert "of the width, and more than 5% is hard on the eyes; multiply" in capsys.readouterr().err
