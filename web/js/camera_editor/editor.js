@@ -1,0 +1,415 @@
+// The editor: the present text, frame and view, and what every part does to them. The text is the only state to keep.
+
+import { History } from "./history.js";
+import { findKey, frameOf, placeKey, readScript, setKey, writeScript } from "./keys.js";
+import { aimAt, applyDrag, dolly, magnify, truck, orbitOf, WHEEL } from "./gestures.js";
+import { keyOf, lensOf } from "./lens.js";
+import { Newest } from "./newest.js";
+import { Player } from "./player.js";
+import { readPreferences, writePreferences } from "./preferences.js";
+import { Refusal, Server } from "./server.js";
+import { Layout } from "./layout.js";
+
+/** @typedef {import("./keys.js").Key} Key */
+/** @typedef {import("./keys.js").Script} Script */
+/** @typedef {import("./picture.js").Kind} Kind */
+
+/**
+ * What the node and the front end around it offer.
+ * @typedef {{read: () => string, write: (text: string) => void, settings: () => Record<string, unknown>,
+ *     isLinked: () => boolean, hasScene: () => boolean, run: () => void, fetch: import("./server.js").Fetch,
+ *     passWheel: (event: WheelEvent) => void, passPointer: (event: PointerEvent) => void,
+ *     viewer: () => Promise<{camera_info: object, model_3d_info?: object} | null>, resize: () => void}} Host
+ */
+
+const FPS = 16; // of playing, where the clip does not say
+const QUIET = 250; // milliseconds without a change before the coverage of a whole path is asked
+const READ_ONLY = "The keyframes come from another node, so they cannot be changed here.";
+
+export class Editor {
+    /** @param {Host} host */
+    constructor(host) {
+        this.host = host;
+        this.server = new Server(host.fetch, `editor-${Math.random().toString(36).slice(2)}`);
+        this.preferences = readPreferences();
+        this.history = new History(host.read());
+        this.frame = 0;
+        /** @type {Key | null} a view that no keyframe holds yet */
+        this.draft = null;
+        /** @type {Key | null} the view that the gesture going on began with */
+        this.base = null;
+        /** @type {string | null} */
+        this.sceneKey = null;
+        /** @type {import("./server.js").Scene | null} */
+        this.scene = null;
+        /** @type {Record<string, unknown>} the settings of the last run, for inputs that are linked */
+        this.ran = {};
+        /** @type {import("./server.js").Path | null} */
+        this.path = null;
+        /** @type {import("./server.js").Coverage | null} */
+        this.coverage = null;
+        /** @type {import("./server.js").Tables | null} */
+        this.tables = null;
+        this.source = 0;
+        this.shownPictures = 0; // for tests and timings
+        this.waiting = 0;
+        this.player = new Player((frame) => this.show(frame), () => this.layout.draw());
+        this.pictures = new Newest(() => this.fetchPicture());
+        this.paths = new Newest(() => this.fetchPath());
+        this.coverages = new Newest(() => this.fetchCoverage());
+        this.layout = new Layout(this);
+    }
+
+    start() {
+        this.layout.start();
+        this.load();
+        this.refresh();
+    }
+
+    stop() {
+        this.player.stop();
+        clearTimeout(this.waiting);
+        this.layout.stop();
+    }
+
+    async load() {
+        try {
+            this.tables ??= await this.server.tables();
+            this.layout.draw();
+        } catch (error) {
+            this.refuse(error);
+        }
+    }
+
+    // ---- what is so now
+
+    get text() {
+        return this.history.text;
+    }
+
+    /** @returns {Script | null} */
+    get script() {
+        return readScript(this.text);
+    }
+
+    get frames() {
+        return Number(this.settings().frames) || this.path?.frames || 1;
+    }
+
+    get isReadOnly() {
+        return this.host.isLinked();
+    }
+
+    settings() {
+        return { ...this.host.settings(), ...this.ran };
+    }
+
+    /** What the routes are asked about: the present path, or a path that rests at the view being tried. */
+    asked() {
+        const keyframes = this.draft
+            ? writeScript({ keys: [this.draft], retime: this.script?.retime ?? [] }) : this.text;
+        return { ...this.askedView(), keyframes, frame: this.frame };
+    }
+
+    /** What is asked about a view without a path. */
+    askedView() {
+        return { ...this.settings(), scene: this.sceneKey };
+    }
+
+    askedPath() {
+        return { ...this.askedView(), keyframes: this.text };
+    }
+
+    /** The index of the keyframe at the playhead, -1 between two. */
+    get keyHere() {
+        return this.script ? findKey(this.script.keys, this.frame, this.frames) : -1;
+    }
+
+    get moment() {
+        const moments = this.path?.moments ?? [];
+        return moments.reduce((best, moment) =>
+            Math.abs(moment.frame - this.frame) < Math.abs(best.frame - this.frame) ? moment : best, moments[0]);
+    }
+
+    /** The view at the playhead as a keyframe: the one that is tried, the one that is there, or what the path makes. */
+    get view() {
+        const { draft, script, path, moment, keyHere } = this;
+        if (draft || !script) return draft;
+        if (keyHere >= 0) return script.keys[keyHere];
+        if (path && moment) return { ...keyOf(moment, path), frame: this.frame };
+        const nearest = script.keys.reduce((best, key) =>
+            Math.abs(frameOf(key, this.frames) - this.frame) < Math.abs(frameOf(best, this.frames) - this.frame) ? key : best);
+        return placeKey(nearest, this.frame, this.frames);
+    }
+
+    /** Size of the pictures to render and their focal length at zoom 1, pixels. */
+    get lens() {
+        return this.scene ? lensOf(this.scene, this.settings()) : { width: 512, height: 384, focal: 500 };
+    }
+
+    /** @param {Key} key the factor of the focal length that it stands for */
+    zoomOf(key) {
+        return key.focal === undefined ? key.zoom ?? 1 : key.focal / this.lens.focal;
+    }
+
+    // ---- what comes from outside
+
+    /** The text as the widget now has it. */
+    receive() {
+        const text = this.host.read();
+        if (text === this.text) return;
+        this.history.write(text);
+        this.draft = null;
+        this.refresh();
+    }
+
+    /**
+     * What a run of the node says of itself.
+     * @param {{ex4d_scene?: (string | null)[], ex4d_keyframes?: string[], ex4d_settings?: Record<string, unknown>[]}} output
+     * @param {string[]} linked names of the inputs that come from other nodes
+     */
+    hear(output, linked) {
+        this.ran = Object.fromEntries(Object.entries(output.ex4d_settings?.[0] ?? {}).filter(([name]) => linked.includes(name)));
+        if (this.isReadOnly && output.ex4d_keyframes) this.history = new History(output.ex4d_keyframes[0]);
+        this.openScene(output.ex4d_scene?.[0] ?? null);
+    }
+
+    /** @param {string | null} key */
+    async openScene(key) {
+        this.sceneKey = key;
+        this.coverage = null;
+        this.refresh();
+        try {
+            this.scene = key ? await this.server.scene(key) : null;
+        } catch (error) {
+            this.refuse(error);
+        }
+        this.layout.draw();
+    }
+
+    // ---- what the server is asked
+
+    /** Everything anew, after the text, a setting or the scene has changed. */
+    refresh() {
+        if (this.sceneKey) {
+            this.paths.ask();
+            this.pictures.ask();
+            clearTimeout(this.waiting);
+            this.waiting = window.setTimeout(() => this.coverages.ask(), QUIET);
+        } else {
+            this.path = null;
+            this.layout.empty();
+        }
+        this.layout.draw();
+    }
+
+    async fetchPicture() {
+        if (!this.sceneKey) return;
+        try {
+            const { picture, coverage, source } = await this.server.picture(this.asked());
+            await this.layout.picture.show(picture);
+            this.source = source;
+            this.layout.see(coverage);
+            this.shownPictures++;
+        } catch (error) {
+            this.refuse(error);
+        }
+    }
+
+    async fetchPath() {
+        if (!this.sceneKey) return;
+        try {
+            this.path = await this.server.path(this.askedPath());
+        } catch (error) {
+            this.path = null;
+            this.refuse(error);
+        }
+        this.layout.draw();
+    }
+
+    async fetchCoverage() {
+        if (!this.sceneKey) return;
+        try {
+            this.coverage = await this.server.coverage(this.askedPath());
+        } catch (error) {
+            this.coverage = null;
+            this.refuse(error);
+        }
+        this.layout.draw();
+    }
+
+    /** @param {unknown} error */
+    refuse(error) {
+        if (!(error instanceof Refusal)) throw error;
+        if (error.reason === "stale") return;
+        if (error.reason === "no scene") {
+            this.sceneKey = null;
+            this.layout.empty();
+        } else this.layout.say(error.message);
+    }
+
+    // ---- time
+
+    /** @param {number} frame */
+    seek(frame) {
+        this.player.stop();
+        this.show(frame);
+    }
+
+    /** @param {number} frame */
+    show(frame) {
+        if (frame !== this.frame) this.draft = null;
+        this.frame = frame;
+        this.history.rest();
+        this.pictures.ask();
+        this.layout.draw();
+    }
+
+    play() {
+        if (this.player.isOn) this.player.stop();
+        else this.player.play(this.frame, this.frames, this.preferences.mode, this.scene?.fps ?? FPS);
+        this.layout.draw();
+    }
+
+    /** @param {-1 | 1} way */
+    seekKey(way) {
+        const places = this.script?.keys.map((key) => Math.round(frameOf(key, this.frames))) ?? [];
+        const ahead = places.filter((place) => (place - this.frame) * way > 0);
+        if (ahead.length) this.seek(way > 0 ? Math.min(...ahead) : Math.max(...ahead));
+    }
+
+    // ---- the view
+
+    begin() {
+        if (this.isReadOnly) this.layout.say(READ_ONLY);
+        this.player.stop();
+        this.base = this.isReadOnly ? null : this.view;
+        return this.base !== null;
+    }
+
+    /** @param {Key} key the view to try */
+    try(key) {
+        this.draft = key;
+        this.pictures.ask();
+        this.layout.follow();
+    }
+
+    /**
+     * The end of a gesture: where a keyframe is, it changes; else the view waits for Key. Gestures of one kind in a row
+     * are undone together.
+     * @param {string} kind
+     */
+    settle(kind = "") {
+        this.base = null;
+        if (this.keyHere >= 0) this.key(kind);
+        else this.layout.draw();
+    }
+
+    /** Hold the present view in a keyframe. @param {string} kind */
+    key(kind = "") {
+        const { script, view } = this;
+        if (!script || !view || this.isReadOnly) return;
+        const key = this.keyHere >= 0 || view.time !== undefined ? view : placeKey(view, this.frame, this.frames);
+        this.commit({ ...script, keys: setKey(script.keys, key, this.frames) }, kind);
+    }
+
+    /** @param {Script} script @param {string} kind */
+    commit(script, kind = "") {
+        if (this.isReadOnly) return this.layout.say(READ_ONLY);
+        this.rewrite(() => this.history.write(writeScript(script), kind));
+    }
+
+    /** @param {string} text */
+    replace(text) {
+        if (this.isReadOnly) return this.layout.say(READ_ONLY);
+        this.rewrite(() => this.history.write(text));
+    }
+
+    /** @param {() => void} step of the history */
+    rewrite(step) {
+        step();
+        this.draft = null;
+        this.host.write(this.text);
+        this.refresh();
+    }
+
+    undo() {
+        if (this.draft) this.drop();
+        else if (this.history.canUndo && !this.isReadOnly) this.rewrite(() => this.history.undo());
+    }
+
+    redo() {
+        if (this.history.canRedo && !this.isReadOnly) this.rewrite(() => this.history.redo());
+    }
+
+    /** Leave the view that was tried. */
+    drop() {
+        this.draft = this.base = null;
+        this.pictures.ask();
+        this.layout.draw();
+    }
+
+    /** @param {Kind} kind @param {{right: number, down: number}} drag @param {{x: number, y: number}} from */
+    drag(kind, drag, from) {
+        if (!this.base) return;
+        const { width, height } = this.layout.picture.frame();
+        const focal = (this.lens.focal * this.zoomOf(this.base) * width) / this.lens.width;
+        this.try(applyDrag(kind, this.base, drag, { width, height, focal, ...from }));
+    }
+
+    /** @param {number} factor @param {{right: number, down: number}} drag */
+    pinch(factor, drag) {
+        if (!this.base) return;
+        const { width } = this.layout.picture.frame();
+        const step = (orbitOf(this.base).distance * this.lens.width) / (this.lens.focal * this.zoomOf(this.base) * width);
+        this.try(dolly(truck(this.base, -drag.right * step, drag.down * step), 1 / Math.max(factor, 0.01)));
+    }
+
+    /** One small step, as of a key or a notch of the wheel. @param {string} kind @param {(key: Key) => Key} change */
+    nudge(kind, change) {
+        if (!this.begin() || !this.base) return;
+        this.try(change(this.base));
+        this.settle(kind);
+    }
+
+    /** @param {number} pixels */
+    wheel(pixels) {
+        this.nudge("wheel", (key) => dolly(key, Math.exp(pixels * WHEEL)));
+    }
+
+    /** @param {number} zoom */
+    magnify(zoom) {
+        if (this.base) this.try(magnify(this.base, zoom / this.zoomOf(this.base)));
+    }
+
+    /** What lies under a place of the picture becomes the target. @param {number} x @param {number} y @param {boolean} all */
+    async aim(x, y, all) {
+        if (!this.begin() || !this.script) return;
+        try {
+            const { look_at } = await this.server.point({ ...this.asked(), x, y });
+            if (all) return this.commit({ ...this.script, keys: this.script.keys.map((key) => aimAt(key, look_at)) });
+            this.nudge("", (key) => aimAt(key, look_at));
+        } catch (error) {
+            this.refuse(error);
+        }
+    }
+
+    // ---- other beginnings
+
+    /** @param {(server: Server) => Promise<{keyframes: string}>} ask */
+    async startFrom(ask) {
+        try {
+            this.replace((await ask(this.server)).keyframes);
+        } catch (error) {
+            this.refuse(error);
+        }
+    }
+
+    /** @param {Partial<import("./preferences.js").Preferences>} choice */
+    prefer(choice) {
+        this.preferences = { ...this.preferences, ...choice };
+        writePreferences(this.preferences);
+        this.layout.draw();
+        if ("panel" in choice) this.host.resize();
+    }
+}

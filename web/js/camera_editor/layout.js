@@ -1,0 +1,228 @@
+// The editor on the page: the picture, rows of controls below it, the time line and one open panel.
+
+import { Tools, Transport } from "./controls.js";
+import { make } from "./element.js";
+import { cameraOf, dolly, orbit, roll, targetOf, truck, turn } from "./gestures.js";
+import { importFile } from "./files.js";
+import { copyKey, deleteKey, EASES, easeKey, moveKey } from "./keys.js";
+import { PANELS } from "./panels.js";
+import { PictureArea } from "./picture.js";
+import { Timeline } from "./timeline.js";
+import { Views } from "./views.js";
+
+/** @typedef {import("./editor.js").Editor} Editor */
+
+const STEPS = { angle: 1, share: 0.02, factor: 1.05 }; // of a key press: degrees, radii, distance
+
+export class Layout {
+    /** @param {Editor} editor */
+    constructor(editor) {
+        this.editor = editor;
+        this.tools = new Tools(editor);
+        this.transport = new Transport(editor);
+        this.isPointerInside = false;
+        this.isFocusedByPointer = false;
+        this.picture = new PictureArea({
+            begin: () => editor.begin(), end: () => editor.settle(),
+            drag: (kind, drag, from) => editor.drag(kind, drag, from), pinch: (factor, drag) => editor.pinch(factor, drag),
+            wheel: (pixels) => editor.wheel(pixels), aim: (x, y, all) => editor.aim(x, y, all), tool: () => this.tools.chosen,
+            passWheel: (event) => editor.host.passWheel(event), passPointer: (event) => editor.host.passPointer(event),
+        });
+        this.timeline = new Timeline({
+            seek: (frame) => editor.seek(frame),
+            move: (index, frame) => this.edit((keys) => moveKey(keys, index, frame, editor.frames), frame),
+            copy: (index, frame) => this.edit((keys) => copyKey(keys, index, frame, editor.frames), frame),
+            remove: (index) => this.edit((keys) => deleteKey(keys, index)),
+            ease: (index) => this.edit((keys) => easeKey(keys, index,
+                EASES[(EASES.indexOf(keys[index].ease ?? "linear") + 1) % EASES.length])),
+        });
+        this.views = new Views();
+        this.panel = make("div", { className: "ex4d-panel" });
+        this.tabs = make("div", { className: "ex4d-tabs", role: "tablist" });
+        this.root = make("div", { className: "ex4d-editor", role: "group", "aria-label": "Camera editor" },
+            this.picture.area, this.tools.area, this.transport.area, this.timeline.area, this.tabs, this.panel);
+        this.listen();
+    }
+
+    start() {
+        this.listening = new AbortController();
+        document.addEventListener("pointerdown", (event) => this.leave(event),
+            { capture: true, signal: this.listening.signal });
+        this.timeline.resized.observe(this.timeline.area);
+        this.views.resized.observe(this.views.area);
+    }
+
+    stop() {
+        this.listening?.abort();
+        this.timeline.resized.disconnect();
+        this.views.resized.disconnect();
+        this.picture.clear();
+    }
+
+    // ---- edits of the list
+
+    /** @param {(keys: import("./keys.js").Key[]) => import("./keys.js").Key[]} change @param {number} [frame] to go to */
+    edit(change, frame) {
+        const { script } = this.editor;
+        if (!script) return;
+        if (frame !== undefined) this.editor.frame = Math.min(Math.max(frame, 0), this.editor.frames - 1);
+        this.editor.commit({ ...script, keys: change(script.keys) });
+    }
+
+    // ---- keys and focus
+
+    listen() {
+        const { root } = this;
+        root.addEventListener("pointerenter", () => {
+            this.isPointerInside = true;
+            this.editor.receive();
+        });
+        root.addEventListener("pointerleave", () => (this.isPointerInside = false));
+        root.addEventListener("pointerdown", (event) => {
+            this.isFocusedByPointer = true;
+            if (!event.button) event.stopPropagation();
+        });
+        root.addEventListener("focusin", () => this.editor.receive());
+        root.addEventListener("focusout", (event) => {
+            if (!root.contains(/** @type {Node | null} */ (event.relatedTarget))) this.isFocusedByPointer = false;
+        });
+        root.addEventListener("keydown", (event) => this.press(event));
+        root.addEventListener("dragover", (event) => {
+            event.preventDefault();
+            event.stopPropagation();
+        });
+        root.addEventListener("drop", (event) => {
+            event.preventDefault();
+            event.stopPropagation();
+            const file = event.dataTransfer?.files[0];
+            if (file) importFile(this.editor, file);
+        });
+    }
+
+    /** A press elsewhere takes the focus away, and with it the keys. @param {PointerEvent} event */
+    leave(event) {
+        const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+        if (!this.root.contains(/** @type {Node} */ (event.target)) && this.root.contains(focused)) focused?.blur();
+    }
+
+    /** @param {KeyboardEvent} event */
+    press(event) {
+        const isForPage = (event.ctrlKey || event.metaKey) && !event.key.startsWith("Arrow");
+        if (isForPage || (this.isFocusedByPointer && !this.isPointerInside)) return;
+        event.stopPropagation();
+        if (event.defaultPrevented) return;
+        const { target } = event;
+        if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) return;
+        if (target instanceof HTMLButtonElement && (event.key === " " || event.key === "Enter")) return;
+        const act = this.shortcuts()[event.key] ?? (target === this.picture.area ? this.moves(event)[event.key] : undefined);
+        if (!act) return;
+        event.preventDefault();
+        act();
+    }
+
+    /** @returns {Record<string, () => void>} */
+    shortcuts() {
+        const { editor } = this;
+        const step = (/** @type {number} */ by) => () =>
+            editor.seek(Math.min(Math.max(editor.frame + by, 0), editor.frames - 1));
+        return { "k": () => editor.key(), " ": () => editor.play(), ",": step(-1), ".": step(1), "[": () => editor.seekKey(-1),
+            "]": () => editor.seekKey(1), "Escape": () => editor.drop(), "Delete": () => this.transport.removeHere() };
+    }
+
+    /** @param {KeyboardEvent} event @returns {Record<string, () => void>} */
+    moves({ shiftKey, altKey, ctrlKey }) {
+        const { angle, share, factor } = STEPS;
+        const move = (/** @type {number} */ right, /** @type {number} */ up) => () => this.editor.nudge("step", (key) =>
+            shiftKey ? truck(key, right * share, up * share) : altKey ? turn(key, right * angle, up * angle)
+                : ctrlKey ? roll(key, right * angle) : orbit(key, right * angle, up * angle));
+        const near = (/** @type {number} */ by) => () => this.editor.nudge("step", (key) => dolly(key, by));
+        return { ArrowLeft: move(-1, 0), ArrowRight: move(1, 0), ArrowUp: move(0, 1), ArrowDown: move(0, -1),
+            "+": near(1 / factor), "=": near(1 / factor), "-": near(factor) };
+    }
+
+    // ---- drawing
+
+    /** What the picture shows is seen by this share. @param {number} share */
+    see(share) {
+        this.say("");
+        this.picture.seen.textContent = `${Math.round(100 * share)} % seen`;
+        this.transport.draw();
+    }
+
+    /** @param {string} words */
+    say(words) {
+        this.picture.say(words);
+    }
+
+    /** Words in place of a picture that is not there yet. */
+    empty() {
+        const { host, script } = this.editor;
+        this.picture.clear();
+        this.picture.seen.textContent = "";
+        if (!script) return this.picture.say("The keyframes are not a JSON list of keyframes. Mend the text, or undo.");
+        if (!host.hasScene()) return this.picture.say("Connect depth or a mesh to scene to see the picture.");
+        this.picture.say("Run this node to see the picture.", { label: "Run", act: () => host.run() });
+    }
+
+    draw() {
+        const { editor } = this;
+        const { script, draft, preferences, isReadOnly } = editor;
+        this.timeline.draw({
+            script, frames: editor.frames, frame: editor.frame, isDraft: draft !== null, readOnly: isReadOnly,
+            coverage: editor.coverage, isStale: false, limit: preferences.limit,
+            range: editor.tables?.ranges.find(({ name }) => name === preferences.range) ?? null,
+            sources: editor.path?.moments ?? [], clip: editor.scene?.frames ?? 0,
+        });
+        this.root.classList.toggle("ex4d-read-only", isReadOnly);
+        this.drawTabs();
+        this.follow();
+    }
+
+    drawTabs() {
+        const { editor } = this;
+        const open = editor.preferences.panel;
+        this.tabs.replaceChildren(...Object.entries(PANELS).map(([name, { title }]) => make("button", {
+            type: "button", role: "tab", "aria-selected": name === open,
+            onclick: () => editor.prefer({ panel: name === open ? "" : name }) }, title)));
+        this.panel.hidden = !(open in PANELS);
+        this.root.classList.toggle("ex4d-open", open in PANELS);
+        if (open in PANELS) PANELS[open].draw(this.panel, editor);
+    }
+
+    /** What changes with the view that is tried. */
+    follow() {
+        const { editor } = this;
+        const { view } = editor;
+        this.tools.draw();
+        this.transport.draw();
+        this.picture.readout.textContent = view ? describe(view) : "";
+        this.drawViews();
+    }
+
+    drawViews() {
+        const { editor } = this;
+        if (!this.views.area.isConnected) return;
+        const { view, scene, path, moment, draft, lens } = editor;
+        const radius = path?.radius ?? scene?.radius ?? 1;
+        const tried = draft ? standOf(draft, radius) : moment;
+        this.views.draw({ scene, path, camera: tried ?? null, source: editor.source, lens: view
+            ? lens.width / (2 * lens.focal * editor.zoomOf(view)) : 0.5,
+            keys: editor.script?.keys.map((key) => Math.round(Number(key.frame))) ?? [],
+            target: view ? targetOf(view).map((share) => share * radius) : null });
+    }
+}
+
+/** @param {import("./keys.js").Key} key @param {number} radius */
+function standOf(key, radius) {
+    const { eye, right, down, forward } = cameraOf(key);
+    return { eye: eye.map((share) => share * radius), rotation: [...right, ...down, ...forward] };
+}
+
+/** A view in numbers. @param {import("./keys.js").Key} key */
+function describe(key) {
+    const turned = key.pan !== undefined || key.tilt !== undefined
+        ? [`pan ${key.pan ?? 0}°`, `tilt ${key.tilt ?? 0}°`] : [];
+    const place = key.position ? [`position ${key.position.join(", ")}`]
+        : [`yaw ${key.yaw ?? 0}°`, `pitch ${key.pitch ?? 0}°`, `distance ${key.distance ?? 1}`];
+    return [...place, ...turned, ...(key.roll ? [`roll ${key.roll}°`] : [])].join("  ");
+}
