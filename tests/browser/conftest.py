@@ -17,6 +17,7 @@ from ..example_files import NAMES, nodes_of, read
 from ..tiny_depth_models import save_video_depth_anything
 
 try:
+    from headless.editor import GRAPH, KEYS, NODE, CameraEditor, use_nodes_2
     from headless.frontend import FrontEnd, find_browser, open_front_end
 except ModuleNotFoundError:
     find_browser = None
@@ -25,7 +26,7 @@ PACK = Path(__file__).resolve().parents[2]
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
 NEEDS_A_BROWSER = "needs ComfyUI and a browser"
 IN_A_BROWSER = ("ground", "browser")
-FLAGS = ["--cpu"]
+FLAGS = ["--cpu", *os.environ.get("COMFYUI_FLAGS", "").split()]  # e.g. --front-end-root of another front end
 
 
 def find_lack() -> str | None:
@@ -107,3 +108,24 @@ def usual_complaints(front_end_flags, tmp_path_factory) -> set[str]:
     flags = [*front_end_flags, "--disable-all-custom-nodes"]
     with serve(COMFYUI, base, flags) as server, open_front_end(server.url) as page:
         return set(page.complaints)
+
+
+@pytest.fixture(scope="module", params=["classic", "nodes_2"])
+def renderer(request, front_end) -> Iterator[str]:
+    """Both ways in which the front end draws nodes."""
+    use_nodes_2(front_end.page, request.param == "nodes_2")
+    yield request.param
+    use_nodes_2(front_end.page, False)
+
+
+@pytest.fixture
+def editor(renderer, front_end, usual_complaints) -> Iterator[CameraEditor]:
+    """A camera editor whose node has run, with keyframes at frames 0, 4 and 8. The console may complain of nothing."""
+    front_end.complaints.clear()
+    front_end.open_prompt(GRAPH, "editor")
+    front_end.set({NODE: {"keyframes": KEYS}})
+    editor = CameraEditor(front_end, NODE)
+    editor.come_into_view()
+    editor.run()
+    yield editor
+    assert set(front_end.complaints) <= usual_complaints

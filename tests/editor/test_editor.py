@@ -39,16 +39,18 @@ def some_keyframes() -> list[dict]:
 
     keys: list[dict] = []
     for index in range(200):
-        place = {"position": vector()} if index % 2 else {"yaw": draw.uniform(-400, 400), "pitch": draw.uniform(-100, 100),
-                                                          "distance": draw.uniform(0.1, 4)}
-        heading = {"pan": draw.uniform(-180, 180), "tilt": draw.uniform(-90, 90)} if index % 3 else {"look_at": vector()}
+        around = {"yaw": draw.uniform(-400, 400), "pitch": draw.uniform(-100, 100), "distance": draw.uniform(0.1, 4)}
+        turned = {"pan": draw.uniform(-180, 180), "tilt": draw.uniform(-90, 90)}
+        place = {"position": vector()} if index % 2 else around
+        heading = turned if index % 3 else {"look_at": vector()}
         keys.append({"frame": index, **place, **heading, "roll": draw.uniform(-180, 180)})
     return [{"frame": 200}, {"frame": 201, "position": [0, 0, 0]}, *keys]
 
 
 def test_every_keyframe_is_the_same_camera_in_the_editor_and_in_the_library():
     keys = sorted(some_keyframes(), key=lambda key: key["frame"])
-    script = PLACE_CAMERAS.format(module=json.dumps((MODULES / "gestures.js").as_uri()), keys=json.dumps(json.dumps(keys)))
+    module = (MODULES / "gestures.js").as_uri()
+    script = PLACE_CAMERAS.format(module=json.dumps(module), keys=json.dumps(json.dumps(keys)))
     done = run_node("--input-type=module", "-e", script)
     assert done.returncode == 0, done.stderr
     ours = [[*key_eye(key).tolist(), *key_rotation(key).flatten().tolist()]

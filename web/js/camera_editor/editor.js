@@ -22,6 +22,7 @@ import { Layout } from "./layout.js";
  *     viewer: () => Promise<{camera_info: object, model_3d_info?: object} | null>, resize: () => void}} Host
  */
 
+const FRAMES = 49; // of a path that is as long as a scene that is not known yet
 const FPS = 16; // of playing, where the clip does not say
 const QUIET = 250; // milliseconds without a change before the coverage of a whole path is asked
 const READ_ONLY = "The keyframes come from another node, so they cannot be changed here.";
@@ -44,6 +45,9 @@ export class Editor {
         this.scene = null;
         /** @type {Record<string, unknown>} the settings of the last run, for inputs that are linked */
         this.ran = {};
+        /** @type {string | null} the text of the last run */
+        this.ranText = null;
+        this.wasReadOnly = false;
         /** @type {import("./server.js").Path | null} */
         this.path = null;
         /** @type {import("./server.js").Coverage | null} */
@@ -93,7 +97,7 @@ export class Editor {
     }
 
     get frames() {
-        return Number(this.settings().frames) || this.path?.frames || 1;
+        return Number(this.settings().frames) || this.path?.frames || this.scene?.frames || FRAMES;
     }
 
     get isReadOnly() {
@@ -154,11 +158,14 @@ export class Editor {
 
     // ---- what comes from outside
 
-    /** The text as the widget now has it. */
+    /** The text as the node now has it: the widget's, or where that is linked the one that ran. */
     receive() {
-        const text = this.host.read();
-        if (text === this.text) return;
-        this.history.write(text);
+        const isLinked = this.isReadOnly;
+        const text = (isLinked ? this.ranText : null) ?? this.host.read();
+        if (text === this.text && isLinked === this.wasReadOnly) return;
+        if (isLinked === this.wasReadOnly) this.history.write(text);
+        else this.history = new History(text);
+        this.wasReadOnly = isLinked;
         this.draft = null;
         this.refresh();
     }
@@ -170,7 +177,8 @@ export class Editor {
      */
     hear(output, linked) {
         this.ran = Object.fromEntries(Object.entries(output.ex4d_settings?.[0] ?? {}).filter(([name]) => linked.includes(name)));
-        if (this.isReadOnly && output.ex4d_keyframes) this.history = new History(output.ex4d_keyframes[0]);
+        this.ranText = output.ex4d_keyframes?.[0] ?? null;
+        this.receive();
         this.openScene(output.ex4d_scene?.[0] ?? null);
     }
 

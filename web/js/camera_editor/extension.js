@@ -200,7 +200,10 @@ function giveEditor(node) {
         };
     }
     after(node, "onExecuted", (output) => hear(node, editor, output ?? {}));
-    after(node, "onConnectionsChange", () => editor.refresh());
+    after(node, "onConnectionsChange", () => {
+        editor.receive();
+        editor.refresh();
+    });
     after(node, "onRemoved", () => editor.stop());
     after(node, "onAdded", () => {
         editor.start();

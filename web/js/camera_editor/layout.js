@@ -4,7 +4,7 @@ import { Tools, Transport } from "./controls.js";
 import { make } from "./element.js";
 import { cameraOf, dolly, orbit, roll, targetOf, truck, turn } from "./gestures.js";
 import { importFile } from "./files.js";
-import { copyKey, deleteKey, EASES, easeKey, moveKey } from "./keys.js";
+import { copyKey, deleteKey, EASES, easeKey, frameOf, moveKey } from "./keys.js";
 import { PANELS } from "./panels.js";
 import { PictureArea } from "./picture.js";
 import { Timeline } from "./timeline.js";
@@ -207,7 +207,7 @@ export class Layout {
         const tried = draft ? standOf(draft, radius) : moment;
         this.views.draw({ scene, path, camera: tried ?? null, source: editor.source, lens: view
             ? lens.width / (2 * lens.focal * editor.zoomOf(view)) : 0.5,
-            keys: editor.script?.keys.map((key) => Math.round(Number(key.frame))) ?? [],
+            keys: editor.script?.keys.map((key) => Math.round(frameOf(key, editor.frames))) ?? [],
             target: view ? targetOf(view).map((share) => share * radius) : null });
     }
 }

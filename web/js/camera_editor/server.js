@@ -132,6 +132,7 @@ export class Server {
         }
         if (reply.status === 404 || reply.status === 405)
             throw new Refusal("The server is older than this page. Restart ComfyUI.", "old");
+        if (reply.status === 403) throw new Refusal("The scene is another server's. Run this node.", "no scene");
         const isJson = reply.headers.get("Content-Type")?.startsWith("application/json");
         const said = isJson ? await reply.json() : null;
         if (!reply.ok || said?.error !== undefined)

@@ -1,0 +1,186 @@
+"""Laws of a camera editor's life: no work is lost, nothing is left behind, and it says why it has no picture."""
+
+import json
+
+import pytest
+
+from headless.editor import KEYS, NODE, CameraEditor
+
+CANVAS = (1500, 850)  # an empty place of the window
+TAKES_A_STEP = 900  # milliseconds after which the front end has noted a change
+EDITORS = """() => app.graph.nodes.flatMap((node) => node.widgets ?? []).filter(({ name }) => name === "ex4d_view")
+    .map(({ element }) => [element.isConnected, element.ex4d.text])"""
+
+
+def reload(editor: CameraEditor) -> None:
+    editor.page.wait_for_timeout(TAKES_A_STEP)
+    editor.page.reload()
+    editor.page.wait_for_function("() => frontEnd.isUp()")
+    editor.wait("(editor) => editor.shownPictures > 0")
+
+
+def switch_tabs(editor: CameraEditor) -> None:
+    tabs = editor.page.locator(".workflow-label")
+    for name in ("other", "editor"):
+        tabs.filter(has_text=name).last.click()
+        editor.page.wait_for_function(
+            "(kinds) => app.graph.nodes.length === kinds", arg={"other": 1, "editor": 4}[name])
+
+
+@pytest.fixture
+def other_tab(front_end):
+    """A second workflow, in a tab before the editor's own."""
+    front_end.open_prompt({"1": {"class_type": "EX4DSampleScene", "inputs": {}}}, "other")
+
+
+def test_comfyui_undoes_and_redoes_each_edit(editor):
+    editor.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()")
+    editor.drag(-40, 0)
+    editor.page.wait_for_timeout(TAKES_A_STEP)
+    first = editor.text
+    editor.press("ArrowUp")
+    editor.page.wait_for_timeout(TAKES_A_STEP)
+    second = editor.text
+    editor.page.mouse.click(*CANVAS)
+    for key, text in [("z", first), ("z", KEYS), ("y", first), ("y", second)]:
+        editor.page.keyboard.press(f"Control+{key}")
+        editor.wait(f"(editor) => editor.host.read() === {json.dumps(text)} && editor.shownPictures > 0")
+    editor.come_into_view()
+    editor.drag(0, 20)
+    assert editor.keys[0]["yaw"] == json.loads(first)[0]["yaw"]
+
+
+def test_a_pasted_editor_has_the_text_and_is_another(editor):
+    editor.drag(-40, 0)
+    editor.page.evaluate("(id) => app.canvas.selectItems([app.graph.getNodeById(id)])", NODE)
+    editor.page.mouse.move(*CANVAS)
+    editor.page.keyboard.press("Control+c")
+    editor.page.keyboard.press("Control+v")
+    editor.page.wait_for_function("() => document.querySelectorAll('.ex4d-editor').length === 2")
+    assert editor.page.evaluate(EDITORS) == [[True, editor.text]] * 2
+    pasted = CameraEditor(editor.front_end, max(int(node) for node in editor.front_end.read()[1]))
+    assert "Connect depth or a mesh" in pasted.words
+    text = editor.text
+    pasted.ask("(editor) => editor.nudge('', (key) => ({ ...key, roll: 5 }))")
+    assert editor.text == text != pasted.text
+
+
+def test_an_editor_in_a_subgraph_runs_from_there_and_shows_its_picture(editor, renderer, artifacts):
+    page = editor.page
+    page.evaluate("""(id) => {
+        const { subgraph } = app.graph.convertToSubgraph(new Set([app.graph.getNodeById(id)]));
+        app.canvas.setGraph(subgraph);
+    }""", NODE)
+    inner = CameraEditor(editor.front_end, NODE)
+    inner.wait("(editor) => editor.host.read() !== ''")
+    assert "Run this node" in inner.words
+    inner.root.get_by_role("button", name="Run").click()
+    inner.wait("(editor) => editor.shownPictures > 0 && editor.coverage")
+    before = inner.text
+    inner.drag(-40, 0)
+    assert inner.text != before
+    inner.front_end.see(artifacts / f"editor_subgraph_{renderer}.png")
+
+
+def test_collapsing_and_opening_again_keeps_the_editor(editor):
+    editor.drag(-40, 0)
+    text = editor.text
+    for _ in range(2):
+        editor.page.evaluate("(id) => app.graph.getNodeById(id).collapse()", NODE)
+        editor.page.wait_for_timeout(300)
+    editor.wait("(editor) => editor.layout.root.isConnected")
+    editor.drag(0, 20)
+    assert editor.keys[0]["yaw"] == json.loads(text)[0]["yaw"] and editor.keys[0]["pitch"] > 0
+
+
+def test_app_mode_shows_the_editor(editor, front_end, renderer, artifacts):
+    workflow = front_end.read()[0]
+    workflow["extra"] = {"linearMode": True, "linearData": {"inputs": [[NODE, "ex4d_view"]], "outputs": [NODE]}}
+    front_end.page.evaluate("([workflow, name]) => frontEnd.open(workflow, name)", [workflow, "app"])
+    front_end.settle()  # there is no graph to fit into view
+    skip = front_end.page.get_by_role("button", name="Skip")
+    if skip.count():
+        skip.first.click()
+    shown = CameraEditor(front_end, NODE)
+    shown.wait("(editor) => editor.layout.root.offsetWidth > 200")
+    front_end.see(artifacts / f"editor_app_{renderer}.png")
+    shown.wait("(editor) => editor.shownPictures > 0")
+    shown.drag(-20, 0)
+    assert shown.keys[0]["yaw"] > 0
+    front_end.page.evaluate("() => { delete app.rootGraph.extra.linearMode; }")
+    front_end.open({**workflow, "extra": {}}, "editor")
+
+
+def test_it_says_why_there_is_no_picture(editor, front_end):
+    page = front_end.page
+    gone = json.dumps({"error": "The scene is not kept any more; run the node again", "reason": "no scene"})
+    page.route("**/ex4d/picture", lambda route: route.fulfill(body=gone, content_type="application/json"))
+    editor.ask("(editor) => editor.refresh()")
+    editor.wait("(editor) => editor.sceneKey === null")
+    assert "Run this node" in editor.words
+    page.unroute("**/ex4d/picture")
+    editor.run()
+    assert editor.words == ""
+    page.evaluate("(id) => app.graph.getNodeById(id).disconnectInput(app.graph.getNodeById(id).inputs.findIndex("
+                  "(input) => input.name === 'scene'))", NODE)
+    editor.ask("(editor) => editor.openScene(null)")
+    assert "Connect depth or a mesh" in editor.words
+    page.route("**/ex4d/**", lambda route: route.abort())
+    editor.ask("(editor) => editor.openScene('x')")
+    editor.wait("(editor) => editor.layout.picture.words.innerText.includes('does not answer')")
+    page.unroute("**/ex4d/**")
+    front_end.complaints.clear()  # of the requests that were stopped
+
+
+def test_a_long_day_leaves_the_text_right_and_nothing_behind(editor, other_tab, renderer):
+    """200 drags, 50 steps back and forth, 20 switches of tabs and 10 reloads in the two renderers together."""
+    editor.page.locator(".workflow-label").filter(has_text="editor").last.click()
+    editor.wait("(editor) => editor.shownPictures > 0")
+    editor.come_into_view()
+    measure = editor.page.context.new_cdp_session(editor.page)
+    measure.send("Performance.enable")
+
+    def left_behind() -> dict[str, float]:
+        measure.send("HeapProfiler.collectGarbage")
+        metrics = {one["name"]: one["value"] for one in measure.send("Performance.getMetrics")["metrics"]}
+        return {name: metrics[name] for name in ("JSEventListeners", "Nodes", "JSHeapUsedSize")}
+
+    def drag_many(times: int) -> None:
+        for step in range(times):
+            editor.drag(*[(12, 0), (-12, 0), (0, 6), (0, -6)][step % 4])
+
+    drag_many(20)
+    before = left_behind()
+    drag_many(80)
+    after = left_behind()
+    assert {name for name, value in editor.keys[0].items() if value} == set()
+    assert editor.keys[1:] == json.loads(KEYS)[1:]
+    assert after["JSEventListeners"] <= before["JSEventListeners"] + 20
+    assert after["Nodes"] <= before["Nodes"] + 200
+    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + 8e6
+
+    texts = [editor.text]
+    for _ in range(25):
+        editor.press("ArrowRight", ".", ",")
+        texts.append(editor.text)
+    assert len(set(texts)) == 26
+    for text in texts[-2::-1]:
+        editor.ask("(editor) => editor.undo()")
+        assert editor.text == text
+    for text in texts[1:]:
+        editor.ask("(editor) => editor.redo()")
+        assert editor.text == text
+    editor.page.wait_for_timeout(TAKES_A_STEP)
+
+    switch_tabs(editor)
+    before = left_behind()
+    for _ in range(9):
+        switch_tabs(editor)
+        assert editor.text == texts[-1]
+    after = left_behind()
+    assert after["Nodes"] <= before["Nodes"] * 1.1 + 500
+    assert after["JSEventListeners"] <= before["JSEventListeners"] * 1.1 + 100
+    for _ in range(5):
+        reload(editor)
+        assert editor.text == texts[-1]
+    assert editor.page.locator(".ex4d-editor").count() == 1
