@@ -61,7 +61,7 @@ def test_a_pasted_editor_has_the_text_and_is_another(editor):
     pasted = CameraEditor(editor.front_end, max(int(node) for node in editor.front_end.read()[1]))
     assert "Connect depth or a mesh" in pasted.words
     text = editor.text
-    pasted.ask("(editor) => editor.nudge('', (key) => ({ ...key, roll: 5 }))")
+    pasted.ask("(editor) => editor.hand.nudge('', (key) => ({ ...key, roll: 5 }))")
     assert editor.text == text != pasted.text
 
 

@@ -25,12 +25,12 @@ export class Tools {
         this.slider = make("input", { type: "range", min: String(-OCTAVES), max: String(OCTAVES), step: "0.01",
             title: "Lens: factor of the source's focal length. Double-click: 1", "aria-label": "Lens" });
         this.slider.addEventListener("input", () => {
-            if (editor.base || editor.begin()) editor.magnify(2 ** Number(this.slider.value));
+            editor.hand.magnify(2 ** Number(this.slider.value));
         });
-        this.slider.addEventListener("change", () => editor.settle());
+        this.slider.addEventListener("change", () => editor.hand.end());
         this.slider.addEventListener("dblclick", () => {
-            if (editor.begin()) editor.magnify(1);
-            editor.settle();
+            editor.hand.magnify(1);
+            editor.hand.end();
         });
         this.factor = make("output", { className: "ex4d-factor" });
         this.area = make("div", { className: "ex4d-row" },

@@ -2,7 +2,7 @@
 
 import { History } from "./history.js";
 import { findKey, frameOf, placeKey, readScript, setKey, writeScript } from "./keys.js";
-import { aimAt, applyDrag, dolly, magnify, truck, orbitOf, WHEEL } from "./gestures.js";
+import { Hand } from "./hand.js";
 import { keyOf, lensOf } from "./lens.js";
 import { Newest } from "./newest.js";
 import { Player } from "./player.js";
@@ -12,7 +12,6 @@ import { Layout } from "./layout.js";
 
 /** @typedef {import("./keys.js").Key} Key */
 /** @typedef {import("./keys.js").Script} Script */
-/** @typedef {import("./picture.js").Kind} Kind */
 
 /**
  * What the node and the front end around it offer.
@@ -24,8 +23,8 @@ import { Layout } from "./layout.js";
 
 const FRAMES = 49; // of a path that is as long as a scene that is not known yet
 const FPS = 16; // of playing, where the clip does not say
+const HINT = 3000; // milliseconds that words about a single act stand over the picture
 const QUIET = 250; // milliseconds without a change before the coverage of a whole path is asked
-const READ_ONLY = "The keyframes come from another node, so they cannot be changed here.";
 
 export class Editor {
     /** @param {Host} host */
@@ -37,8 +36,6 @@ export class Editor {
         this.frame = 0;
         /** @type {Key | null} a view that no keyframe holds yet */
         this.draft = null;
-        /** @type {Key | null} the view that the gesture going on began with */
-        this.base = null;
         /** @type {string | null} */
         this.sceneKey = null;
         /** @type {import("./server.js").Scene | null} */
@@ -56,11 +53,12 @@ export class Editor {
         this.tables = null;
         this.source = 0;
         this.shownPictures = 0; // for tests and timings
-        this.waiting = 0;
+        this.waiting = this.hinting = 0;
         this.player = new Player((frame) => this.show(frame), () => this.layout.draw());
         this.pictures = new Newest(() => this.fetchPicture());
         this.paths = new Newest(() => this.fetchPath());
         this.coverages = new Newest(() => this.fetchCoverage());
+        this.hand = new Hand(this);
         this.layout = new Layout(this);
     }
 
@@ -73,6 +71,7 @@ export class Editor {
     stop() {
         this.player.stop();
         clearTimeout(this.waiting);
+        clearTimeout(this.hinting);
         this.layout.stop();
     }
 
@@ -130,9 +129,7 @@ export class Editor {
     }
 
     get moment() {
-        const moments = this.path?.moments ?? [];
-        return moments.reduce((best, moment) =>
-            Math.abs(moment.frame - this.frame) < Math.abs(best.frame - this.frame) ? moment : best, moments[0]);
+        return nearest(this.path?.moments ?? [], ({ frame }) => frame, this.frame);
     }
 
     /** The view at the playhead as a keyframe: the one that is tried, the one that is there, or what the path makes. */
@@ -141,9 +138,8 @@ export class Editor {
         if (draft || !script) return draft;
         if (keyHere >= 0) return script.keys[keyHere];
         if (path && moment) return { ...keyOf(moment, path), frame: this.frame };
-        const nearest = script.keys.reduce((best, key) =>
-            Math.abs(frameOf(key, this.frames) - this.frame) < Math.abs(frameOf(best, this.frames) - this.frame) ? key : best);
-        return placeKey(nearest, this.frame, this.frames);
+        const key = nearest(script.keys, (one) => frameOf(one, this.frames), this.frame);
+        return key ? placeKey(key, this.frame, this.frames) : null;
     }
 
     /** Size of the pictures to render and their focal length at zoom 1, pixels. */
@@ -172,11 +168,12 @@ export class Editor {
 
     /**
      * What a run of the node says of itself.
-     * @param {{ex4d_scene?: (string | null)[], ex4d_keyframes?: string[], ex4d_settings?: Record<string, unknown>[]}} output
+     * @param {import("./comfyui").Output} output
      * @param {string[]} linked names of the inputs that come from other nodes
      */
     hear(output, linked) {
-        this.ran = Object.fromEntries(Object.entries(output.ex4d_settings?.[0] ?? {}).filter(([name]) => linked.includes(name)));
+        const settings = Object.entries(output.ex4d_settings?.[0] ?? {});
+        this.ran = Object.fromEntries(settings.filter(([name]) => linked.includes(name)));
         this.ranText = output.ex4d_keyframes?.[0] ?? null;
         this.receive();
         this.openScene(output.ex4d_scene?.[0] ?? null);
@@ -253,7 +250,8 @@ export class Editor {
         if (error.reason === "no scene") {
             this.sceneKey = null;
             this.layout.empty();
-        } else this.layout.say(error.message);
+        } else if (error.reason === "nothing" || error.reason === "file") this.hint(error.message);
+        else this.layout.say(error.message);
     }
 
     // ---- time
@@ -288,29 +286,11 @@ export class Editor {
 
     // ---- the view
 
-    begin() {
-        if (this.isReadOnly) this.layout.say(READ_ONLY);
-        this.player.stop();
-        this.base = this.isReadOnly ? null : this.view;
-        return this.base !== null;
-    }
-
     /** @param {Key} key the view to try */
     try(key) {
         this.draft = key;
         this.pictures.ask();
         this.layout.follow();
-    }
-
-    /**
-     * The end of a gesture: where a keyframe is, it changes; else the view waits for Key. Gestures of one kind in a row
-     * are undone together.
-     * @param {string} kind
-     */
-    settle(kind = "") {
-        this.base = null;
-        if (this.keyHere >= 0) this.key(kind);
-        else this.layout.draw();
     }
 
     /** Hold the present view in a keyframe. @param {string} kind */
@@ -323,14 +303,25 @@ export class Editor {
 
     /** @param {Script} script @param {string} kind */
     commit(script, kind = "") {
-        if (this.isReadOnly) return this.layout.say(READ_ONLY);
-        this.rewrite(() => this.history.write(writeScript(script), kind));
+        if (!this.refuseEdit()) this.rewrite(() => this.history.write(writeScript(script), kind));
     }
 
     /** @param {string} text */
     replace(text) {
-        if (this.isReadOnly) return this.layout.say(READ_ONLY);
-        this.rewrite(() => this.history.write(text));
+        if (!this.refuseEdit()) this.rewrite(() => this.history.write(text));
+    }
+
+    /** Whether nothing can be changed here, which it says. */
+    refuseEdit() {
+        if (this.isReadOnly) this.hint("The keyframes come from another node, so they cannot be changed here.");
+        return this.isReadOnly;
+    }
+
+    /** Words over the picture, for a while. @param {string} words */
+    hint(words) {
+        this.layout.say(words);
+        clearTimeout(this.hinting);
+        if (this.sceneKey) this.hinting = window.setTimeout(() => this.pictures.ask(), HINT);
     }
 
     /** @param {() => void} step of the history */
@@ -352,60 +343,16 @@ export class Editor {
 
     /** Leave the view that was tried. */
     drop() {
-        this.draft = this.base = null;
+        this.draft = null;
         this.pictures.ask();
         this.layout.draw();
-    }
-
-    /** @param {Kind} kind @param {{right: number, down: number}} drag @param {{x: number, y: number}} from */
-    drag(kind, drag, from) {
-        if (!this.base) return;
-        const { width, height } = this.layout.picture.frame();
-        const focal = (this.lens.focal * this.zoomOf(this.base) * width) / this.lens.width;
-        this.try(applyDrag(kind, this.base, drag, { width, height, focal, ...from }));
-    }
-
-    /** @param {number} factor @param {{right: number, down: number}} drag */
-    pinch(factor, drag) {
-        if (!this.base) return;
-        const { width } = this.layout.picture.frame();
-        const step = (orbitOf(this.base).distance * this.lens.width) / (this.lens.focal * this.zoomOf(this.base) * width);
-        this.try(dolly(truck(this.base, -drag.right * step, drag.down * step), 1 / Math.max(factor, 0.01)));
-    }
-
-    /** One small step, as of a key or a notch of the wheel. @param {string} kind @param {(key: Key) => Key} change */
-    nudge(kind, change) {
-        if (!this.begin() || !this.base) return;
-        this.try(change(this.base));
-        this.settle(kind);
-    }
-
-    /** @param {number} pixels */
-    wheel(pixels) {
-        this.nudge("wheel", (key) => dolly(key, Math.exp(pixels * WHEEL)));
-    }
-
-    /** @param {number} zoom */
-    magnify(zoom) {
-        if (this.base) this.try(magnify(this.base, zoom / this.zoomOf(this.base)));
-    }
-
-    /** What lies under a place of the picture becomes the target. @param {number} x @param {number} y @param {boolean} all */
-    async aim(x, y, all) {
-        if (!this.begin() || !this.script) return;
-        try {
-            const { look_at } = await this.server.point({ ...this.asked(), x, y });
-            if (all) return this.commit({ ...this.script, keys: this.script.keys.map((key) => aimAt(key, look_at)) });
-            this.nudge("", (key) => aimAt(key, look_at));
-        } catch (error) {
-            this.refuse(error);
-        }
     }
 
     // ---- other beginnings
 
     /** @param {(server: Server) => Promise<{keyframes: string}>} ask */
     async startFrom(ask) {
+        if (this.refuseEdit()) return;
         try {
             this.replace((await ask(this.server)).keyframes);
         } catch (error) {
@@ -420,4 +367,18 @@ export class Editor {
         this.layout.draw();
         if ("panel" in choice) this.host.resize();
     }
+}
+
+/**
+ * The one of some that stands nearest to a place.
+ * @template One
+ * @param {One[]} some
+ * @param {(one: One) => number} placeOf
+ * @param {number} place
+ * @returns {One | undefined}
+ */
+function nearest(some, placeOf, place) {
+    const distance = (/** @type {One} */ one) => Math.abs(placeOf(one) - place);
+    return some.reduce((/** @type {One | undefined} */ best, one) =>
+        (best === undefined || distance(one) < distance(best) ? one : best), undefined);
 }

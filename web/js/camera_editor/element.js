@@ -83,7 +83,8 @@ export function makeChoice(words, options, value, act) {
  * @param {{step?: number, words?: string}} [more]
  */
 export function makeNumber(name, value, act, { step = 1, words = name } = {}) {
-    const field = make("input", { type: "number", step: "any", value: String(value), title: words, "aria-label": words });
+    const field = make("input", { type: "number", step: "any", value: String(value), title: words,
+        "aria-label": words });
     field.onchange = () => {
         if (field.value !== "" && Number.isFinite(field.valueAsNumber)) act(field.valueAsNumber);
         else field.value = String(value);

@@ -92,8 +92,8 @@ class NodeHost {
     /** @param {PointerEvent} event */
     passPointer(event) {
         if (isNodes2() || (event.button !== 1 && !(event.buttons & 4))) return;
-        const process = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
-        const name = process[/** @type {keyof typeof process} */ (event.type)];
+        const names = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
+        const name = names[/** @type {keyof typeof names} */ (event.type)];
         if (name) app.canvas[/** @type {"processMouseDown"} */ (name)](event);
     }
 
@@ -103,8 +103,8 @@ class NodeHost {
         viewers.sort((one, other) => selected(other) - selected(one));
         for (const widget of viewers.flatMap((viewer) => viewer.widgets ?? [])) {
             const value = /** @type {any} */ (await widget.serializeValue?.(this.node, 0));
-            if (value?.camera_info)
-                return { camera_info: value.camera_info, ...(value.model_3d_info?.[0] ? { model_3d_info: value.model_3d_info[0] } : {}) };
+            const [model_3d_info] = value?.model_3d_info ?? [];
+            if (value?.camera_info) return { camera_info: value.camera_info, ...(model_3d_info && { model_3d_info }) };
         }
         return null;
     }
@@ -235,8 +235,7 @@ app.registerExtension({
     name: "ex4d.camera_editor",
     setup() {
         addStyle();
-        const all = () => allEditors();
-        api.addEventListener("reconnected", () => all().forEach(([node, editor]) => {
+        api.addEventListener("reconnected", () => allEditors().forEach(([node, editor]) => {
             recall(node, editor);
             editor.refresh();
         }));

@@ -15,8 +15,8 @@
 /** @typedef {{keys: Key[], retime: Hold[]}} Script all that the widget says */
 
 export const EASES = ["linear", "ease-in", "ease-out", "ease-in-out"];
-const FIELDS = ["frame", "time", "source", "position", "yaw", "pitch", "distance", "look_at", "pan", "tilt", "roll", "zoom",
-    "focal", "ease"];
+const FIELDS = ["frame", "time", "source", "position", "yaw", "pitch", "distance", "look_at", "pan", "tilt", "roll",
+    "zoom", "focal", "ease"];
 
 /**
  * What a text says, or null where it is not a path: then only the server can say what is wrong with it.

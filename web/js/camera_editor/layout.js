@@ -2,7 +2,7 @@
 
 import { Tools, Transport } from "./controls.js";
 import { make } from "./element.js";
-import { cameraOf, dolly, orbit, roll, targetOf, truck, turn } from "./gestures.js";
+import { cameraOf, dolly, orbit, roll, targetOf, truck, turn, turnsInPlace } from "./gestures.js";
 import { importFile } from "./files.js";
 import { copyKey, deleteKey, EASES, easeKey, frameOf, moveKey } from "./keys.js";
 import { PANELS } from "./panels.js";
@@ -22,10 +22,11 @@ export class Layout {
         this.transport = new Transport(editor);
         this.isPointerInside = false;
         this.isFocusedByPointer = false;
+        const { hand } = editor;
         this.picture = new PictureArea({
-            begin: () => editor.begin(), end: () => editor.settle(),
-            drag: (kind, drag, from) => editor.drag(kind, drag, from), pinch: (factor, drag) => editor.pinch(factor, drag),
-            wheel: (pixels) => editor.wheel(pixels), aim: (x, y, all) => editor.aim(x, y, all), tool: () => this.tools.chosen,
+            begin: () => hand.begin(), end: () => hand.end(), drag: (kind, drag, from) => hand.drag(kind, drag, from),
+            pinch: (factor, drag) => hand.pinch(factor, drag), wheel: (pixels) => hand.wheel(pixels),
+            aim: (x, y, all) => hand.aim(x, y, all), tool: () => this.tools.chosen,
             passWheel: (event) => editor.host.passWheel(event), passPointer: (event) => editor.host.passPointer(event),
         });
         this.timeline = new Timeline({
@@ -38,7 +39,9 @@ export class Layout {
         });
         this.views = new Views();
         this.panel = make("div", { className: "ex4d-panel" });
-        this.tabs = make("div", { className: "ex4d-tabs", role: "tablist" });
+        this.tabs = make("div", { className: "ex4d-tabs", role: "tablist" }, ...Object.entries(PANELS).map(
+            ([name, { title }]) => make("button", { type: "button", role: "tab", id: tabId(editor, name), onclick: () =>
+                editor.prefer({ panel: name === editor.preferences.panel ? "" : name }) }, title)));
         this.root = make("div", { className: "ex4d-editor", role: "group", "aria-label": "Camera editor" },
             this.picture.area, this.tools.area, this.transport.area, this.timeline.area, this.tabs, this.panel);
         this.listen();
@@ -114,7 +117,8 @@ export class Layout {
         const { target } = event;
         if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) return;
         if (target instanceof HTMLButtonElement && (event.key === " " || event.key === "Enter")) return;
-        const act = this.shortcuts()[event.key] ?? (target === this.picture.area ? this.moves(event)[event.key] : undefined);
+        const moves = target === this.picture.area ? this.moves(event) : {};
+        const act = this.shortcuts()[event.key] ?? moves[event.key];
         if (!act) return;
         event.preventDefault();
         act();
@@ -125,17 +129,18 @@ export class Layout {
         const { editor } = this;
         const step = (/** @type {number} */ by) => () =>
             editor.seek(Math.min(Math.max(editor.frame + by, 0), editor.frames - 1));
-        return { "k": () => editor.key(), " ": () => editor.play(), ",": step(-1), ".": step(1), "[": () => editor.seekKey(-1),
-            "]": () => editor.seekKey(1), "Escape": () => editor.drop(), "Delete": () => this.transport.removeHere() };
+        return { "k": () => editor.key(), " ": () => editor.play(), ",": step(-1), ".": step(1),
+            "[": () => editor.seekKey(-1), "]": () => editor.seekKey(1), "Escape": () => editor.drop(), "Delete": () => this.transport.removeHere() };
     }
 
     /** @param {KeyboardEvent} event @returns {Record<string, () => void>} */
     moves({ shiftKey, altKey, ctrlKey }) {
         const { angle, share, factor } = STEPS;
-        const move = (/** @type {number} */ right, /** @type {number} */ up) => () => this.editor.nudge("step", (key) =>
+        const { hand } = this.editor;
+        const move = (/** @type {number} */ right, /** @type {number} */ up) => () => hand.nudge("step", (key) =>
             shiftKey ? truck(key, right * share, up * share) : altKey ? turn(key, right * angle, up * angle)
                 : ctrlKey ? roll(key, right * angle) : orbit(key, right * angle, up * angle));
-        const near = (/** @type {number} */ by) => () => this.editor.nudge("step", (key) => dolly(key, by));
+        const near = (/** @type {number} */ by) => () => hand.nudge("step", (key) => dolly(key, by));
         return { ArrowLeft: move(-1, 0), ArrowRight: move(1, 0), ArrowUp: move(0, 1), ArrowDown: move(0, -1),
             "+": near(1 / factor), "=": near(1 / factor), "-": near(factor) };
     }
@@ -181,9 +186,7 @@ export class Layout {
     drawTabs() {
         const { editor } = this;
         const open = editor.preferences.panel;
-        this.tabs.replaceChildren(...Object.entries(PANELS).map(([name, { title }]) => make("button", {
-            type: "button", role: "tab", "aria-selected": name === open,
-            onclick: () => editor.prefer({ panel: name === open ? "" : name }) }, title)));
+        for (const tab of this.tabs.children) tab.setAttribute("aria-selected", String(tab.id === tabId(editor, open)));
         this.panel.hidden = !(open in PANELS);
         this.root.classList.toggle("ex4d-open", open in PANELS);
         if (open in PANELS) PANELS[open].draw(this.panel, editor);
@@ -212,6 +215,11 @@ export class Layout {
     }
 }
 
+/** @param {Editor} editor @param {string} panel */
+function tabId(editor, panel) {
+    return `ex4d-${editor.server.editor}-${panel}`;
+}
+
 /** @param {import("./keys.js").Key} key @param {number} radius */
 function standOf(key, radius) {
     const { eye, right, down, forward } = cameraOf(key);
@@ -220,8 +228,7 @@ function standOf(key, radius) {
 
 /** A view in numbers. @param {import("./keys.js").Key} key */
 function describe(key) {
-    const turned = key.pan !== undefined || key.tilt !== undefined
-        ? [`pan ${key.pan ?? 0}°`, `tilt ${key.tilt ?? 0}°`] : [];
+    const turned = turnsInPlace(key) ? [`pan ${key.pan ?? 0}°`, `tilt ${key.tilt ?? 0}°`] : [];
     const place = key.position ? [`position ${key.position.join(", ")}`]
         : [`yaw ${key.yaw ?? 0}°`, `pitch ${key.pitch ?? 0}°`, `distance ${key.distance ?? 1}`];
     return [...place, ...turned, ...(key.roll ? [`roll ${key.roll}°`] : [])].join("  ");

@@ -1,6 +1,7 @@
 // The panels below the time line, one of them open at a time.
 
 import { make, makeButton, makeChoice, makeNumber } from "./element.js";
+import { turnsInPlace } from "./gestures.js";
 import { EASES, deleteKey, easeKey, frameOf, moveKey } from "./keys.js";
 import { NEAR } from "./judge.js";
 import { exportText, importFile, takeView } from "./files.js";
@@ -55,8 +56,8 @@ function makeRow(editor, key, index, isHere) {
     };
     const set = (/** @type {Partial<Key>} */ fields) =>
         change((keys) => keys.map((one, other) => (other === index ? { ...one, ...fields } : one)));
-    const number = (/** @type {string} */ name, /** @type {keyof Key} */ field, /** @type {number} */ rest,
-        /** @type {number} */ step) => makeNumber(name, Number(key[field] ?? rest), (value) => set({ [field]: value }), { step });
+    const number = (/** @type {keyof Key} */ field, /** @type {number} */ rest, /** @type {number} */ step) =>
+        makeNumber(field, Number(key[field] ?? rest), (value) => set({ [field]: value }), { step });
     const vector = (/** @type {"position" | "look_at"} */ field, /** @type {string} */ sign) =>
         ["x", "y", "z"].map((axis, place) => makeNumber(`${sign}${axis}`, (key[field] ?? [])[place] ?? 0, (value) =>
             set({ [field]: (key[field] ?? [0, 0, 1]).map((old, other) => (other === place ? value : old)) }),
@@ -67,12 +68,11 @@ function makeRow(editor, key, index, isHere) {
                 change((keys) => moveKey(keys, index, value, frames));
                 editor.seek(Math.min(Math.max(Math.round(value), 0), frames - 1));
             }),
-        ...(key.position ? vector("position", "") : [number("yaw", "yaw", 0, 1), number("pitch", "pitch", 0, 1),
-            number("distance", "distance", 1, 0.05)]),
+        ...(key.position ? vector("position", "") : [number("yaw", 0, 1), number("pitch", 0, 1), number("distance", 1, 0.05)]),
         ...(key.look_at ? vector("look_at", "target ") : []),
-        ...(key.pan !== undefined || key.tilt !== undefined ? [number("pan", "pan", 0, 1), number("tilt", "tilt", 0, 1)] : []),
-        number("roll", "roll", 0, 1),
-        key.focal === undefined ? number("zoom", "zoom", 1, 0.05) : number("focal", "focal", 0, 5),
+        ...(turnsInPlace(key) ? [number("pan", 0, 1), number("tilt", 0, 1)] : []),
+        number("roll", 0, 1),
+        key.focal === undefined ? number("zoom", 1, 0.05) : number("focal", 0, 5),
         makeChoice("Ease of the way to the next keyframe", EASES, key.ease ?? "linear",
             (ease) => change((keys) => easeKey(keys, index, ease))),
         makeButton("remove", `Delete the keyframe at frame ${Math.round(frameOf(key, frames))}`,
@@ -110,7 +110,7 @@ function drawSource(panel, editor) {
                 makeButton("hold", "Hold the present source frame for 12 frames, then play on", () =>
                     set(holdFrom(script.retime, editor, 12)), "Hold here"),
                 makeButton("hold", "Show the present source frame from beginning to end (bullet time)", () =>
-                    set([{ frame: 0, source: editor.source }, { frame: Math.max(frames - 1, 1), source: editor.source }]),
+                    set([0, Math.max(frames - 1, 1)].map((end) => ({ frame: end, source: editor.source }))),
                 "Hold throughout"),
                 makeButton("play", "Play the clip at its own speed", () => set([]), "Play normally")),
             ...rows];
@@ -167,7 +167,8 @@ function makeFiles(editor) {
     return [make("fieldset", {},
         makeButton("", "Open a camera file of any known format; it may also be dropped on the picture",
             () => pick.click(), "Open camera file"), pick,
-        makeButton("", "Take the view of ComfyUI's 3D viewer at this frame", () => takeView(editor), "Take view of 3D viewer"),
+        makeButton("", "Take the view of ComfyUI's 3D viewer at this frame", () => takeView(editor),
+            "Take view of 3D viewer"),
         makeButton("", "Save the keyframes as a JSON file", () => exportText(editor), "Save JSON"))];
 }
 
@@ -177,17 +178,17 @@ function makeFiles(editor) {
 function drawCoverage(panel, editor) {
     const { preferences, tables, coverage } = editor;
     fill(panel, JSON.stringify(["coverage", preferences, tables !== null, coverage?.coverage]), () => {
-        const any = "any generator";
+        const any = "any generator", ranges = tables?.ranges.map(({ name }) => name) ?? [];
         const least = coverage ? coverage.coverage.indexOf(Math.min(...coverage.coverage)) : -1;
         const frame = coverage?.frames[least] ?? 0;
         return [
             make("div", { className: "ex4d-numbers" },
                 makeNumber("At least seen, %", Math.round(100 * preferences.limit), (value) =>
                     editor.prefer({ limit: Math.min(Math.max(value, 0), 100) / 100 }), { step: 5 }),
-                makeChoice("Generator whose trained angles count", [any, ...(tables?.ranges.map(({ name }) => name) ?? [])],
+                makeChoice("Generator whose trained angles count", [any, ...ranges],
                     preferences.range || any, (name) => editor.prefer({ range: name === any ? "" : name }))),
-            make("p", {}, `Green: more than ${Math.round(100 * (preferences.limit + NEAR))} % of the picture is seen in the `
-                + "source. Yellow: close to the limit, or beyond the angles that the generator was trained on. "
+            make("p", {}, `Green: more than ${Math.round(100 * (preferences.limit + NEAR))} % of the picture is seen in `
+                + "the source. Yellow: close to the limit, or beyond the angles that the generator was trained on. "
                 + "Red: below the limit."),
             ...(coverage ? [makeButton("", "Go to the frame of which least is seen", () => editor.seek(frame),
                 `Least: ${Math.round(100 * coverage.coverage[least])} % at frame ${frame}`)] : [])];

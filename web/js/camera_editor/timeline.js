@@ -28,6 +28,7 @@ export class Timeline {
     constructor(actions) {
         this.actions = actions;
         this.frames = 1;
+        this.state = ""; // of the marks
         this.strip = make("canvas", { className: "ex4d-strip", role: "img" });
         this.track = make("div", { className: "ex4d-track" });
         this.source = make("canvas", { className: "ex4d-source", role: "img" });
@@ -85,23 +86,27 @@ export class Timeline {
         this.actions.seek(Math.min(Math.max(to, 0), this.frames - 1));
     }
 
-    /** @param {Shown} shown */
+    /** New marks where the keyframes have changed; those that stand stay, for a hand may hold them. @param {Shown} shown */
     placeKeys({ script, frames, frame, readOnly }) {
         const keys = script?.keys ?? [];
-        const focused = [...this.track.children].indexOf(/** @type {Element} */ (document.activeElement));
-        const marks = keys.map((key, index) => this.makeKey(index, frameOf(key, frames), frame, readOnly));
-        const ways = keys.slice(1).map((key, index) =>
-            this.makeWay(index, keys[index].ease ?? "linear", frameOf(keys[index], frames), frameOf(key, frames), readOnly));
-        this.track.replaceChildren(...marks, ...ways);
-        if (focused >= 0) /** @type {HTMLElement} */ (this.track.children[focused])?.focus({ preventScroll: true });
+        const places = keys.map((key) => frameOf(key, frames));
+        const state = JSON.stringify([places, keys.map(({ ease }) => ease), frames, readOnly]);
+        if (state !== this.state) {
+            this.state = state;
+            const focused = [...this.track.children].indexOf(/** @type {Element} */ (document.activeElement));
+            this.track.replaceChildren(...places.map((at, index) => this.makeKey(index, at, readOnly)),
+                ...places.slice(1).map((to, index) =>
+                    this.makeWay(index, keys[index].ease ?? "linear", places[index], to, readOnly)));
+            /** @type {HTMLElement | undefined} */ (this.track.children[focused])?.focus({ preventScroll: true });
+        }
+        places.forEach((at, index) =>
+            this.track.children[index].setAttribute("aria-pressed", String(Math.abs(at - frame) < 0.5)));
     }
 
-    /** @param {number} index @param {number} at @param {number} frame @param {boolean} readOnly */
-    makeKey(index, at, frame, readOnly) {
-        const isHere = Math.abs(at - frame) < 0.5;
+    /** @param {number} index @param {number} at @param {boolean} readOnly */
+    makeKey(index, at, readOnly) {
         const words = `Keyframe at frame ${Math.round(at * 100) / 100}. Drag to move, Alt+drag to copy.`;
-        const mark = make("button", { type: "button", className: "ex4d-key", title: words, "aria-label": words,
-            "aria-pressed": isHere });
+        const mark = make("button", { type: "button", className: "ex4d-key", title: words, "aria-label": words });
         mark.style.left = this.place(at);
         mark.addEventListener("pointerdown", (event) => {
             event.stopPropagation();
