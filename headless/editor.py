@@ -56,8 +56,7 @@ class CameraEditor:
 
     def ask(self, script: str, *given: object) -> object:
         """What a function of the editor's object, and of what is given, returns."""
-        root = self.page.evaluate_handle(FIND, self.node)
-        return root.evaluate(f"(root, given) => ({script})(root.ex4d, ...given)", list(given))
+        return self.page.evaluate(f"([node, given]) => ({script})(({FIND})(node).ex4d, ...given)", [self.node, list(given)])
 
     @property
     def text(self) -> str:

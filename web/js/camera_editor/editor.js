@@ -73,6 +73,7 @@ export class Editor {
         clearTimeout(this.waiting);
         clearTimeout(this.hinting);
         this.layout.stop();
+        this.scene = this.path = this.coverage = null; // the front end may hold on to a node that is gone
     }
 
     async load() {
@@ -209,9 +210,11 @@ export class Editor {
     }
 
     async fetchPicture() {
-        if (!this.sceneKey) return;
+        const asked = this.asked();
+        if (!asked.scene) return;
         try {
-            const { picture, coverage, source } = await this.server.picture(this.asked());
+            const { picture, coverage, source } = await this.server.picture(asked);
+            if (asked.scene !== this.sceneKey) return; // the scene has gone meanwhile
             await this.layout.picture.show(picture);
             this.source = source;
             this.layout.see(coverage);
