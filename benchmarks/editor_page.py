@@ -1,7 +1,7 @@
 """How soon the camera editor shows what a drag asks for, and how soon it knows the coverage of a path.
 
 From the pointer's move to the new picture on the page, in a real browser before a real server, both on this machine and
-without a GPU: 49 frames of 384x384. Run it while nothing else runs: python benchmarks/editor.py
+without a GPU: 49 frames of 384x384. Run it while nothing else runs: python benchmarks/editor_page.py
 """
 
 from __future__ import annotations
