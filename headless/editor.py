@@ -56,7 +56,8 @@ class CameraEditor:
 
     def ask(self, script: str, *given: object) -> object:
         """What a function of the editor's object, and of what is given, returns."""
-        return self.page.evaluate(f"([node, given]) => ({script})(({FIND})(node).ex4d, ...given)", [self.node, list(given)])
+        return self.page.evaluate(f"([node, given]) => ({script})(({FIND})(node).ex4d, ...given)",
+                                  [self.node, list(given)])
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""Films the camera editor while somebody works with it, in ComfyUI and a real browser: python -m docs.pictures.editor"""
+"""Films the camera editor at work, in ComfyUI and a real browser: python -m docs.pictures.editor"""
 
 from __future__ import annotations
 
