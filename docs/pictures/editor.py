@@ -15,7 +15,7 @@ from headless.frontend import open_front_end
 from headless.server import serve
 
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
-FILE = Path(__file__).parents[2] / "web" / "docs" / "EX4DCameraKeyframes" / "editor.webp"
+FILE = Path(__file__).parents[2] / "web" / "docs" / "EX4DCameraKeyframes" / "EX4DCameraKeyframes-editor.webp"
 SCENE = {"scene": "street", "frames": 49, "width": 512, "height": 384}
 START = '[\n  {"frame": 0},\n  {"frame": 48, "yaw": 10}\n]'
 WIDTH = 480  # pixels of the node

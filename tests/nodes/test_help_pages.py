@@ -136,7 +136,7 @@ def test_pictures_are_described_there_and_small(page):
     for words, name in pictures:
         assert len(words) > 20, name
         largest = LARGEST_FILM if name.endswith(".webp") else LARGEST
-            assert 0 < (page.parent / name).stat().st_size < largest, name
+        assert 0 < (page.parent / name).stat().st_size < largest, name
         assert re.split("[.-]", name)[0] == page.parent.name, "pages find pictures beside them, by their name"
 
 
