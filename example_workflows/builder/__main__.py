@@ -21,6 +21,7 @@ sys.path.insert(0, str(PACK))
 
 import boxes  # noqa: E402
 import generation  # noqa: E402
+import generators  # noqa: E402
 import graphs  # noqa: E402
 import training  # noqa: E402
 from sheet import Box, Sheet  # noqa: E402
@@ -43,7 +44,8 @@ def main() -> None:
                         default=os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
     options = parser.parse_args()
     chosen = tuple(options.names)
-    every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS, *training.SHEETS))
+    every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS, *training.SHEETS,
+                                           *generators.SHEETS))
     sheets = [sheet for sheet in every_sheet if sheet.name.startswith(chosen)]
     every_box = [make() for make in boxes.BOXES]
     with tempfile.TemporaryDirectory() as base, serve(options.comfyui, Path(base), ["--cpu"]) as server:

@@ -20,7 +20,6 @@ RELEASED_NEGATIVE = (
 WAN_NEGATIVE = ("色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，"
                 "最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，"
                 "畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走")
-GRAY = 0x7F7F7F
 
 
 def of_wan(folder: str, name: str) -> Model:
@@ -108,43 +107,45 @@ def with_little_memory() -> Sheet:
 
 
 def prior_to_vace() -> Sheet:
-    """Stock Wan VACE: gray where nothing was seen, and a mask that is 1 there."""
+    """Stock Wan VACE, with the guide that it was trained on."""
     take = Take("05_ex4d_new_view_painted_by_wan_vace", "orbit:yaw=30", model=VACE, steps=20, cfg=6.0,
                 negative=WAN_NEGATIVE, sampler="uni_pc", shift=8.0)
     loaders = load(take)
-    paint, gray, control, vace = vace_of(take, loaders)
+    guide = guide_of(take, "vace")
+    vace = vace_start(loaders, guide)
     sample = sampled(take, loaders.model["MODEL"], vace, loaders)
-    film = film_of(take, sample[-1]["IMAGE"])
-    inside = [loaders.groups(without_vision=True), [Group("Prior for VACE", EX4D, [[paint, gray, control, vace]])],
+    film = guided_film(sample[-1]["IMAGE"], guide)
+    inside = [loaders.groups(without_vision=True), [Group("Guide for VACE", EX4D, [[guide, vace]])],
               [Group("Wan VACE", GENERATE, [[*sample, film]])]]
     return painted(take, Box(Sheet("Painted by Wan VACE", inside), outputs={"video": film["VIDEO"]}, inputs={
-        "color": control["destination"], "visible": paint["mask"], **sound_of(take, film),
-        "prompt": loaders.positive["text"], "seed": sampler_of(sample)["seed"]}))
+        **guided(guide), "prompt": loaders.positive["text"], "seed": sampler_of(sample)["seed"]}))
 
 
 def prior_to_uni3c() -> Sheet:
-    """Stock Wan image-to-video that Uni3C makes follow the color video."""
+    """Stock Wan image-to-video that Uni3C leads by the guide that it was trained on."""
     take = Take("06_ex4d_new_view_led_by_uni3c", "orbit:yaw=30", steps=20, cfg=6.0, negative=WAN_NEGATIVE,
                 sampler="uni_pc", shift=8.0)
     loaders, patch = load(take), Node("ModelPatchLoader", {"name": UNI3C.name}, models=(UNI3C,))
-    first = Node("ImageFromBatch", {"batch_index": 0, "length": 1}, "First frame")
+    guide = guide_of(take, "uni3c")
+    first = Node("ImageFromBatch", {"image": guide["guide"], "batch_index": 0, "length": 1}, "First frame")
     seen, start = started(take, loaders, first["IMAGE"])
-    follow = follow_prior(loaders, patch)
+    start.inputs.update({name: guide[name] for name in ("width", "height", "length")})
+    follow = follow_guide(loaders, patch, guide)
     sample = sampled(take, follow["MODEL"], start, loaders)
-    film = film_of(take, sample[-1]["IMAGE"])
-    inside = [loaders.groups(patch), [Group("First frame", EX4D, [[first, seen, start]])],
+    film = guided_film(sample[-1]["IMAGE"], guide)
+    inside = [loaders.groups(patch), [Group("Guide for Uni3C", EX4D, [[guide, first, seen, start]])],
               [Group("Uni3C on Wan", GENERATE, [[follow, *sample, film]])]]
     return painted(take, Box(Sheet("Led by Uni3C", inside), outputs={"video": film["VIDEO"]}, inputs={
-        "color": (first["image"], follow["render_video"]), **sound_of(take, film),
-        "prompt": loaders.positive["text"], "seed": sampler_of(sample)["seed"]}))
+        **guided(guide), "prompt": loaders.positive["text"], "seed": sampler_of(sample)["seed"]}))
 
 
 def side_by_side() -> Sheet:
     take = Take("10_ex4d_vace_uni3c_side_by_side", "orbit:yaw=40")
     loaders, (encode, seen, start) = encoded(take)
     vace_model, patch = load_wan(VACE, "VACE"), Node("ModelPatchLoader", {"name": UNI3C.name}, models=(UNI3C,))
-    adapter, follow = apply_adapter(loaders.model["MODEL"], encode), follow_prior(loaders, patch)
-    paint, gray, control, vace = vace_of(take, loaders)
+    of_vace, of_uni3c = guide_of(take, "vace"), guide_of(take, "uni3c")
+    adapter, follow = apply_adapter(loaders.model["MODEL"], encode), follow_guide(loaders, patch, of_uni3c)
+    vace = vace_start(loaders, of_vace)
     ours = sampled(take, adapter["MODEL"], start, loaders)
     theirs = sampled(take, vace_model["MODEL"], vace, loaders)
     uni3c = sampled(take, follow["MODEL"], start, loaders)
@@ -154,12 +155,13 @@ def side_by_side() -> Sheet:
         joined.append(Node("ImageStitch", {**last, "image2": frames[-1]["IMAGE"], "direction": "right"}, title))
     film = film_of(take, joined[-1]["IMAGE"])
     inside = [loaders.groups(vace_model, patch), [Group("The prior, encoded", EX4D, [[encode, seen, start]]),
-              Group("Prior for VACE", EX4D, [[paint, gray, control, vace]])],
+              Group("Guides for VACE and Uni3C", EX4D, [[of_vace, of_uni3c, vace]])],
               [Group("EX-4D", GENERATE, [[adapter, *ours]]), Group("VACE", GENERATE, [theirs])],
               [Group("Uni3C", GENERATE, [[follow, *uni3c]]), Group("Side by side", OUTPUT, [[*joined, film]])]]
     return painted(take, Box(Sheet("EX-4D, VACE and Uni3C", inside), outputs={"video": film["VIDEO"]}, inputs={
-        "color": (encode["color"], control["destination"], follow["render_video"], joined[0]["image1"]),
-        "visible": (encode["visible"], paint["mask"]), **sound_of(take, film), "prompt": loaders.positive["text"],
+        "color": (encode["color"], of_vace["color"], of_uni3c["color"], joined[0]["image1"]),
+        "visible": (encode["visible"], of_vace["visible"], of_uni3c["visible"]), **sound_of(take, film),
+        "prompt": loaders.positive["text"],
         "seed": tuple(sampler_of(nodes)["seed"] for nodes in (ours, theirs, uni3c))}))
 
 
@@ -212,23 +214,35 @@ def seconds_of(frames: int) -> float:
     return 4.0 * frames / FRAMES
 
 
-def follow_prior(loaders: Loaders, patch: Node) -> Node:
+def follow_guide(loaders: Loaders, patch: Node, guide: Node) -> Node:
     return Node("WanUni3CControlnetApply", {
         "model": loaders.model["MODEL"], "model_patch": patch["MODEL_PATCH"], "vae": loaders.vae["VAE"],
-        "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0})
+        "render_video": guide["guide"], "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0})
 
 
-def vace_of(take: Take, loaders: Loaders) -> tuple[Node, ...]:
-    """What VACE is shown, gray where nothing was seen and a mask of 1 there, and where its sampling starts from."""
-    paint = Node("InvertMask", title="1 = to be painted")
-    gray = Node("EmptyImage", {"width": take.size[0], "height": take.size[1], "batch_size": 1, "color": GRAY}, "Gray")
-    control = Node("ImageCompositeMasked", {"source": gray["IMAGE"], "mask": paint["MASK"], "x": 0, "y": 0,
-                                            "resize_source": True}, "Gray where nothing was seen")
-    vace = Node("WanVaceToVideo", {
+def guide_of(take: Take, style: str) -> Node:
+    """The guide of a Wan, of the take's size; every frame of the prior is kept."""
+    return Node("EX4DGuideVideo", {"style": style, "frame_rate": "as given", "width": take.size[0],
+                                   "height": take.size[1]})
+
+
+def guided(guide: Node) -> dict[str, Socket]:
+    """What a box is given for its guide."""
+    return {name: guide[name] for name in ("color", "visible", "fps", "audio")}
+
+
+def guided_film(frames: Socket, guide: Node) -> Node:
+    """The video that follows a guide, with its sound."""
+    return Node("CreateVideo", {"images": frames, "fps": guide["fps"], "audio": guide["audio"]})
+
+
+def vace_start(loaders: Loaders, guide: Node) -> Node:
+    """Where VACE's sampling starts from, of the guide's size and length."""
+    return Node("WanVaceToVideo", {
         "positive": loaders.positive["CONDITIONING"], "negative": loaders.negative["CONDITIONING"],
-        "vae": loaders.vae["VAE"], "control_video": control["IMAGE"], "control_masks": paint["MASK"], **take.room,
-        "batch_size": 1, "strength": 1.0})
-    return paint, gray, control, vace
+        "vae": loaders.vae["VAE"], "control_video": guide["guide"], "control_masks": guide["paint"],
+        "width": guide["width"], "height": guide["height"], "length": guide["length"], "batch_size": 1,
+        "strength": 1.0})
 
 
 # ---- the parts they share -----------------------------------------------------------------------

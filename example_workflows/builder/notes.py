@@ -16,8 +16,13 @@ FILES = {
     "model_patches/Wan21_Uni3C_controlnet_fp16.safetensors": (2.0, "Apache-2.0"),
     "loras/lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors": (0.7, "Apache-2.0"),
     "loras/ex4d.ckpt": (0.4, "see its page"),
+    "diffusion_models/wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors": (14.3, "Apache-2.0"),
+    "diffusion_models/wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": (14.3, "Apache-2.0"),
+    "diffusion_models/wan2.2_fun_vace_high_noise_14B_fp8_scaled.safetensors": (17.3, "Apache-2.0"),
+    "diffusion_models/wan2.2_fun_vace_low_noise_14B_fp8_scaled.safetensors": (17.3, "Apache-2.0"),
 }
-VDA, DA3, MOGE, I2V, I2V_BF16, I2V_FP8, VACE, UMT5, UMT5_FP16, VAE, VISION, UNI3C, FOUR_STEPS, ADAPTER = FILES
+VDA, DA3, MOGE, I2V, I2V_BF16, I2V_FP8, VACE, UMT5, UMT5_FP16, VAE, VISION, UNI3C, FOUR_STEPS, ADAPTER, \
+    I2V_HIGH, I2V_LOW, VACE_HIGH, VACE_LOW = FILES
 
 
 def files(*paths: str) -> str:
@@ -152,8 +157,8 @@ you know the field of view.
     "05_ex4d_new_view_painted_by_wan_vace": f"""
 ## A new view, painted by Wan VACE
 
-Stock Wan paints what your video has not seen. VACE gets the prior with gray where nothing was seen, and the mask
-inverted.
+Stock Wan paints what your video has not seen. *Guide Video* makes of the prior what VACE was trained on: gray where
+nothing was seen, and a mask of it that the frames of one latent share.
 
 **Change**
 {VIDEO}
@@ -167,8 +172,8 @@ inverted.
     "06_ex4d_new_view_led_by_uni3c": f"""
 ## A new view, led by Uni3C
 
-Wan image-to-video starts from the first frame, and Uni3C makes it follow the color of the prior. It uses no mask: black
-counts as not seen.
+Wan image-to-video starts from the first frame, and Uni3C makes it follow the guide: the color of the prior, gray where
+nothing was seen, as it was trained on. It uses no mask.
 
 **Change**
 {VIDEO}
@@ -294,5 +299,36 @@ the sound.
 trained on 512 x 512. {BOX}
 
 {files(I2V_FP8, FOUR_STEPS, ADAPTER, VISION, UMT5, VAE, VDA)}
+""",
+    "16_ex4d_new_view_painted_by_wan_2_2_vace": f"""
+## A new view, painted by Wan 2.2 VACE-Fun
+
+Two models share the work: the high-noise expert takes the first 10 steps, the low-noise expert the other 10. The guide
+is the one of Wan 2.1's VACE. It was not tried with its weights here.
+
+**Change**
+{VIDEO}
+{PRIOR}
+- *Painted by Wan 2.2 VACE-Fun*: *prompt* describes the picture, above all what comes into view.
+
+{LENGTHS}
+
+{files(VACE_HIGH, VACE_LOW, UMT5, VAE, DA3)}
+""",
+    "17_ex4d_video_generated_by_wan_2_2": f"""
+## EX-4D on Wan 2.2
+
+Its two experts have the shapes of Wan 2.1's model, so the adapter and the prior go on both. EX-4D was **not** trained
+on them: *Apply Adapter* says so, and nobody has measured how well they follow. It was not tried with its weights here.
+Train an adapter of your own on an expert with *Train Adapter*, *expert*.
+
+**Change**
+{VIDEO}
+{PRIOR}
+- *EX-4D on Wan 2.2*: *prompt*, *seed*.
+
+{LENGTHS}
+
+{files(I2V_HIGH, I2V_LOW, ADAPTER, UMT5, VAE, DA3)}
 """,
 }

@@ -22,6 +22,8 @@ sys.path.insert(0, str(PACK))
 from notes import NOTES  # noqa: E402
 
 from ex4d_ops.background import find_motion, make_background  # noqa: E402
+from ex4d_ops.generators import STYLES  # noqa: E402
+from ex4d_ops.guide import fill_holes  # noqa: E402
 from ex4d_ops.mesh import MeshRules, build_dw_mesh  # noqa: E402
 from ex4d_ops.prior import RenderRules, render_prior  # noqa: E402
 from ex4d_ops.scene import sample_clip  # noqa: E402
@@ -38,7 +40,9 @@ VIEWS = {
     "06": ("garden", "orbit:yaw=-30"), "07": ("garden", "preset-180"), "08": ("gallery", "preset-180"),
     "09": ("street", "orbit:yaw=60"), "10": ("colonnade", "orbit:yaw=40"), "11": ("street", "preset-180"),
     "13": ("gallery", "orbit:yaw=-30"), "14": ("garden", "orbit:yaw=40"), "15": ("garden", "orbit:yaw=30,pitch=5"),
+    "16": ("colonnade", "orbit:yaw=30"), "17": ("garden", "orbit:yaw=40"),
 }
+GUIDES = {"05": "vace", "06": "uni3c", "16": "vace"}  # of those whose generator is led by another guide than EX-4D's
 
 
 def draw(number: str) -> Tensor:
@@ -52,7 +56,10 @@ def draw(number: str) -> Tensor:
     mesh = build_dw_mesh(images, depth, MeshRules(hidden_reach=0.1) if kept else MeshRules())
     path = move_path(parse_moves(moves), CLIP, automatic_radius(depth), depth.intrinsics, depth.size)
     background = make_background(mesh, find_motion(images, depth)) if kept else None
-    return render_prior(mesh, path, RenderRules(erosion=0), background=background).color
+    prior = render_prior(mesh, path, RenderRules(erosion=0), background=background)
+    if number in GUIDES:
+        fill_holes(prior.color, prior.visible, STYLES[GUIDES[number]].holes)
+    return prior.color
 
 
 def save(frames: Tensor, path: Path) -> None:
