@@ -13,6 +13,7 @@ from ..ex4d_ops.guide import accompany, doubt_first_frame, guide_video
 from ..ex4d_ops.prior import Prior
 from . import sockets
 from .progress import warn
+from .video import cut_sound
 
 STYLE_TIP = " ".join(f"{name}: {look.generator[0].upper() + look.generator[1:]}." for name, look in STYLES.items())
 
@@ -85,8 +86,7 @@ class EX4DGuideVideo(io.ComfyNode):
         frames = ExecutionBlocker("connect the frames of the clip to source of Guide Video") if source is None else \
             sockets.as_images(accompany(guide, sockets.read_frames("source", source), fit))
         return io.NodeOutput(sockets.as_images(guide.color), sockets.as_mask(guide.paint), frames,
-                             None if audio is None else cut_audio(audio, guide.seconds), guide.fps,
-                             guide.size[1], guide.size[0], len(guide))
+                             cut_sound(audio, 0.0, guide.seconds), guide.fps, guide.size[1], guide.size[0], len(guide))
 
 
 def read_prior(color, visible) -> Prior:
@@ -103,9 +103,3 @@ def read_size(width: int, height: int) -> tuple[int, int] | None:
     if bool(width) != bool(height):
         raise ValueError(f"width, height: {width}x{height} is not a size; set both, or both to 0")
     return (height, width) if width else None
-
-
-def cut_audio(audio: dict, seconds: float) -> dict:
-    """An AUDIO that ends with the guide."""
-    samples = round(seconds * audio["sample_rate"])
-    return {**audio, "waveform": audio["waveform"][..., :samples]}

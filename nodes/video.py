@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import get_args
 
 from comfy_api.latest import Input, InputImpl, io
@@ -92,15 +91,15 @@ def read_part(video: Input.Video, start: float, frames: int) -> tuple[Tensor, In
         raise ValueError(f"start: the video does not have a frame after {start:g} s; use a smaller number")
     images = images[:nearest_wan_lengths(min(frames or len(images), len(images)))[0]]
     sound = cut_sound(parts.audio, skipped, len(images) / rate)
-    return (images, sound, rate) if part else (images.clone(), deepcopy(sound), rate)  # a video in memory keeps its own
+    return images if part else images.clone(), sound, rate  # a video in memory keeps its own
 
 
 def cut_sound(audio: Input.Audio | None, start: float, lasts: float) -> Input.Audio | None:
-    """The part of a sound from start on, seconds; None of none."""
+    """The part of a sound from start on, seconds, in memory of its own; None of none."""
     if audio is None:
         return None
     begin, end = (round(moment * audio["sample_rate"]) for moment in (start, start + lasts))
-    return {"waveform": audio["waveform"][..., begin:end], "sample_rate": audio["sample_rate"]}
+    return {"waveform": audio["waveform"][..., begin:end].clone(), "sample_rate": audio["sample_rate"]}
 
 
 def fit_clip(images: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:

@@ -66,6 +66,12 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
         "EX4DCameraKeyframes": {"keyframes": KEYFRAMES, "frames": 5, "scene": take.depth},
         "EX4DComposeCameras": {"cameras": take.path, "operation": edit},
         "EX4DSourceCameras": {"scene": take.depth},
+        "EX4DStereoCameras": {"cameras": take.path, "scene": take.depth},
+        "EX4DStereoVideo": {"mesh": take.mesh, "left": take.path, "right": take.path,
+                            "layout": {"layout": "side by side"}},
+        "EX4DGuideVideo": {"color": take.images, "visible": torch.ones(take.images.shape[:3]), "source": take.images,
+                           "style": "black", "frame_rate": "as given",
+                           "audio": {"waveform": torch.linspace(-1, 1, 400).repeat(1, 2, 1), "sample_rate": 400}},
         "EX4DLoadCameras": {"file": "path.json", "scene": take.depth},
         "EX4DSaveCameras": {"cameras": take.path},
         "EX4DCameraFromLoad3D": {"cameras": take.path, "frame": 4, "camera_info": {
@@ -88,12 +94,12 @@ CASES = [
     "EX4DSaveDepth", "EX4DDepthToImages turbo", "EX4DDepthToImages gray", "BuildDWMesh", "EX4DMeshToMesh visible",
     "EX4DMeshToMesh all", "CameraTrajectory", "EX4DCameraKeyframes", *[f"EX4DComposeCameras {edit}" for edit in EDITS],
     "EX4DClipFromVideo", "EX4DSourceCameras", "EX4DLoadCameras", "EX4DSaveCameras", "EX4DCameraFromLoad3D",
-    "EX4DCameraToLoad3D", "RenderDWMesh",
+    "EX4DCameraToLoad3D", "EX4DStereoCameras", "EX4DStereoVideo", "EX4DGuideVideo", "RenderDWMesh",
     "RenderDWMesh moving", "EX4DMotionMask", "EX4DCoverageMap",
     "EstimateVideoDepth", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
 ]
 WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA", "EX4DTrainAdapter"}  # tested beside their models
-WORK_WHERE_INPUTS_LIE = ("EX4DClipFromVideo",  # its sound lies where core reads it
+WORK_WHERE_INPUTS_LIE = ("EX4DClipFromVideo", "EX4DGuideVideo",  # their sound lies where core reads it
                          "BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D", "EstimateVideoDepth",
                          "EX4DMotionMask", "EX4DCoverageMap", "RenderDWMesh moving",  # they show a picture
                          "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop")
