@@ -53,6 +53,11 @@ def wan() -> Weights:
     return {name: recipe.wan_weight(name, shape) for name, shape in wan_shapes().items()}
 
 
+def wan_expert() -> Weights:
+    """Of Wan 2.2's image-to-video experts: without CLIP vision."""
+    return {name: recipe.wan_weight(name, shape) for name, shape in wan_shapes("t2v").items()}
+
+
 def wan_fp8() -> Weights:
     """As 8-bit files are: the layers of the blocks, and nothing else."""
     return {name: weight.to(torch.float8_e4m3fn) if name.startswith("blocks.") and weight.ndim == 2 else weight

@@ -29,8 +29,13 @@ def read(file: Path) -> dict:
 
 
 def required(inputs: dict, said: dict, prefix: str = "") -> Iterator[str]:
-    """The inputs that a node requires, also those that its choices bring. inputs: as /object_info has them."""
-    for name, (_, *settings) in inputs.get("required", {}).items():
+    """The inputs that a node requires, also those that its choices bring. inputs: as /object_info has them.
+
+    An input that grows is said by what it has grown: values.a, values.b.
+    """
+    for name, (kind, *settings) in inputs.get("required", {}).items():
+        if kind == "COMFY_AUTOGROW_V3" and any(given.startswith(f"{prefix}{name}.") for given in said):
+            continue
         yield prefix + name
         for option in settings[0].get("options") or [] if settings else []:
             if isinstance(option, dict) and option["key"] == said.get(prefix + name):

@@ -19,8 +19,8 @@ LIKE_A_NAME = re.compile(r"[A-Z0-9][\w-]*(?:(?: (?:to|from|as|of|by))* \(?[A-Z0-
 BY_VERB = re.compile(r"\b(?:Load|Save|Apply|Run|Build|Render|Compose|Encode|Preview|Train|Create)"
                      r"(?: \(?[A-Z0-9][\w-]*\)?)+")
 # Emphasized, and not nodes: terms, programs, models, places in menus; a node of another pack.
-OTHERS = {"Depth Watertight Mesh", "ComfyUI", "DepthCrafter", "TensorBoard", "Video to Prior (EX-4D)",
-          "Unet Loader (GGUF)"}
+OTHERS = {"Depth Watertight Mesh", "ComfyUI", "DepthCrafter", "TensorBoard", "Unet Loader (GGUF)"}
+BLUEPRINTS = {blueprint.stem for blueprint in (PACK / "subgraphs").glob("*.json")}
 
 
 def names_like_nodes(text: str) -> Iterator[str]:
@@ -34,7 +34,7 @@ def names_like_nodes(text: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def node_names(object_info) -> set[str]:
     """Names of ours, with and without the mark of the pack, and of ComfyUI's own; ids where a node has no name."""
-    shown = {info["display_name"] or node for node, info in object_info.items()}
+    shown = BLUEPRINTS | {info["display_name"] or node for node, info in object_info.items()}
     return shown | {name.removesuffix(" (EX-4D)") for name in shown}
 
 
@@ -54,8 +54,10 @@ def test_every_node_on_a_page_is_called_by_its_name(page, node_names):
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow.stem)
 def test_every_node_in_a_note_is_called_by_its_name_or_its_title_there(workflow, node_names):
-    nodes = json.loads(workflow.read_text("utf-8"))["nodes"]
-    titles = {node.get("title") for node in nodes}
+    graph = json.loads(workflow.read_text("utf-8"))
+    nodes = graph["nodes"]
+    boxes = {box["name"] for box in graph.get("definitions", {}).get("subgraphs", [])}
+    titles = boxes | {node.get("title") for node in nodes}
     notes = [node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote"]
     assert notes and not [name for note in notes for name in names_like_nodes(note) if name not in node_names | titles]
 

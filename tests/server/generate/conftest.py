@@ -65,6 +65,10 @@ FILES = {
     "diffusion_models/wan2.1_i2v_480p_14B_bf16.safetensors": tiny_models.wan,
     "diffusion_models/wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors": tiny_models.wan_fp8,
     "diffusion_models/wan2.1_vace_14B_fp16.safetensors": tiny_models.vace,
+    **{f"diffusion_models/wan2.2_i2v_{noise}_noise_14B_fp8_scaled.safetensors": tiny_models.wan_expert
+       for noise in ("high", "low")},
+    **{f"diffusion_models/wan2.2_fun_vace_{noise}_noise_14B_fp8_scaled.safetensors": tiny_models.vace
+       for noise in ("high", "low")},
     "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors": tiny_models.umt5,
     "text_encoders/umt5_xxl_fp16.safetensors": tiny_models.umt5,
     "clip_vision/clip_vision_h.safetensors": tiny_models.clip_vision,
