@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from .camera import check_tensor
-from .clip import Fit, fit_frame, size_of
+from .clip import Fit, Progress, fit_frame, no_progress, size_of
 from .generators import STYLES, GuideStyle, Holes, Rate
+from .parallel import one_by_one
 from .prior import Prior
 
 SEEN_SHARE = 0.5  # of a resized pixel above which it counts as seen
@@ -52,7 +53,7 @@ class Guide:
 
 
 def guide_video(prior: Prior, style: str, fps: float, length: int = 0, size: tuple[int, int] | None = None,
-                rate: Rate = "trained", fit: Fit = "crop") -> Guide:
+                rate: Rate = "trained", fit: Fit = "crop", progress: Progress = no_progress) -> Guide:
     """The guide video of STYLES[style] that a prior of fps frames per second makes.
 
     length: frames, 0 for as many as the prior gives; what is over at the end is dropped. size: (H, W), None for the
@@ -62,18 +63,20 @@ def guide_video(prior: Prior, style: str, fps: float, length: int = 0, size: tup
     look, given = STYLES[style], size_of(prior.color)
     shown, fps_out = choose_moments(style, len(prior), fps, length, rate)
     size = trained_size(look, given) if size is None else check_size(style, size)
-    frames = [fit_seen(prior.color[t], prior.visible[t], size, fit) for t in shown.tolist()]
+    frames = [fit_seen(prior.color[t], prior.visible[t], size, fit)
+              for t in one_by_one(shown.tolist(), len(shown), progress)]
     color, seen = (torch.stack(part) for part in zip(*frames))
     fill_holes(color, seen, look.holes)
     return Guide(color, join_in_time(~seen, look.joined), fps_out, shown)
 
 
-def accompany(guide: Guide, frames: Tensor, fit: Fit = "crop") -> Tensor:
+def accompany(guide: Guide, frames: Tensor, fit: Fit = "crop", progress: Progress = no_progress) -> Tensor:
     """The frames [t, h, w, 3] of the source as a guide's generator takes them: of its length, rate and size.
 
     They are as many as the prior's, or the last one is held.
     """
-    return torch.stack([fit_frame(frames[min(t, len(frames) - 1)], guide.size, fit) for t in guide.shown.tolist()])
+    moments = one_by_one(guide.shown.tolist(), len(guide), progress)
+    return torch.stack([fit_frame(frames[min(t, len(frames) - 1)], guide.size, fit) for t in moments])
 
 
 # ---- length and rate ----------------------------------------------------------------------------

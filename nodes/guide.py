@@ -12,7 +12,7 @@ from ..ex4d_ops.generators import STYLES, Rate
 from ..ex4d_ops.guide import accompany, doubt_first_frame, guide_video
 from ..ex4d_ops.prior import Prior
 from . import sockets
-from .progress import warn
+from .progress import show_progress, warn
 from .video import cut_sound
 
 STYLE_TIP = " ".join(f"{name}: {look.generator[0].upper() + look.generator[1:]}." for name, look in STYLES.items())
@@ -79,12 +79,13 @@ class EX4DGuideVideo(io.ComfyNode):
     def execute(cls, color, visible, fps, style, frame_rate, length, width, height, fit, source=None,
                 audio=None) -> io.NodeOutput:
         prior = read_prior(color, visible)
-        guide = guide_video(prior, style, fps, length, read_size(width, height), frame_rate, fit)
+        guide = guide_video(prior, style, fps, length, read_size(width, height), frame_rate, fit,
+                            show_progress())
         for doubt in (doubt_first_frame(prior, style), describe_fit(size_of(prior.color), guide.size, fit)):
             if doubt:
                 warn(doubt)
         frames = ExecutionBlocker("connect the frames of the clip to source of Guide Video") if source is None else \
-            sockets.as_images(accompany(guide, sockets.read_frames("source", source), fit))
+            sockets.as_images(accompany(guide, sockets.read_frames("source", source), fit, show_progress()))
         return io.NodeOutput(sockets.as_images(guide.color), sockets.as_mask(guide.paint), frames,
                              cut_sound(audio, 0.0, guide.seconds), guide.fps, guide.size[1], guide.size[0], len(guide))
 

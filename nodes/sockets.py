@@ -77,6 +77,12 @@ def as_mask(values: Tensor) -> Tensor:
     return values.to(comfy.model_management.intermediate_device(), torch.float32)
 
 
+def as_audio(samples: Tensor, rate: int) -> dict:
+    """The AUDIO of samples [1, channels, n], where ComfyUI keeps what flows, in memory of its own."""
+    kept = samples.to(comfy.model_management.intermediate_device(), copy=True)
+    return {"waveform": kept, "sample_rate": rate}
+
+
 def keep(flow):
     """One of the library's dataclasses, where ComfyUI keeps what flows, its cameras in memory of their own.
 

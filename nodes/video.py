@@ -99,7 +99,7 @@ def cut_sound(audio: Input.Audio | None, start: float, lasts: float) -> Input.Au
     if audio is None:
         return None
     begin, end = (round(moment * audio["sample_rate"]) for moment in (start, start + lasts))
-    return {"waveform": audio["waveform"][..., begin:end].clone(), "sample_rate": audio["sample_rate"]}
+    return sockets.as_audio(audio["waveform"][..., begin:end], audio["sample_rate"])
 
 
 def fit_clip(images: Tensor, size: tuple[int, int], fit: Fit) -> Tensor:

@@ -33,6 +33,7 @@ from headless.frontend import FrontEnd, open_front_end  # noqa: E402
 from headless.server import serve  # noqa: E402
 
 EXAMPLES, SUBGRAPHS = PACK / "example_workflows", PACK / "subgraphs"
+ID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 ARRANGE, BOX = ((Path(__file__).parent / name).read_text() for name in ("arrange.js", "box.js"))
 
 
@@ -44,8 +45,7 @@ def main() -> None:
                         default=os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
     options = parser.parse_args()
     chosen = tuple(options.names)
-    every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS, *training.SHEETS,
-                                           *generators.SHEETS))
+    every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS, *training.SHEETS, *generators.SHEETS))
     sheets = [sheet for sheet in every_sheet if sheet.name.startswith(chosen)]
     every_box = [make() for make in boxes.BOXES]
     with tempfile.TemporaryDirectory() as base, serve(options.comfyui, Path(base), ["--cpu"]) as server:
@@ -122,11 +122,16 @@ def read_box(name: str) -> dict:
 
 
 def write(path: Path, content: dict, name: str) -> None:
-    """Write JSON whose random ids become ones that depend on the name only, so that a rebuild changes nothing else."""
+    """Write JSON whose random ids become ones that depend on the name and the rest: a rebuild changes nothing else.
+
+    A box of other contents has another id: the front end takes boxes of one id for one and the same, also where a
+    workflow was saved with a former version of it.
+    """
     text = json.dumps(content, indent=2, ensure_ascii=False)
+    rest = ID.sub("", text)
     steady: dict[str, str] = {}
-    text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", lambda found: steady.setdefault(
-        found[0], str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name} {len(steady)}"))), text)
+    text = ID.sub(lambda found: steady.setdefault(
+        found[0], str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name} {len(steady)} {rest}"))), text)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
     print(path.relative_to(PACK))

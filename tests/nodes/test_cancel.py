@@ -4,10 +4,11 @@ import pytest
 
 from .test_memory import CASES, files, inputs_of  # noqa: F401
 
-# Cameras and single frames are done at once; files hold all their frames in one read.
+# Cameras and single frames are done at once; files hold all their frames in one read, as do videos of that size.
 AT_ONCE = ("EX4DMeshToMesh", "CameraTrajectory", "EX4DCameraKeyframes", "EX4DComposeCameras", "EX4DLoadCameras",
            "EX4DSaveCameras", "EX4DCameraFromLoad3D", "EX4DCameraToLoad3D", "EX4DDepthFromGeometry", "EX4DLoadDepth",
-           "EX4DSaveDepth")
+           "EX4DSaveDepth", "EX4DSourceCameras", "EX4DStereoCameras")
+BY_FRAME = [case for case in CASES if not case.startswith(AT_ONCE) and case != "EX4DClipFromVideo"]
 FRAMES = {"EX4DSampleScene": 2}
 
 
@@ -16,7 +17,7 @@ class Cancelled(Exception):
 
 
 @pytest.mark.parametrize("frame", [1, 2])
-@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(AT_ONCE)])
+@pytest.mark.parametrize("case", BY_FRAME)
 def test_a_node_stops_at_the_next_frame(nodes, take, files, monkeypatch, case, frame):  # noqa: F811
     import comfy.model_management
 
@@ -34,7 +35,7 @@ def test_a_node_stops_at_the_next_frame(nodes, take, files, monkeypatch, case, f
     assert len(asked) == frame
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(AT_ONCE)])
+@pytest.mark.parametrize("case", BY_FRAME)
 def test_a_node_asks_at_every_frame(nodes, take, files, monkeypatch, case):  # noqa: F811
     import comfy.model_management
 

@@ -52,7 +52,8 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
     edit = {"operation": variant, **({"second": take.path} if variant in ("chain", "blend") else {})}
     return node, {
         "EX4DSampleScene": {"frames": 2, "width": 48, "height": 32},
-        "EX4DClipFromVideo": {"video": video_of(take.images), "frames": 0, "size": {"size": "same as the video"}},
+        "EX4DClipFromVideo": {"video": video_of(take.images), "frames": 0, "size": {
+            "size": variant or "same as the video", "width": 32, "height": 32}},
         "EX4DDepthFromImages": {"images": take.images[..., :1].repeat(1, 1, 1, 3),
                                 "convention": {"convention": variant}},
         "EX4DDepthFromGeometry": {"geometry": packets.get(variant)},
@@ -93,14 +94,14 @@ CASES = [
     "EX4DDepthFromImages normalized-depth", "EX4DDepthFromGeometry da3", "EX4DDepthFromGeometry moge", "EX4DLoadDepth",
     "EX4DSaveDepth", "EX4DDepthToImages turbo", "EX4DDepthToImages gray", "BuildDWMesh", "EX4DMeshToMesh visible",
     "EX4DMeshToMesh all", "CameraTrajectory", "EX4DCameraKeyframes", *[f"EX4DComposeCameras {edit}" for edit in EDITS],
-    "EX4DClipFromVideo", "EX4DSourceCameras", "EX4DLoadCameras", "EX4DSaveCameras", "EX4DCameraFromLoad3D",
+    "EX4DClipFromVideo", "EX4DClipFromVideo custom", "EX4DSourceCameras", "EX4DLoadCameras", "EX4DSaveCameras",
+    "EX4DCameraFromLoad3D",
     "EX4DCameraToLoad3D", "EX4DStereoCameras", "EX4DStereoVideo", "EX4DGuideVideo", "RenderDWMesh",
     "RenderDWMesh moving", "EX4DMotionMask", "EX4DCoverageMap",
     "EstimateVideoDepth", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
 ]
 WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA", "EX4DTrainAdapter"}  # tested beside their models
-WORK_WHERE_INPUTS_LIE = ("EX4DClipFromVideo", "EX4DGuideVideo",  # their sound lies where core reads it
-                         "BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D", "EstimateVideoDepth",
+WORK_WHERE_INPUTS_LIE = ("BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D", "EstimateVideoDepth",
                          "EX4DMotionMask", "EX4DCoverageMap", "RenderDWMesh moving",  # they show a picture
                          "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop")
 
