@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-UNITS = re.compile(r"degree|pixel|px\b|frame|meter|scene unit|radius|share|turns|0\.\.1", re.IGNORECASE)
+UNITS = re.compile(r"degree|pixel|px\b|frame|meter|scene unit|radius|share|percent|turns|0\.\.1", re.IGNORECASE)
 UNITLESS = re.compile(r"\bnumber of|\bseed\b|\bscale\b|\bfactor\b|\brank\b|\brate\b", re.IGNORECASE)
 
 
