@@ -39,6 +39,11 @@ def window(front_end) -> Iterator[None]:
     front_end.page.set_viewport_size(usual)
 
 
+def work_of(prompt: dict) -> dict:
+    """What a prompt runs, without what a front end says about its nodes."""
+    return {id: (node["class_type"], node["inputs"]) for id, node in prompt.items()}
+
+
 @pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_opens_whole_and_readable(name, nodes_2, front_end, usual_complaints, window, artifacts):
@@ -48,7 +53,7 @@ def test_a_workflow_opens_whole_and_readable(name, nodes_2, front_end, usual_com
     assert front_end.fit_view() >= READABLE
     front_end.see(artifacts / f"{name}{'_nodes_2' * nodes_2}.png")
     assert front_end.faults() == [] and set(front_end.complaints) <= usual_complaints
-    assert front_end.read()[1] == read(f"api/{name}")
+    assert work_of(front_end.read()[1]) == work_of(read(f"api/{name}"))
     places = {node["id"]: front_end.places()[str(node["id"])] for node in workflow["nodes"]}
     for (a, (x, y, width, height)), (b, (x_b, y_b, width_b, height_b)) in combinations(places.items(), 2):
         assert (x + width <= x_b + SLACK or x_b + width_b <= x + SLACK or y + height <= y_b + SLACK
