@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import comfy.model_management
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import Input, io
 from torch import Tensor
 
 from ..ex4d_ops.camera import move_to
@@ -77,7 +77,7 @@ def as_mask(values: Tensor) -> Tensor:
     return values.to(comfy.model_management.intermediate_device(), torch.float32)
 
 
-def as_audio(samples: Tensor, rate: int) -> dict:
+def as_audio(samples: Tensor, rate: int) -> Input.Audio:
     """The AUDIO of samples [1, channels, n], where ComfyUI keeps what flows, in memory of its own."""
     kept = samples.to(comfy.model_management.intermediate_device(), copy=True)
     return {"waveform": kept, "sample_rate": rate}
