@@ -31,8 +31,8 @@ FIND = """(node) => {
     return find(app.rootGraph ?? app.graph);
 }"""
 IS_REST = """(root) => {
-    const { pictures, paths, coverages } = root.ex4d;
-    return root.isConnected && ![pictures, paths, coverages].some((one) => one.isBusy);
+    const { pictures, paths } = root.ex4d;
+    return root.isConnected && !pictures.isBusy && !paths.isBusy;
 }"""
 USE_NODES_2 = "(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
 AT_ONE_TO_ONE = """(node) => {
@@ -99,7 +99,7 @@ class CameraEditor:
         self.wait("(editor) => editor.scene && editor.path && editor.coverage && editor.shownPictures > 0")
 
     def wait(self, condition: str) -> None:
-        """Until a function of the editor's object is true and nothing is asked of the server any more."""
+        """Until a function of the editor's object is true, its picture is the newest and its path is known."""
         self.page.wait_for_function(f"(node) => {{ const root = ({FIND})(node); return root && ({IS_REST})(root) "
                                     f"&& ({condition})(root.ex4d); }}", arg=self.node)
 
