@@ -133,7 +133,7 @@ def test_it_says_why_there_is_no_picture(editor, front_end):
 
 
 def test_a_long_day_leaves_the_text_right_and_nothing_behind(editor, other_tab, renderer):
-    """200 drags, 100 steps back and forth and 20 switches of tabs in the two renderers together, and a reload of each."""
+    """In the two renderers together: 200 drags, 100 steps back and forth, 20 switches of tabs, and a reload of each."""
     editor.page.locator(".workflow-label").filter(has_text="editor").last.click()
     editor.wait("(editor) => editor.shownPictures > 0")
     editor.come_into_view()
