@@ -82,7 +82,7 @@ def test_a_new_view_of_ones_own_video_is_few_clicks_away(front_end, server_with_
         click(page.get_by_placeholder("Search").first)
     page.keyboard.type("00_ex4d")
     front_end.settle()
-    card = page.get_by_text(NEW_VIEW).first
+    card = page.get_by_role("dialog").get_by_text(NEW_VIEW).first  # not the tab of a workflow that is open
     card.wait_for()
     front_end.see(artifacts / "cards.png")
     click(card)
