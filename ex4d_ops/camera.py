@@ -192,6 +192,11 @@ def transform(target_from_source: Tensor, points: Tensor) -> Tensor:
     return points @ target_from_source[:3, :3].mT + target_from_source[:3, 3]
 
 
+def transform_each(target_from_source: Tensor, points: Tensor) -> Tensor:
+    """Apply rigid transforms [T, 4, 4], each to its own point of [T, 3]."""
+    return (target_from_source[:, :3, :3] @ points[..., None])[..., 0] + target_from_source[:, :3, 3]
+
+
 def invert_rigid(target_from_source: Tensor) -> Tensor:
     """source_from_target of rigid transforms [..., 4, 4]."""
     rotation = target_from_source[..., :3, :3].mT

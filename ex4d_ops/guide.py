@@ -15,9 +15,8 @@ from .camera import check_tensor
 from .clip import Fit, Progress, fit_frame, no_progress, size_of
 from .generators import STYLES, GuideStyle, Holes, Rate
 from .parallel import one_by_one
-from .prior import Prior
+from .prior import Prior, unmix
 
-SEEN_SHARE = 0.5  # of a resized pixel above which it counts as seen
 SLACK = 1e-6  # frames; what rounding leaves of a whole number of them
 
 
@@ -145,10 +144,7 @@ def fit_seen(color: Tensor, visible: Tensor, size: tuple[int, int], fit: Fit) ->
     """Color [h, w, 3] and visible [h, w] at size (H, W): the black of holes never mixes into what was seen."""
     if size_of(color[None]) == tuple(size):
         return color, visible
-    weighted = fit_frame(torch.cat([color * visible[..., None], visible[..., None].float()], -1), size, fit)
-    share = weighted[..., 3:]
-    seen = share > SEEN_SHARE
-    return torch.where(seen, weighted[..., :3] / share, 0).clamp(0, 1), seen[..., 0]
+    return unmix(fit_frame(torch.cat([color * visible[..., None], visible[..., None].float()], -1), size, fit))
 
 
 # ---- holes and mask -----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from .raster.points import POINT_RULES, draw_points
 from .rules import Erosion, RenderRules
 
 VISIBLE_ALPHA = 125 / 255  # released code
+SEEN_SHARE = 0.5  # of a resampled pixel above which it counts as seen
 RELEASED_EROSION = (2, 8)  # pixels, smallest and largest kernel; released inference
 
 
@@ -101,6 +102,16 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     engine = raster.choose_engine(engine, place)
     each_frame(render, frames, place, progress)
     return move_to(Prior(color, visible, origin), home)
+
+
+def unmix(parts: Tensor) -> tuple[Tensor, Tensor]:
+    """Color [..., 3] and visible [...] of sums of seen colors and of how much of them was seen, both in parts [..., 4].
+
+    So a picture is resampled without the black of its holes mixing into what was seen.
+    """
+    share = parts[..., 3:]
+    seen = share > SEEN_SHARE
+    return torch.where(seen, parts[..., :3] / share, 0).clamp(0, 1), seen[..., 0]
 
 
 def origin_of(prior: Prior, cameras: CameraPath) -> Tensor:

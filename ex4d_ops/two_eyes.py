@@ -13,13 +13,12 @@ from .background import Background
 from .camera import CameraPath, focal_from_view, intrinsics_from_focal, project, rigid
 from .clip import Progress, no_progress, resize_frame
 from .mesh import DWMesh
-from .prior import Prior, render_prior
+from .prior import Prior, render_prior, unmix
 from .rotation import aim
 from .rules import Layout, RenderRules
 
 FACE_VIEW = math.radians(94)  # of each face of a cube; what is over 90 lets neighbors overlap
 FACE_DENSITY = 1.5  # pixels in the middle of a face for each one of the hemisphere
-SEEN = 0.5  # share of a pixel that must be seen
 # Where the faces of half a cube look: ahead, left, right, up, down.
 FACES = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0]], dtype=torch.float64)
 
@@ -66,7 +65,7 @@ def render_hemisphere(mesh: DWMesh, eye: CameraPath, side: int, rules: RenderRul
         seen = render_prior(mesh, cube, replace(rules, anchor_first=False), engine, background=background)
         frames.append(sample_faces(seen, face, grid))
         progress(t + 1, len(eye))
-    return weigh(torch.stack(frames))
+    return Prior(*unmix(torch.stack(frames)))
 
 
 def look_up(face_from_eye: Tensor, lens: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -104,11 +103,4 @@ def pack_eyes(left: Prior, right: Prior, layout: Layout) -> Prior:
 def squash(prior: Prior, size: tuple[int, int]) -> Prior:
     """A prior at another size (H, W); what was not seen never mixes into what was."""
     parts = torch.cat([prior.color, prior.visible[..., None].float()], -1)
-    return weigh(torch.stack([resize_frame(frame, size) for frame in parts]))
-
-
-def weigh(parts: Tensor) -> Prior:
-    """The prior of sums of colors [..., 3] and of how much of them was seen [..., 1], both in one [T, H, W, 4]."""
-    share = parts[..., 3:]
-    seen = share > SEEN
-    return Prior(torch.where(seen, parts[..., :3] / share, 0).clamp(0, 1), seen[..., 0])
+    return Prior(*unmix(torch.stack([resize_frame(frame, size) for frame in parts])))

@@ -9,8 +9,6 @@ preview.py answers the camera editor: preview_requests.py reads what it asks, ke
 shows, desk.py holds the threads that draw them.
 """
 
-import sys
-
 from comfy_api.latest import ComfyExtension, io
 
 from .adapter import ApplyEX4DLoRA, EX4DPriorEncode
@@ -30,7 +28,7 @@ from .folders import register_model_folders
 from .guide import EX4DGuideVideo
 from .help import serve_help
 from .mesh import BuildDWMesh, EX4DMeshToMesh
-from .progress import show_warnings
+from .progress import running_server, show_warnings
 from .queued import watch_queue
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
@@ -82,11 +80,10 @@ class EX4DExtension(ComfyExtension):
 
 def open_editor() -> None:
     """Let ComfyUI's server answer the camera editor; who calls nodes without a server needs no editor."""
-    server = sys.modules.get("server")
-    if server is not None and hasattr(server.PromptServer, "instance"):
+    if server := running_server():
         from .preview import register_routes
 
-        register_routes(server.PromptServer.instance.routes)
+        register_routes(server.routes)
 
 
 async def comfy_entrypoint() -> EX4DExtension:

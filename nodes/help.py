@@ -5,9 +5,10 @@ It wants a page in the user's own language and no other, and it looks for pictur
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .progress import running_server
 
 if TYPE_CHECKING:  # ComfyUI's server brings it; without a server there is nothing to serve
     from aiohttp import web
@@ -19,11 +20,9 @@ AT = f"/extensions/{PACK.name}/docs"
 
 def serve_help() -> None:
     """Answer for the pages that are not translated, and for pictures."""
-    server = sys.modules.get("server")  # as in queued.py
-    if server is not None and hasattr(server.PromptServer, "instance"):
-        routes = server.PromptServer.instance.routes
-        routes.get(AT + "/{node}/{language}.md")(send_page)
-        routes.get(AT + "/{picture}")(send_picture)
+    if server := running_server():
+        server.routes.get(AT + "/{node}/{language}.md")(send_page)
+        server.routes.get(AT + "/{picture}")(send_picture)
 
 
 async def send_page(request: web.Request) -> web.StreamResponse:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from aiohttp import web
 
-from ..ex4d_ops.camera import CameraPath, invert_rigid
+from ..ex4d_ops.camera import CameraPath, invert_rigid, transform, transform_each
 from ..ex4d_ops.files.path_settings import READ_SUFFIXES
 from ..ex4d_ops.files.paths import read_path
 from ..ex4d_ops.preflight import TRAINED_RANGES
@@ -33,7 +33,7 @@ from ..ex4d_ops.trajectory.keyframes import FIELDS, Keyframe, Run, parse_keyfram
 from ..ex4d_ops.trajectory.keying import FittedTo, keyframe_of, keyframes_of, preset_keyframes
 from ..ex4d_ops.trajectory.viewer import camera_from_load3d
 from . import kept_scenes
-from .camera import View, choose_view, scene_radius
+from .camera import MAX_FRAMES, View, choose_view, scene_radius
 from .desk import Crowded, Desk, Stale, take_one_core
 from .directing import make_path
 from .preview_requests import (
@@ -42,7 +42,6 @@ from .preview_requests import (
     LARGEST_FILE,
     LONGEST_NAME,
     MAPPING,
-    MOST_FRAMES,
     RULES,
     TRUTH,
     Asked,
@@ -221,8 +220,8 @@ def angles_around(directed: Directed, run: Run, path: CameraPath) -> tuple[torch
     from_source = invert_rigid(directed.source_of(path).double())
     target = run.target * directed.view.radius
     if directed.asked.relative == "world":
-        target = (from_source @ torch.cat([target, torch.ones_like(target[:, :1])], -1)[..., None])[:, :3, 0]
-    eye = (from_source @ torch.cat([path.eye.double(), torch.ones_like(target[:, :1])], -1)[..., None])[:, :3, 0]
+        target = transform_each(from_source, target)
+    eye = transform_each(from_source, path.eye.double())
     away, straight = target - eye, target
     yaw = torch.atan2(-away[:, 0], away[:, 2]) - torch.atan2(-straight[:, 0], straight[:, 2])
     rise = [torch.atan2(part[:, 1], torch.hypot(part[:, 0], part[:, 2])) for part in (away, straight)]
@@ -241,8 +240,7 @@ def tell_point(asked: Asked) -> dict:
         raise Unanswered(Reason.NOTHING, "There is no surface here: it is sky, or nobody has seen it")
     own = point
     if asked.relative == "source":
-        from_source = invert_rigid(directed.source_of(path)[frame])
-        own = from_source[:3, :3] @ point + from_source[:3, 3]
+        own = transform(invert_rigid(directed.source_of(path)[frame]), point)
     return {"look_at": (own / directed.view.radius).tolist(), "point": point.tolist(),
             "distance": float((point - path.eye[frame]).norm())}
 
@@ -271,7 +269,7 @@ def tell_tables() -> dict:
 
 
 def tell_preset(said: dict) -> dict:
-    fields = check_fields(said, {"move": text(LONGEST_NAME * 5), "frames": whole(1, MOST_FRAMES), "smooth": TRUTH},
+    fields = check_fields(said, {"move": text(LONGEST_NAME * 5), "frames": whole(1, MAX_FRAMES), "smooth": TRUTH},
                           ("move", "frames"))
     try:
         return {"keyframes": preset_keyframes(fields["move"], fields["frames"], fields.get("smooth", True))}
@@ -314,7 +312,7 @@ def tell_view(asked: Asked) -> dict:
 # ---- routes -------------------------------------------------------------------------------------
 
 
-PICTURE: dict[str, Check] = {"frame": whole(0, MOST_FRAMES), "tint": TRUTH, "rules": RULES}
+PICTURE: dict[str, Check] = {"frame": whole(0, MAX_FRAMES), "tint": TRUTH, "rules": RULES}
 POINT: dict[str, Check] = PICTURE | {"x": number(0, 1), "y": number(0, 1)}
 IMPORT: dict[str, Check] = {"name": text(LONGEST_NAME), "content": text(LARGEST_FILE * 4 // 3 + 4),
                             "format": text(LONGEST_NAME), "world": choice("auto", "first", "file"),

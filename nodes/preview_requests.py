@@ -13,12 +13,12 @@ from aiohttp import web
 
 from ..ex4d_ops.clip import Fit
 from ..ex4d_ops.rules import Relative, RenderRules, Texture
+from .camera import MAX_FRAMES
 from .kept_scenes import SEAL, TOKEN
 
 LARGEST_BODY = 1 << 18  # bytes
 LARGEST_FILE = 8 << 20  # bytes of a path to import, written in base64
 LONGEST_TEXT = 100_000  # letters of keyframes
-MOST_FRAMES = 10_000
 LONGEST_NAME = 200  # letters of anything short
 
 
@@ -97,7 +97,7 @@ RULES_FIELDS: dict[str, Check] = {"texture": choice(*get_args(Texture)), "anchor
 RULES = Check(MAPPING.fits, MAPPING.must, lambda value: RenderRules(**check_fields(value, RULES_FIELDS)))
 SETTINGS: dict[str, Check] = {
     "scene": KEY, "editor": text(64), "keyframes": text(LONGEST_TEXT), "smooth": TRUTH,
-    "frames": whole(0, MOST_FRAMES), "radius": number(0, 1e6), "width": whole(0, 8192), "height": whole(0, 8192),
+    "frames": whole(0, MAX_FRAMES), "radius": number(0, 1e6), "width": whole(0, 8192), "height": whole(0, 8192),
     "focal": number(0, 1e6), "fit": choice(*get_args(Fit)), "relative": choice(*get_args(Relative)), "keep_aim": TRUTH}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from typing import Any
 
 import comfy.model_management
 import comfy.utils
@@ -12,6 +14,12 @@ from .. import ex4d_ops
 from ..ex4d_ops.clip import Progress
 
 library_log = logging.getLogger(ex4d_ops.__name__)  # to which all loggers of the library hand on what they are told
+
+
+def running_server() -> Any:
+    """ComfyUI's server, which there is by the time that packs are loaded; None for who calls nodes without one."""
+    server = sys.modules.get("server")
+    return getattr(server.PromptServer, "instance", None) if server else None
 
 
 def show_progress() -> Progress:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 
 from comfy_execution.utils import get_executing_context
+
+from .progress import running_server
 
 _graph: ContextVar[dict] = ContextVar("graph")  # of the request that queues it
 
 
 def watch_queue() -> None:
     """Remember every graph that is queued, from now on, while it is checked."""
-    server = sys.modules.get("server")  # which ComfyUI has by then, and who calls nodes without one has not
-    if server is not None and hasattr(server.PromptServer, "instance"):
-        server.PromptServer.instance.add_on_prompt_handler(remember)
+    if server := running_server():
+        server.add_on_prompt_handler(remember)
 
 
 def remember(request: dict) -> dict:

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..camera import CameraPath, invert_rigid, ray_of, rigid, transform
+from ..camera import CameraPath, invert_rigid, ray_of, rigid, transform, transform_each
 from ..rotation import aim, quaternion_of, rotate_about, rotation_of
 from ..rules import Relative, Smoothed
 
@@ -211,11 +211,10 @@ def follow(path: CameraPath, scene: Moving | None, relative: Relative = "world",
 def follow_subject(path: CameraPath, world_from_cam: Tensor, relative: Relative, subject: Subject,
                    radius: float) -> CameraPath:
     """The path, turned in place so that the subject is always seen where the one of frame 0 would be."""
-    points = of_frames(subject.points, path)[..., None]  # [T, 3, 1]
+    points = of_frames(subject.points, path)
     if relative == "source":
-        cam_from_world = invert_rigid(of_frames(world_from_cam, path))
-        points = cam_from_world[:, :3, :3] @ points + cam_from_world[:, :3, 3:]
-    points = points[..., 0] * (radius / subject.distance)
+        points = transform_each(invert_rigid(of_frames(world_from_cam, path)), points)
+    points = points * (radius / subject.distance)
     cameras = path.cam_from_world.cpu().double()
     eye = invert_rigid(cameras)[:, :3, 3]
     rotation = keep_in_view(cameras[:, :3, :3], radius * subject.direction - eye, points - eye)

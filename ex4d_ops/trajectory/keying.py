@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..camera import CameraPath, default_intrinsics
+from ..camera import CameraPath, default_intrinsics, invert_rigid
 from ..rotation import aim
 from .editing import resample
 from .entries import SEGMENT_EASES
@@ -82,8 +82,7 @@ def keyframe_of(path: CameraPath, t: int, fitted: FittedTo) -> dict:
 
 def place_of(path: CameraPath, fitted: FittedTo) -> Tensor:
     """Where the cameras stand, [T, 3] float64, in radii."""
-    cameras = path.cam_from_world.cpu().double()
-    return -(cameras[:, :3, :3].mT @ cameras[:, :3, 3:])[..., 0] / fitted.radius
+    return invert_rigid(path.cam_from_world.cpu().double())[:, :3, 3] / fitted.radius
 
 
 def zoom_of(path: CameraPath, fitted: FittedTo) -> Tensor:
@@ -146,7 +145,7 @@ def fit_keys(path: CameraPath, every: list[Keyframe], fitted: FittedTo) -> list[
     for count in EVEN_KEYS:
         spread = sorted({round(last * k / (count - 1)) for k in range(count)})
         for ease in SEGMENT_EASES if count < 4 else ("linear",):
-            keys = [*[with_ease(every[t], ease) for t in spread[:-1]], every[last]]
+            keys = [*[replace(every[t], ease=ease) for t in spread[:-1]], every[last]]
             if float(miss(keys).max()) <= 1:
                 return keys
     return [every[t] for t in add_worst({0, last}, lambda chosen: miss([every[t] for t in chosen]))]
@@ -162,10 +161,6 @@ def add_worst(chosen: set[int], miss: Callable[[list[int]], Tensor]) -> list[int
             break
         chosen = chosen | {worst}
     return sorted(chosen)
-
-
-def with_ease(key: Keyframe, ease: str) -> Keyframe:
-    return Keyframe(key.frame, key.position, key.orbit, key.look_at, key.heading, key.roll, key.zoom, key.focal, ease)
 
 
 def misses(path: CameraPath, keys: Sequence[Keyframe], fitted: FittedTo) -> Tensor:
