@@ -6,6 +6,7 @@
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
 # make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
 # make comfyui ComfyUI with this pack linked into it, cloned where there is none
+# make registry  what ComfyUI's registry checks, and the archive it would be given, node.zip
 # make bench   the tables and figures of docs/benchmarks.md
 #
 # COMFYUI_PATH=/path/to/ComfyUI   where ComfyUI stands or is to stand (default: ~/comfy/ComfyUI, as comfy-cli)
@@ -39,7 +40,7 @@ VERSIONS_newest := 3.14 3.13
 RESOLUTION_oldest := lowest-direct
 RESOLUTION_newest := highest
 
-.PHONY: test front-end test-oldest test-newest demo demo-train film comfyui fetch link bench lint clean
+.PHONY: test front-end test-oldest test-newest demo demo-train film comfyui fetch link bench lint registry clean
 .DELETE_ON_ERROR:
 
 test: $(READY) $(if $(FOUND),front-end)
@@ -60,8 +61,6 @@ test-oldest test-newest: test-%:
 	$(PYTHON_$*) -m venv --clear .venv-$*
 	.venv-$*/bin/pip install -q uv
 	.venv-$*/bin/uv pip install -q --python .venv-$*/bin/python --resolution $(RESOLUTION_$*) -e ".[$(EXTRAS)]"
-	@.venv-$*/bin/python -c 'import cv2' 2>/dev/null || .venv-$*/bin/uv pip install -q --python .venv-$*/bin/python \
-	    --no-deps --resolution $(RESOLUTION_$*) "opencv-python-headless>=4.8"  # as below
 	@touch $@
 
 $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirements.txt)
@@ -71,8 +70,6 @@ $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirem
 	$(if $(FOUND),$(BIN)/pip install -q $(COMFYUI_TORCH))
 	$(if $(FOUND),$(BIN)/pip install -q -r "$(COMFYUI_PATH)/requirements.txt")
 	$(BIN)/pip install -q -e ".[$(EXTRAS)]"
-	@# opencv-python needs libGL, which bare servers lack; the headless build is the same module without it.
-	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/pip install -q --force-reinstall --no-deps opencv-python-headless
 	@touch $@
 
 # ComfyUI pins a front end; users may have a newer one, and the browser tests open both.
@@ -133,5 +130,14 @@ lint: $(READY)
 	    echo "== NOT checked: the types of the camera editor, for npm does not give $(TYPESCRIPT)"
 	@test ! -d .venv/typescript/node_modules || $(NODE) .venv/typescript/node_modules/typescript/bin/tsc -p tests/editor
 
+registry: .venv-registry/ready
+	.venv-registry/bin/comfy --skip-prompt --no-enable-telemetry node validate
+	.venv-registry/bin/comfy --skip-prompt --no-enable-telemetry node pack
+
+.venv-registry/ready:
+	$(PYTHON) -m venv .venv-registry
+	.venv-registry/bin/pip install -q comfy-cli
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-oldest .venv-newest .front-end demo artifacts build dist *.egg-info
+	rm -rf .venv .venv-oldest .venv-newest .venv-registry .front-end node.zip demo artifacts build dist *.egg-info

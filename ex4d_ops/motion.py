@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 from .camera import invert_rigid, lift, pixel_centers, resize_intrinsics, transform
 from .clip import Progress
 from .depth import EDGE_RATIO, VideoDepth
+from .opencv import need_opencv
 from .optical_flow import find_flow, shrink, warp
 from .parallel import each_frame
 
@@ -268,8 +269,7 @@ def whole_surfaces(depth: Tensor, moves: Tensor, least: float) -> Tensor:
 
 def number_surfaces(depth: Tensor) -> Tensor:
     """A number for each pixel [h, w], on the CPU, the same for those joined by neighbors of about the same depth."""
-    import cv2
-
+    cv2 = need_opencv()
     height, width = depth.shape
     joined = torch.zeros(2 * height - 1, 2 * width - 1, dtype=torch.uint8)  # pixels, and between them their links
     joined[::2, ::2] = 1

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .clip import size_of
+from .opencv import need_opencv
 
 Gray = np.ndarray[tuple[int, int], np.dtype]  # [H, W]
 
@@ -30,8 +31,7 @@ class Flow:
 
 def shrink(frame: Tensor, side: int) -> Gray:
     """A frame [H, W, 3] in [0, 1] as gray uint8 [h, w], its longer side at most `side` pixels."""
-    import cv2
-
+    cv2 = need_opencv()
     gray = (frame.float() @ frame.new_tensor([0.299, 0.587, 0.114])).mul(255).round().byte().cpu().numpy()
     scale = side / max(gray.shape)
     if scale >= 1:
@@ -58,8 +58,7 @@ def find_flow(source: np.ndarray, target: np.ndarray) -> Flow:
 
 def displacement(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """How far each pixel of a gray frame moves to the other one, [H, W, 2] pixels, by dense inverse search."""
-    import cv2
-
+    cv2 = need_opencv()
     if min(source.shape) < 16:  # smaller than the search's patches
         return np.zeros((*source.shape, 2), np.float32)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -68,8 +67,7 @@ def displacement(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Values of a picture [H, W, ...] at positions counted from its first pixel, linear between pixels."""
-    import cv2
-
+    cv2 = need_opencv()
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -212,18 +212,7 @@ def erode(mask: Tensor, kernel: int) -> Tensor:
     """Erode a mask [H, W] by a square of kernel pixels, anchored at kernel // 2; outside the image counts as set."""
     if kernel <= 1:
         return mask
-    return erode_on_cpu(mask, kernel) if mask.device.type == "cpu" else erode_on_gpu(mask, kernel)
-
-
-def erode_on_cpu(mask: Tensor, kernel: int) -> Tensor:
-    import cv2
-
-    eroded = cv2.erode(mask.byte().numpy(), torch.ones(kernel, kernel, dtype=torch.uint8).numpy())
-    return torch.from_numpy(eroded).bool()
-
-
-def erode_on_gpu(mask: Tensor, kernel: int) -> Tensor:
-    """The same without leaving the device: what is not set grows by the mirrored square."""
     before, after = kernel // 2, kernel - 1 - kernel // 2
-    hidden = torch.nn.functional.pad((~mask).float(), (before, after, before, after))
-    return torch.nn.functional.max_pool2d(hidden[None], kernel, stride=1)[0] == 0
+    hidden = pad((~mask).float(), (before, after, before, after))[None]  # what is not set grows by the mirrored square
+    rows = torch.nn.functional.max_pool2d(hidden, (kernel, 1), stride=1)
+    return torch.nn.functional.max_pool2d(rows, (1, kernel), stride=1)[0] == 0

@@ -26,6 +26,7 @@ from .camera import check_tensor
 from .clip import Progress, no_progress, resize_frame, size_of
 from .files.damage import reading
 from .files.tensors import read_tensors
+from .opencv import need_opencv
 from .parallel import one_by_one
 from .rules import TrackerName
 
@@ -97,8 +98,7 @@ def track_corners(frames: Tensor, points: Tensor, progress: Progress | None = No
 
 def nearest_corners(frame: Tensor, points: Tensor) -> Tensor:
     """The pixel [N, 2] around each point of a frame [H, W, 3] whose surroundings differ most in every direction."""
-    import cv2
-
+    cv2 = need_opencv()
     strength = torch.from_numpy(cv2.cornerMinEigenVal(to_gray(frame), LK_WINDOW))  # [H, W]
     reach = round(min(strength.shape) * LK_REACH)
     corners = []
@@ -138,15 +138,13 @@ def track_lk(frames: Tensor, points: Tensor, progress: Progress | None = None) -
 
 def to_gray(frame: Tensor):
     """A frame [H, W, 3] in [0, 1] as OpenCV's gray bytes [H, W]."""
-    import cv2
-
+    cv2 = need_opencv()
     return cv2.cvtColor((frame * 255).round().byte().cpu().numpy(), cv2.COLOR_RGB2GRAY)
 
 
 def step_lk(before, after, here, guess=None) -> tuple:
     """Where points [N, 1, 2] of one gray picture are in another, near the guess if any, and which [N] were found."""
-    import cv2
-
+    cv2 = need_opencv()
     levels, flags = (LK_LEVELS, 0) if guess is None else (0, cv2.OPTFLOW_USE_INITIAL_FLOW)
     there, found, _ = cv2.calcOpticalFlowPyrLK(
         before, after, here, (here if guess is None else guess).copy(), winSize=(LK_WINDOW, LK_WINDOW),
@@ -157,8 +155,7 @@ def step_lk(before, after, here, guess=None) -> tuple:
 
 def patches(gray, here) -> Tensor:
     """The pictures around points [N, 1, 2], of mean 0 and length 1: [N, pixels]."""
-    import cv2
-
+    cv2 = need_opencv()
     around = [cv2.getRectSubPix(gray, (LK_WINDOW, LK_WINDOW), (float(x), float(y))) for x, y in here[:, 0]]
     values = torch.stack([torch.from_numpy(patch).reshape(-1).float() for patch in around])
     return torch.nn.functional.normalize(values - values.mean(1, keepdim=True), dim=1)

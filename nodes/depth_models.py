@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +17,7 @@ from ..ex4d_ops.estimators.clip_depth import ClipDepth, ClipRules, estimate_clip
 from ..ex4d_ops.estimators.estimate import place_on
 from ..ex4d_ops.estimators.registry import ESTIMATORS, PRECISIONS, Estimator, Setting, catalogued, find_model
 from ..ex4d_ops.estimators.steadiness import Alignment, Cuts
+from ..ex4d_ops.opencv import need_opencv
 from ..ex4d_ops.plot import draw_depth
 from . import depth_memory, sockets
 from .depth import GIVEN, lens_input, read_da3, read_lens, read_moge
@@ -155,6 +157,8 @@ class EstimateVideoDepth(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, model, *, scale=None, lens=None) -> bool | str:  # every dynamic combo comes; one is blamed
         estimator, chosen = ESTIMATORS.get(model["model"]), written_inputs("model")
+        if find_spec("cv2") is None:
+            return complaint_of(need_opencv)
         if estimator is None or estimator.folder is None or not chosen:
             return True
         return complaint_of(find_chosen, estimator, chosen)

@@ -58,8 +58,8 @@ PICTURES = {
 
 if __name__ == "__main__":
     if "README" in sys.argv[1:] or len(sys.argv) == 1:
-        file = moving.save_moving_picture()
-        print(f"{file.name}: {file.stat().st_size / 1e3:.0f} kB")
+        for file in (moving.save_moving_picture(), *moving.save_cards()):
+            print(f"{file.name}: {file.stat().st_size / 1e3:.0f} kB")
     for name, draw in PICTURES.items():
         if name.startswith(tuple(sys.argv[1:] or [""])):
             file = save(name, draw())

@@ -1,9 +1,10 @@
-"""The moving picture of the README: source, color and mask along a path that goes to the side and back."""
+"""The moving picture of the README: source, color and mask along a path to the side and back. And the registry's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ex4d_ops.clip import resize_frame
@@ -29,6 +30,20 @@ def save_moving_picture() -> Path:
     pages[0].save(FILE, save_all=True, append_images=pages[1:], duration=round(1000 / FPS), loop=0, quality=72,
                   method=6)
     return FILE
+
+
+def save_cards() -> list[Path]:
+    """The icon (square) and the banner (21:9) of the pack in ComfyUI's registry: the source beside its other side."""
+    frames, depth = material.clip(SCENE)
+    seen = material.look(material.mesh(SCENE), material.path("orbit:yaw=35", depth, 2), 1)
+    half = material.SIZE[1] // 2
+    files = {"icon": torch.cat([frames[0][:, :half], seen[:, half:]], 1),
+             "banner": torch.cat([frames[0], seen], 1)[38:-36]}  # 1024x438
+    for name, picture in files.items():
+        page = as_image(picture.clamp(0, 1))
+        page = page.resize((400, 400), Image.Resampling.LANCZOS) if name == "icon" else page
+        page.quantize(128).save(FILE.with_name(f"{name}.png"), optimize=True)
+    return [FILE.with_name(f"{name}.png") for name in files]
 
 
 def titled(page: Image.Image) -> Image.Image:

@@ -16,6 +16,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from ..camera import default_intrinsics, pixel_centers, ray_of, resize_intrinsics
 from ..clip import Progress, size_of
+from ..opencv import need_opencv
 from ..optical_flow import Flow, find_flow, shrink
 from .estimate import Estimate, Work
 
@@ -74,8 +75,7 @@ def find_parallax(gray: Callable[[int], np.ndarray], count: int, t: int, lens: T
 
 def triangulate(flow: Flow, lens: Tensor) -> tuple[Tensor, Tensor] | None:
     """Disparity and weight [H, W] from the flow between two views, None where there is too little parallax."""
-    import cv2
-
+    cv2 = need_opencv()
     height, width = flow.trusted.shape
     source, target = (ray_of(places.double(), lens) for places in (pixel_centers((height, width)), flow.target))
     trusted = flow.trusted.flatten().nonzero()[:, 0]

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..camera import invert_rigid, ray_of, resize_intrinsics, rigid
 from ..clip import Progress, no_progress
 from ..depth import EDGE_RATIO, VideoDepth
+from ..opencv import need_opencv
 from ..optical_flow import shrink
 
 SIDE = 640  # pixels of the longer side at which features are found
@@ -90,8 +91,7 @@ def track_source_camera(frames: Tensor, depth: VideoDepth, progress: Progress | 
 
 def find_features(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Image coordinates [N, 2] and descriptors [N, 128] of distinct places of a gray frame."""
-    import cv2
-
+    cv2 = need_opencv()
     keypoints, descriptors = cv2.SIFT.create(FEATURES, contrastThreshold=0.01).detectAndCompute(gray, None)
     places = np.array([keypoint.pt for keypoint in keypoints], np.float64).reshape(-1, 2) + 0.5
     return places, descriptors if len(places) else np.zeros((0, 128), np.float32)
@@ -119,8 +119,7 @@ def to_rays(places: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
 
 def match(reference: Reference, features: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Which features of the reference and of a frame are the same place, [N, 2] indices."""
-    import cv2
-
+    cv2 = need_opencv()
     if min(len(reference.descriptors), len(features[1])) < 2:
         return np.zeros((0, 2), int)
     found = cv2.BFMatcher().knnMatch(reference.descriptors, features[1], k=2)
@@ -135,8 +134,7 @@ def find_camera(points: np.ndarray, rays: np.ndarray, pixel: float, before: Moti
     pixel: its size on the plane z = 1, where the misses are measured. before: of the frame before, in case that two
     views do not tell.
     """
-    import cv2
-
+    cv2 = need_opencv()
     if len(points) < FEWEST:
         raise ValueError(f"source cameras: only {len(points)} points of frame {t} are found in the frames before it, "
                          f"but {FEWEST} are needed; leave the source camera at rest")
@@ -152,8 +150,7 @@ def find_camera(points: np.ndarray, rays: np.ndarray, pixel: float, before: Moti
 def settle(motion: Motion, points: np.ndarray, rays: np.ndarray, still: np.ndarray,
            pixel: float) -> tuple[Motion, np.ndarray]:
     """Refine a motion on the points that stand still, then on those that do by it, ever more strictly; its misses."""
-    import cv2
-
+    cv2 = need_opencv()
     rotation, translation = motion
     for bound in (COARSEST, (COARSEST + REPROJECTION) / 2, REPROJECTION, REPROJECTION):
         if still.sum() < FEWEST // 2:
@@ -179,8 +176,7 @@ def guess_motion(essential: np.ndarray | None, seen: np.ndarray, rays: np.ndarra
 
     The length that best carries each point onto its ray, the median of all: 0 for a camera that only turns.
     """
-    import cv2
-
+    cv2 = need_opencv()
     if essential is None or essential.shape != (3, 3):
         return np.eye(3), np.zeros((3, 1))
     _, rotation, direction, _ = cv2.recoverPose(essential, seen, rays, np.eye(3), mask=agree.astype(np.uint8)[:, None])

@@ -133,11 +133,8 @@ def network_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
 
 def prepare(frame: Tensor, shape: tuple[int, int]) -> Tensor:
     """A frame [H, W, 3] in [0, 1] as the network sees it, [3, h, w]."""
-    import cv2
-
-    resized = cv2.resize(frame.float().cpu().numpy(), shape[::-1], interpolation=cv2.INTER_CUBIC)
-    picture = (torch.from_numpy(resized) - torch.tensor(MEAN)) / torch.tensor(DEVIATION)
-    return picture.movedim(-1, 0)
+    resized = interpolate(frame.float().cpu().movedim(-1, 0)[None], shape, mode="bicubic")[0]  # as OpenCV's INTER_CUBIC
+    return (resized - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
 
 
 def enlarge(values: Tensor, size: tuple[int, int]) -> Tensor:

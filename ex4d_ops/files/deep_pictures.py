@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..opencv import need_opencv
 from .damage import reading
 from .footage import COLOR_SPREAD, MAX_PIXELS
 
@@ -94,8 +95,7 @@ def read_deep(path: Path, image: Image.Image, upright: Image.Image) -> DeepPictu
     """
     if not is_deep(path, image):
         return None
-    import cv2
-
+    cv2 = need_opencv()
     if getattr(image, "is_animated", False):
         raise ValueError("it moves and has more than 8 bits a color; save its frames as a folder of PNG")
     numbers = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
