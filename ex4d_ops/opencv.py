@@ -1,7 +1,8 @@
 """OpenCV, of whichever build is there.
 
 Packs of nodes ask for four builds of it, which all install the same files, so that whoever removes one breaks the rest.
-We ask for none: meshes, cameras and priors do without, and what needs it says how to get it where it is not there.
+We require none: install.py adds one only where there is none, meshes, cameras and priors do without, and what needs it
+says how to get it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Without OpenCV there is a prior all the same, and what needs it says so in a sentence."""
 
+import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +61,14 @@ def test_every_frame_reaches_the_network_as_opencv_resizes_it(size, shape):
     resized = cv2.resize(frame.numpy(), shape[::-1], interpolation=cv2.INTER_CUBIC)
     seen = prepare(frame, shape).movedim(0, -1) * torch.tensor(DEVIATION) + torch.tensor(MEAN)
     assert (seen - torch.from_numpy(resized)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("there", [{"cv2", "pip"}, {"pip"}, {"cv2"}, set()])
+def test_every_installation_by_hand_adds_it_only_where_no_build_is(monkeypatch, there):
+    ran = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in there or None)
+    monkeypatch.setattr(subprocess, "check_call", ran.append)
+    runpy.run_path(str(PACK / "install.py"))
+    tool = ["pip"] if "pip" in there else ["uv", "pip"]
+    needed = ["-r", str(PACK / "requirements.txt"), *([] if "cv2" in there else ["opencv-python-headless"])]
+    assert ran == [[sys.executable, "-m", *tool, "install", *needed]]
