@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
 
 import torch
@@ -46,6 +47,11 @@ class VideoDepth:
     @property
     def size(self) -> tuple[int, int]:
         return size_of(self.depth)
+
+    def of_frame(self, t: int) -> VideoDepth:
+        """Frame t alone."""
+        per_frame = {name: getattr(self, name) for name in ("depth", "intrinsics", "world_from_cam", "confidence")}
+        return replace(self, **{name: values[t : t + 1] for name, values in per_frame.items() if values is not None})
 
     @property
     def nearest(self) -> float:
@@ -96,15 +102,19 @@ def depth_from(values: Tensor, units: DepthUnits, progress: Progress | None = No
     if units.kind == "released":
         return depth_from_disparity_released(values, progress, out)
     if units.kind.startswith("normalized"):
-        check_normalized(values)
+        check_normalized([normalized_ends(frame) for frame in values])
     depth = torch.empty_like(values) if out is None else out
     for t, frame in one_by_one(enumerate(values), len(values), progress):
         depth[t] = depth_of_frame(frame, units)
     return depth
 
 
-def depth_of_frame(values: Tensor, units: DepthUnits) -> Tensor:
-    """The same of one frame [H, W], for every kind but "released", which needs the whole clip."""
+def depth_of_frame(values: Tensor, units: DepthUnits, ends: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """The same of one frame [H, W]. ends: what finite_range gives of the whole clip, which "released" needs."""
+    if units.kind == "released" and ends is not None:
+        low, high = ends
+        normalized = ((values - low) / (high - low)).masked_fill(~torch.isfinite(values), torch.nan)
+        return (RELEASED_FAR / (RELEASED_GAIN * normalized).clamp(min=1e-5)).clamp(1e-4, RELEASED_FAR)
     if units.kind == "depth":
         return values * units.scale
     if units.kind == "disparity":
@@ -127,28 +137,42 @@ def depth_from_disparity_released(disparity: Tensor, progress: Progress | None =
     The nearest point lies at 2.564 scene units, the farthest at 10000. out: as in depth_from. Raises ValueError where
     no two differ.
     """
-    low, high = finite_range(disparity)
-    if low == high:
-        raise ValueError("depth: relative disparity is the same everywhere, so it says nothing about depth; check its "
-                         "source")
+    ends = released_ends(map(finite_ends, disparity))
     depth = torch.empty_like(disparity) if out is None else out
     for t, plane in one_by_one(enumerate(disparity), len(disparity), progress):
-        normalized = ((plane - low) / (high - low)).masked_fill(~torch.isfinite(plane), torch.nan)
-        depth[t] = (RELEASED_FAR / (RELEASED_GAIN * normalized).clamp(min=1e-5)).clamp(1e-4, RELEASED_FAR)
+        depth[t] = depth_of_frame(plane, DepthUnits("released"), ends)
     return depth
 
 
-def finite_range(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The least and the greatest finite number of a clip [T, ...]; 0 and 0 where there is none."""
-    known = (frame[torch.isfinite(frame)] for frame in values)
-    ranges = [torch.stack(frame.aminmax()) for frame in known if len(frame)] or [values.new_zeros(2)]
-    low, high = torch.stack(ranges).T
-    return low.min(), high.max()
+def released_ends(ends: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """The ends between which relative disparity is normalised, of those of its frames; ValueError where they meet."""
+    low, high = finite_range(ends)
+    if low == high:
+        raise ValueError("depth: relative disparity is the same everywhere, so it says nothing about depth; check its "
+                         "source")
+    return low, high
 
 
-def check_normalized(values: Tensor) -> None:
-    ranges = torch.stack([torch.stack(frame.nan_to_num(0.5, posinf=2.0).aminmax()) for frame in values])
-    low, high = ranges[:, 0].min(), ranges[:, 1].max()
+def finite_ends(values: Tensor) -> Tensor:
+    """The least and the greatest finite number of a frame, [2], or [0] where there is none."""
+    known = values[torch.isfinite(values)]
+    return torch.stack(known.aminmax()) if len(known) else known
+
+
+def finite_range(ends: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """The least and the greatest finite number of a clip of those of its frames; 0 and 0 where there is none."""
+    known = torch.cat(list(ends))
+    return (known.min(), known.max()) if len(known) else (known.new_zeros(()), known.new_zeros(()))
+
+
+def normalized_ends(values: Tensor) -> Tensor:
+    """The least and the greatest number of a frame, [2], unknown ones left out and infinite ones too large."""
+    return torch.stack(values.nan_to_num(0.5, posinf=2.0).aminmax())
+
+
+def check_normalized(ends: Iterable[Tensor]) -> None:
+    """Raise ValueError unless the numbers of frames, whose ends are given, lie in 0..1."""
+    low, high = torch.cat(list(ends)).aminmax()
     if low < 0 or high > 1:
         raise ValueError(f"depth: normalized values must lie in 0..1, got {float(low):g}..{float(high):g}; "
                          "divide them by their largest, or use another depth kind")
@@ -157,16 +181,20 @@ def check_normalized(values: Tensor) -> None:
 # ---- holes --------------------------------------------------------------------------------------
 
 
-def check_depth(depth: Tensor) -> None:
+def check_depth(depth: Iterable[Tensor]) -> None:
     """Raise ValueError unless every pixel of depth [T, H, W] is > 0 (inf = sky) and two surfaces differ."""
-    invalid = torch.stack([invalid_pixels(frame).sum() for frame in depth])
-    if invalid.sum() == depth.numel():
+    counts, ends, pixels = [], [], 0
+    for frame in depth:
+        counts.append(invalid_pixels(frame).sum())
+        ends.append(torch.stack(frame.aminmax()))
+        pixels += frame.numel()
+    invalid = torch.stack(counts)
+    if invalid.sum() == pixels:
         raise ValueError("depth: no pixel is a positive number; check what its numbers mean")
     if invalid.any():
-        raise ValueError(f"depth: {int(invalid.sum())} of {depth.numel()} pixels are NaN, zero or negative, "
-                         f"first in frame {int(invalid.nonzero()[0])}; fill them from their neighbors (fill) or repair "
-                         "the source")
-    low, high = torch.aminmax(depth)
+        raise ValueError(f"depth: {int(invalid.sum())} of {pixels} pixels are NaN, zero or negative, first in frame "
+                         f"{int(invalid.nonzero()[0])}; fill them from their neighbors (fill) or repair the source")
+    low, high = torch.cat(ends).aminmax()
     if low == high:
         raise ValueError(f"depth: {float(low):g} everywhere, so the scene is flat; check the source and what its "
                          "numbers mean")
@@ -186,11 +214,17 @@ def fill_invalid(depth: Tensor, progress: Progress | None = None, out: Tensor | 
     """
     filled = torch.empty_like(depth) if out is None else out
     for t, frame in one_by_one(enumerate(depth), len(depth), progress):
-        known = frame.masked_fill(invalid_pixels(frame), 0.0)
-        filled[t] = fill_rows(fill_rows(known).mT).mT
-        if not filled[t].all():
-            raise ValueError(f"depth: frame {t} does not have a valid pixel to fill the others from; repair it or "
-                             "leave it out")
+        filled[t] = fill_frame(frame, t)
+    return filled
+
+
+def fill_frame(depth: Tensor, t: int) -> Tensor:
+    """The same of frame t, [H, W]."""
+    known = depth.masked_fill(invalid_pixels(depth), 0.0)
+    filled = fill_rows(fill_rows(known).mT).mT
+    if not filled.all():
+        raise ValueError(f"depth: frame {t} does not have a valid pixel to fill the others from; repair it or "
+                         "leave it out")
     return filled
 
 
@@ -206,15 +240,20 @@ def fill_rows(depth: Tensor) -> Tensor:
 # ---- sizes --------------------------------------------------------------------------------------
 
 
+def check_length(depth: Sized, count: int) -> None:
+    """Raise ValueError unless depth is of so many frames."""
+    if len(depth) != count:
+        raise ValueError(f"depth: {len(depth)} frames, but the clip has {count}; read both with the same start and "
+                         "length")
+
+
 def match_depth(frames: Tensor, depth: VideoDepth, resize: bool = False) -> VideoDepth:
     """Depth that fits frames [T, H, W, 3], resized to them if allowed.
 
     Raises ValueError where the lengths differ, or the sizes and resize is False.
     """
     count, height, width = frames.shape[:3]
-    if len(depth) != count:
-        raise ValueError(f"depth: {len(depth)} frames, but the clip has {count}; read both with the same start and "
-                         "length")
+    check_length(depth, count)
     if depth.size == (height, width):
         return depth
     if not resize:

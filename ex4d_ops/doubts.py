@@ -20,8 +20,12 @@ def doubt_kind(values: Tensor, kind: str) -> str | None:
 
     Ground comes nearer towards the bottom of a picture; sky is at its top, 0 as disparity and the largest as depth.
     """
+    return doubt_look(look(values), kind)
+
+
+def doubt_look(small: Tensor, kind: str) -> str | None:
+    """The same of what look gives of the numbers."""
     said, other = ("disparity", "depth") if kind == "disparity" else ("depth", "disparity")
-    small = look(values)
     signs = [sky_value(small), ground_leaning(small)]
     near_is_large = 1 if kind == "disparity" else -1
     found = [words for sign, words in signs if sign == -near_is_large]
@@ -32,15 +36,37 @@ def doubt_kind(values: Tensor, kind: str) -> str | None:
 
 def doubt_units(values: Tensor, units: DepthUnits) -> str | None:
     """The same of numbers whose meaning was chosen."""
-    return doubt_kind(values, "depth" if units.kind in ("depth", "normalized-depth") else "disparity")
+    return doubt_kind(values, plain_kind(units))
+
+
+def plain_kind(units: DepthUnits) -> str:
+    """Whether numbers of these units are "depth" or "disparity"."""
+    return "depth" if units.kind in ("depth", "normalized-depth") else "disparity"
 
 
 def look(values: Tensor) -> Tensor:
     """Some frames of the numbers [T, H, W] at a small size, unknown ones NaN, infinite ones the largest."""
-    frames = values[torch.linspace(0, len(values) - 1, min(MOMENTS, len(values))).long()].float()
-    largest = frames[torch.isfinite(frames)].max() if torch.isfinite(frames).any() else frames.new_tensor(0.0)
-    frames = torch.where(frames == torch.inf, largest, frames)
-    return interpolate(frames[None], GRID, mode="nearest-exact")[0].cpu()
+    return choose([glance(values[int(t)]) for t in moments(len(values))])
+
+
+def moments(count: int) -> Tensor:
+    """Which frames of a clip are looked at."""
+    return torch.linspace(0, count - 1, min(MOMENTS, count)).long()
+
+
+def glance(frame: Tensor) -> tuple[Tensor, Tensor]:
+    """A frame of numbers [H, W] at a small size, and the largest of all its finite ones, [1] or [0]."""
+    frame = frame.float()
+    largest = torch.where(torch.isfinite(frame), frame, -torch.inf).amax()[None]
+    largest = largest[torch.isfinite(largest)]
+    return interpolate(frame[None, None], GRID, mode="nearest-exact")[0, 0].cpu(), largest
+
+
+def choose(glances: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """The frames that were looked at, [N, h, w], infinite numbers the largest of all."""
+    largest = torch.cat([most.cpu() for _, most in glances])
+    small = torch.stack([frame for frame, _ in glances])
+    return torch.where(small == torch.inf, largest.max() if len(largest) else 0.0, small)
 
 
 def sky_value(small: Tensor) -> tuple[int, str]:

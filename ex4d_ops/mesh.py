@@ -87,10 +87,11 @@ class DWMesh:
 
 
 def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRules(),
-                  progress: Progress | None = None) -> DWMesh:
+                  progress: Progress | None = None, first: Tensor | None = None) -> DWMesh:
     """Build one watertight mesh per frame. frames: [T, H, W, 3] in [0, 1]. Paper section 4.1.
 
-    progress: as in render_prior. Raises ValueError where frames and depth differ in length or size.
+    progress: as in render_prior. first: depth [H, W] of the clip's frame 0, where these are others of its frames.
+    Raises ValueError where frames and depth differ in length or size.
     """
     if frames.shape[:3] != depth.depth.shape:
         raise ValueError(f"depth: {describe_clip(depth.depth.shape)}, but the frames are "
@@ -98,7 +99,8 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
     if rules.min_confidence is not None and depth.confidence is None:
         raise ValueError("min_confidence: this depth does not say how sure it is; use depth by Depth Anything 3 Small "
                          "or Base, or leave min_confidence off")
-    limit = None if rules.depth_jump is None else rules.depth_jump * depth_range(depth.depth[0])
+    first = depth.depth[0] if first is None else first
+    limit = None if rules.depth_jump is None else rules.depth_jump * depth_range(first)
     closed = torch.empty_like(depth.depth)
     count, height, width = closed.shape
     occluded = torch.empty(count, height - 1, width - 1, 2, dtype=torch.bool, device=closed.device)

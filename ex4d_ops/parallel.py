@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -11,6 +13,7 @@ import torch
 from .clip import Progress, no_progress
 
 Frame = TypeVar("Frame")
+Made = TypeVar("Made")
 
 
 def each_frame(work: Callable[[int], None], count: int, device: torch.device, progress: Progress | None = None) -> None:
@@ -42,6 +45,45 @@ def each_frame(work: Callable[[int], None], count: int, device: torch.device, pr
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(workers)  # threads begun later take over what was set last
+
+
+def in_order(work: Callable[[Frame], Made], frames: Iterable[Frame],
+             device: torch.device) -> Generator[Made, None, None]:
+    """What work makes of frames as they come, side by side as by each_frame, in their order; no more than one waits.
+
+    What it or work raises, and the end of who takes the results, drops the frames that have not begun.
+    """
+    if device.type != "cpu":
+        yield from map(work, frames)
+        return
+    inference = torch.is_inference_mode_enabled()
+
+    def work_alike(frame: Frame) -> Made:
+        with torch.inference_mode(inference):
+            return work(frame)
+
+    running: deque = deque()
+    with alone() as workers, ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for frame in frames:
+                running.append(pool.submit(work_alike, frame))
+                if len(running) > workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def alone() -> Iterator[int]:
+    """Let torch work in this thread alone: for single frames its others would only wait. Yields how many there were."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 def one_by_one(frames: Iterable[Frame], count: int, progress: Progress | None = None) -> Iterator[Frame]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,8 @@ SHEET_MOMENTS = 6
 LOOP_MOMENTS = 49
 PANEL = 320  # pixels, longest side of each of the three pictures of a loop
 STRIP = 76  # pixels, height of the coverage below them
+SHEET_WIDTH, SHEET_GAP, SHEET_TITLE = 256, 8, 28  # pixels: of a picture, between two, above all
+SHEET_GRAY = (191, 191, 191)  # so that white masks end somewhere
 SCENE_POINTS = 3000  # drawn of the scene
 SCENE_REACH = 3.0  # how far behind the nearest point the scene is drawn, in its depths
 # Title, horizontal axis, vertical axis: indices into (x, y, z).
@@ -186,9 +189,14 @@ def stitch(source: Tensor | Sequence[Tensor], prior: Prior) -> Iterator[Tensor]:
         yield torch.cat([resize_frame(frame, size_of(prior.visible)), color, visible[..., None].expand_as(color)], 1)
 
 
+def sheet_moments(count: int, moments: int = SHEET_MOMENTS) -> list[int]:
+    """Which of so many frames a contact sheet shows: from first to last, evenly."""
+    return torch.linspace(0, count - 1, min(moments, count)).round().long().tolist()
+
+
 def prior_loop(source: Tensor | Sequence[Tensor], prior: Prior, moments: int = LOOP_MOMENTS) -> Tensor:
     """Source, color and mask side by side over the coverage of every frame, at so many moments, [N, h, w, 3]."""
-    times = torch.linspace(0, len(prior) - 1, min(moments, len(prior))).round().long().tolist()
+    times = sheet_moments(len(prior), moments)
     height, width = size_of(prior.visible)
     scale = min(PANEL / max(height, width), 1)
     size = (max(round(height * scale), 1), max(round(width * scale), 1))
@@ -216,21 +224,23 @@ def draw_coverage(coverage: Sequence[float], frame: int, width: int) -> Tensor:
     return torch.frombuffer(bytearray(strip.tobytes()), dtype=torch.uint8).reshape(STRIP, width, 3) / 255
 
 
-def contact_sheet(source: Tensor | Sequence[Tensor], prior: Prior, moments: int = SHEET_MOMENTS) -> Tensor:
-    """The source [T, H, W, 3] over the colour over the mask of its prior, at so many moments from first to last."""
-    from matplotlib.figure import Figure
+def draw_sheet(columns: Sequence[tuple[str, Sequence[Tensor]]]) -> Tensor:
+    """A contact sheet [H, W, 3]: in every column a title over pictures [H, W] or [H, W, 3] of uint8."""
+    from PIL import Image, ImageDraw, ImageFont
 
-    frames = torch.linspace(0, len(prior) - 1, min(moments, len(prior))).round().long().tolist()
-    height, width = size_of(prior.visible)
-    figure = Figure(figsize=(2.6 * len(frames), 0.3 + 3 * 2.6 * height / width), dpi=100, layout="constrained",
-                    facecolor="0.75")  # so that white masks end somewhere
-    axes = figure.subplots(3, len(frames), squeeze=False)
-    for column, t in zip(axes.T, frames):
-        column[0].set_title(f"frame {t}, {prior.coverage[t]:.0%} seen", fontsize=9)
-        for ax, picture in zip(column, (source[t], prior.color[t], prior.visible[t])):
-            ax.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1)
-            ax.set_axis_off()
-    return draw_figure(figure)
+    height, width = columns[0][1][0].shape[:2]
+    cell = SHEET_WIDTH, max(1, round(SHEET_WIDTH * height / width))
+    rows = len(columns[0][1])
+    sheet = Image.new("RGB", (len(columns) * (cell[0] + SHEET_GAP) + SHEET_GAP,
+                              SHEET_TITLE + rows * (cell[1] + SHEET_GAP)), SHEET_GRAY)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for k, (title, pictures) in enumerate(columns):
+        left = SHEET_GAP + k * (cell[0] + SHEET_GAP)
+        draw.text((left + cell[0] / 2, SHEET_TITLE / 2), title, "black", font, anchor="mm")
+        for row, picture in enumerate(pictures):
+            small = Image.fromarray(picture.numpy()).convert("RGB").resize(cell, Image.Resampling.BOX)
+            sheet.paste(small, (left, SHEET_TITLE + row * (cell[1] + SHEET_GAP)))
+    return torch.from_numpy(np.array(sheet)).float() / 255
 
 
 def origin_sheet(prior: Prior, cameras: CameraPath, moments: int = SHEET_MOMENTS) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.functional import pad
 from . import raster
 from .background import Background, fill_frame, move_background
 from .camera import CameraPath, check_tensor, move_to, project, transform, unfit_intrinsics
-from .clip import Fit, Progress, fit_boxes, fit_frame
+from .clip import Fit, Progress, fit_boxes, fit_frame, size_of
 from .mesh import DWMesh, open_surface
 from .parallel import each_frame
 from .raster.points import POINT_RULES, draw_points
@@ -82,9 +83,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     def render(t: int) -> None:
         source = int(cameras.source_frame[t])
         if t == 0 and anchored:
-            color[0] = fit_frame(mesh.colors[source], cameras.size, anchored)
-            visible[0] = False
-            visible[0][fit_boxes(mesh.size, cameras.size, anchored)[1]] = True
+            write_anchor(color[0], visible[0], mesh.colors[source], anchored)
             if origin is not None:
                 origin[0] = torch.where(visible[0], source, -1)
             return
@@ -94,14 +93,46 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
             origin[t] = torch.where(shown, source, -1)
             fill_frame(background, cameras, t, seen, shown, origin[t], engine)
             shown = origin[t] >= 0
-        visible[t] = erode(shown, sizes[t])
-        torch.mul(seen.rgba[..., :3].clamp_(max=1), visible[t, ..., None], out=color[t])  # rounding of the blend
+        write_seen(color[t], visible[t], seen.rgba[..., :3], shown, sizes[t])
         if origin is not None:
             origin[t].masked_fill_(~visible[t], -1)
 
     engine = raster.choose_engine(engine, place)
     each_frame(render, frames, place, progress)
     return move_to(Prior(color, visible, origin), home)
+
+
+def write_anchor(color: Tensor, visible: Tensor, frame: Tensor, fit: Fit) -> None:
+    """Write a source frame [h, w, 3] into a frame of a prior: all of it is visible."""
+    size = size_of(color[None])
+    color.copy_(fit_frame(frame, size, fit))
+    visible.fill_(False)
+    visible[fit_boxes(size_of(frame[None]), size, fit)[1]] = True
+
+
+def write_seen(color: Tensor, visible: Tensor, seen: Tensor, shown: Tensor, kernel: int) -> None:
+    """Write what was drawn [H, W, 3], which changes, and where it shows the source [H, W] into a frame of a prior."""
+    visible.copy_(erode(shown, kernel))
+    torch.mul(seen.clamp_(max=1), visible[..., None], out=color)  # rounding of the blend
+
+
+def draw_single(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, kernel: int,
+                engine: str) -> tuple[Tensor, Tensor]:
+    """Output frame t of a path as render_prior draws it: color [H, W, 3] and what is visible [H, W].
+
+    mesh: of its source frame alone. kernel: see erosion_sizes. engine: one that runs where the mesh lies.
+    """
+    here = replace(cameras, cam_from_world=cameras.cam_from_world[t : t + 1], intrinsics=cameras.intrinsics[t : t + 1],
+                   source_frame=torch.zeros_like(cameras.source_frame[:1]))
+    color = mesh.colors.new_empty(*cameras.size, 3)
+    visible = torch.empty(cameras.size, dtype=torch.bool, device=color.device)
+    anchored = source_fit(mesh, here) if t == 0 and rules.anchor_first else None
+    if anchored:
+        write_anchor(color, visible, mesh.colors[0], anchored)
+    else:
+        seen = render_frame(mesh, here, 0, rules, engine)
+        write_seen(color, visible, seen.rgba[..., :3], seen.rgba[..., 3] > VISIBLE_ALPHA, kernel)
+    return color, visible
 
 
 def unmix(parts: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,7 +170,7 @@ def describe_origin(prior: Prior, cameras: CameraPath) -> str:
             f"{shares['other frames']:.0%} from other frames of the clip")
 
 
-def check_frames_exist(mesh: DWMesh, cameras: CameraPath) -> None:
+def check_frames_exist(mesh: Sized, cameras: CameraPath) -> None:
     """Raise ValueError where the path shows source frames the mesh lacks, or another device is asked for."""
     missing = ((cameras.source_frame >= len(mesh)) | (cameras.source_frame < 0)).nonzero()
     if len(missing):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from pathlib import Path
 from typing import get_args
@@ -24,6 +25,7 @@ from .options import (
 from .stereo import add_stereo_options, check_stereo
 from .terminal import add_command, check_exists, describe_size, parse_device, parse_erosion, parse_place, parse_size
 
+OUTPUTS = ("color", "visible", "preview", "cameras", "sheet", "path")  # of --only
 BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
 
 EPILOG = """\
@@ -57,6 +59,8 @@ def add_prior_command(commands) -> None:
                          f"{EPILOG}\n{describe_moves()}")
     parser.add_argument("input", type=Path, help="video, folder of images, or one image")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--only", type=parse_only, default=OUTPUTS, metavar="NAMES",
+                        help=f"results to write, some of {','.join(OUTPUTS)}, beside run.json (default: all)")
     clip = parser.add_argument_group("clip")
     clip.add_argument("--start", type=int, default=0, metavar="N",
                       help="first frame to use, counted from 0 (default: 0)")
@@ -197,6 +201,15 @@ def check_options(options) -> None:
     check_exists(options.input, options.depth, options.path, options.moving, options.subject)
     if options.depth_model is not None:
         choose_model(options)
+
+
+def parse_only(text: str) -> tuple[str, ...]:
+    """Some of OUTPUTS, written with commas between them."""
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in OUTPUTS:
+            raise argparse.ArgumentTypeError(f"{name!r} is not a result; use some of {','.join(OUTPUTS)}")
+    return names
 
 
 def render_rules(options) -> RenderRules:

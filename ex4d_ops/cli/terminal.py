@@ -95,10 +95,16 @@ def say(line: str) -> None:
 
 
 class OnTheTerminal(logging.Handler):
-    """Says what the library warns of on stderr."""
+    """Says what the library warns of on stderr, once: a file may be opened more than once."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"warning: {record.getMessage()}")
+        if (message := record.getMessage()) not in self.said:
+            self.said.add(message)
+            say(f"warning: {message}")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from ..depth import (
     check_depth,
     depth_from_disparity_released,
     depth_of_frame,
+    finite_ends,
     finite_range,
     make_video_depth,
 )
@@ -148,7 +149,7 @@ def scale_depth(disparity: Tensor, rules: ClipRules) -> Tensor:
         depth = depth_from_disparity_released(disparity)
     elif rules.scale == "near and far":
         units = DepthUnits("normalized-disparity", near=rules.near, far=rules.far)
-        low, high = finite_range(disparity)
+        low, high = finite_range(map(finite_ends, disparity))
         depth = torch.empty_like(disparity)
         for t, plane in enumerate(disparity):
             shares = ((plane - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)

@@ -21,7 +21,7 @@ from ..depth_units import DEPTH_KINDS, DepthUnits
 from ..doubts import doubt_units
 from ..parallel import one_by_one
 from .damage import quote, reading
-from .depth_arrays import CAMERAS, Meaning, as_matrices, count_frames, cut, read_arrays
+from .depth_arrays import CAMERAS, Meaning, Numbers, as_matrices, count_frames, cut, open_arrays
 from .exr import find_channels, read_exr
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
 from .pictures import list_pictures
@@ -54,15 +54,13 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
     span, shown = frame_span(path, start, frames), None
     if clip is not None:
         span, shown = follow_clip(path, partial(count_pictures, channel=channel), Path(clip), span)
-    values, white, said = read_numbers(path, span, units, channel, progress)
+    numbers, said = open_numbers(path, span, units, channel)
+    values = stack_pictures(path, one_by_one(numbers.frames(), numbers.length, progress), numbers.length)
     if shown is not None:
         values, said = values[shown], said.of_frames(shown)
-    units = units or said.units
-    if units is None:
-        raise ValueError(f"{path}: does not say what its numbers mean; "
-                         f"give the depth kind, one of {', '.join(DEPTH_KINDS)}")
+    units = known_units(path, units, said)
     if units.kind.startswith("normalized"):
-        values /= white
+        values /= numbers.white
     try:
         doubt = doubt_units(values, units)
         depth = depth_from(values, units, out=values)  # a clip may fill the memory, so there is never a second one
@@ -71,9 +69,17 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         if doubt:
             log.warning("%s: %s", path, doubt)
         made = make_video_depth(depth, said.intrinsics, said.world_from_cam, units.metric)
-        return replace(made, confidence=said.confidence)
+        return replace(made, confidence=said.read_confidence())
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def known_units(path: Path, units: DepthUnits | None, said: Meaning) -> DepthUnits:
+    """What the numbers of a depth file mean. Raises ValueError where nobody says."""
+    if units is None and said.units is None:
+        raise ValueError(f"{path}: does not say what its numbers mean; "
+                         f"give the depth kind, one of {', '.join(DEPTH_KINDS)}")
+    return units or said.units  # pyright: ignore[reportReturnType]
 
 
 def count_pictures(path: Path, channel: str | None) -> int:
@@ -85,30 +91,27 @@ def count_pictures(path: Path, channel: str | None) -> int:
     return open_footage(path, slice(0, None), gray=True).length
 
 
-def read_numbers(path: Path, span: slice, units: DepthUnits | None, channel: str | None,
-                 progress: Progress | None) -> tuple[Tensor, float, Meaning]:
-    """The numbers [T, H, W] float32 of a depth file, the one that stands for white, and what it says of them."""
+def open_numbers(path: Path, span: slice, units: DepthUnits | None, channel: str | None) -> tuple[Numbers, Meaning]:
+    """The numbers of a depth file, still to be read, and what it says of them."""
     suffix = path.suffix.lower()
     if suffix in ARRAYS:
-        values, said = read_arrays(path, span, channel, units is not None, progress)
-        return values, 1.0, said
+        return open_arrays(path, span, channel, units is not None)
     said = read_sidecar(path, span)
     if suffix == ".exr" or path.is_dir() and any(path.glob("*.exr")):
-        return read_exrs(path, span, nothing_in(units or said.units), channel, progress), 1.0, said
+        return open_exrs(path, span, nothing_in(units or said.units), channel), said
     if channel is not None:
         raise ValueError(f"{path}: only EXR and npz files have named channels; leave the depth channel out")
     footage = open_footage(path, span, gray=True)
-    pictures = one_by_one(footage.pictures, footage.length, progress)
-    return stack_pictures(path, pictures, footage.length), footage.white, said
+    unused = [footage]  # it can be read once
+    return Numbers(lambda: (unused.pop() if unused else open_footage(path, span, gray=True)).pictures, footage.length,
+                   footage.white), said
 
 
-def read_exrs(path: Path, span: slice, outside: float | None, channel: str | None,
-              progress: Progress | None) -> Tensor:
-    """The numbers [T, H, W] float32 of an EXR file or of a folder of them, all from the channel of the first."""
+def open_exrs(path: Path, span: slice, outside: float | None, channel: str | None) -> Numbers:
+    """The numbers of an EXR file or of a folder of them, all from the channel of the first."""
     files = list_pictures(path, {".exr"}) if path.is_dir() else [path]
     names = find_channels(files[0], channel)
-    pictures = one_by_one((read_exr(file, names, outside) for file in files[span]), len(files[span]), progress)
-    return stack_pictures(path, pictures, len(files[span]))
+    return Numbers(lambda: (read_exr(file, names, outside) for file in files[span]), len(files[span]))
 
 
 def nothing_in(units: DepthUnits | None) -> float | None:
@@ -133,7 +136,7 @@ def read_sidecar(path: Path, span: slice) -> Meaning:
         if not isinstance(said, dict) or "depth_units" not in said:
             return Meaning()
         cameras = [cut(as_matrices(key, np.array(said[key])), span) for key in CAMERAS]
-        return Meaning(as_units(said["depth_units"]), *cameras)
+        return Meaning(as_units(said["depth_units"]), cameras[0], cameras[1])
 
 
 def as_units(said: object) -> DepthUnits:

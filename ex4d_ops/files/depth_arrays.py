@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -13,21 +14,30 @@ import torch
 from torch import Tensor
 
 from ..camera import anchor, invert_rigid, resize_intrinsics
-from ..clip import Progress
 from ..depth_units import DepthUnits
-from ..parallel import one_by_one
 from .arrays import StoredArray, find_array, list_arrays
-from .footage import MAX_PIXELS, stack_pictures
+from .footage import MAX_PIXELS
 
 DEPTHS = ("depth", "depths", "disparity", "disparities", "disp")
 LENSES = ("intrinsics", "intrinsic", "K")  # pixels
 CAMERAS = ("intrinsics", "world_from_cam")
-PER_FRAME = (*CAMERAS, "confidence")
 OURS = "world_from_cam"  # in the world of the clip's first frame
 CAMERA_WORDS = re.compile(r"pose|extrinsic|c2w|w2c|cam|traj|intrinsic|focal", re.IGNORECASE)
 FEW = 2**24  # numbers that say something of a depth rather than are it
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a depth file, read frame by frame, [H, W] float32, as often as asked for.
+
+    length: how many frames, about; white: the number that stands for white.
+    """
+
+    frames: Callable[[], Iterator[np.ndarray]]
+    length: int
+    white: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,25 +60,27 @@ class Meaning:
     units: DepthUnits | None = None
     intrinsics: Tensor | None = None
     world_from_cam: Tensor | None = None
-    confidence: Tensor | None = None
+    read_confidence: Callable[[], Tensor | None] = lambda: None
 
     def of_frames(self, frames: Tensor) -> Meaning:
         """The same for these frames; matrices for all of a clip, or for other frames, stay."""
-        said = {name: getattr(self, name) for name in PER_FRAME}
-        return Meaning(self.units, **{
-            name: given[frames] if given is not None and given.ndim == 3 and len(given) > frames.max() else given
-            for name, given in said.items()})
+
+        def pick(given: Tensor | None) -> Tensor | None:
+            per_frame = given is not None and given.ndim == 3 and len(given) > frames.max()
+            return given[frames] if given is not None and per_frame else given
+
+        return Meaning(self.units, pick(self.intrinsics), pick(self.world_from_cam),
+                       lambda: pick(self.read_confidence()))
 
 
 def count_frames(path: Path, name: str | None) -> int:
-    """How many frames the array has that read_arrays would read."""
+    """How many frames the array has that open_arrays would read."""
     members = list_arrays(path)
     return clip_shape(path, find_array(path, members[choose_array(path, members, name)]))[0]
 
 
-def read_arrays(path: Path, span: slice, name: str | None, is_said: bool,
-                progress: Progress | None) -> tuple[Tensor, Meaning]:
-    """The numbers [T, H, W] float32 of the frames of span, and what the file says of them.
+def open_arrays(path: Path, span: slice, name: str | None, is_said: bool) -> tuple[Numbers, Meaning]:
+    """The numbers of the frames of span, still to be read, and what the file says of them.
 
     name: of the array, None to find it. is_said: what the numbers mean is known already. Else an array named depth is
     taken for z in scene units, unless the whole of it spans exactly 0..1: so DepthCrafter stores disparity.
@@ -80,13 +92,13 @@ def read_arrays(path: Path, span: slice, name: str | None, is_said: bool,
     count = len(range(shape[0])[span])
     if count == 0:
         raise ValueError(f"{path}: has only {shape[0]} frames, so frame {span.start} is past its end; start earlier")
-    frames = map(to_float32, array.frames(shape, span))
-    values = stack_pictures(path, one_by_one(frames, count, progress), count)
+    numbers = Numbers(lambda: map(to_float32, array.frames(shape, span)), count)
     units = None
     if name == "depth" and not is_said and not is_relative(array, shape):
         units = DepthUnits("depth", metric=read_metric(path, members))
     lens, motion = read_lens(path, members, shape), read_motion(path, members, shape[0], name)
-    return values, Meaning(units, cut(lens, span), cut(motion, span), read_confidence(path, members, shape, span))
+    return numbers, Meaning(units, cut(lens, span), cut(motion, span),
+                            lambda: read_confidence(path, members, shape, span))
 
 
 def choose_array(path: Path, members: dict[str, str | None], name: str | None) -> str:

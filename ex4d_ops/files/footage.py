@@ -152,22 +152,30 @@ def gray_of(path: Path, picture: np.ndarray) -> np.ndarray:
     return picture[..., 1].astype(np.float32)
 
 
+def of_one_size(path: Path, pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pictures as they come. Raises ValueError where there is none, and where one has another size than the first."""
+    first = next(pictures, None)
+    if first is None:
+        raise ValueError(f"{path}: has ended before the frame to start at; start earlier")
+    for count, picture in enumerate(chain([first], pictures)):
+        if picture.shape != first.shape:
+            raise ValueError(f"{path}: picture {count} from the start is {picture.shape[1]}x{picture.shape[0]}, "
+                             f"but those before it are {first.shape[1]}x{first.shape[0]}; all must be of one size")
+        yield picture
+
+
 def stack_pictures(path: Path, pictures: Iterator[np.ndarray], expected: int) -> Tensor:
     """Stack pictures into one tensor [T, ...], growing it in place: the clip is never held twice.
 
     expected: about how many, which is not trusted far. A picture that is shown for longer comes as the same array
     again; where that makes most of the clip, ValueError, as where memory ends.
     """
-    first = next(pictures, None)
-    if first is None:
-        raise ValueError(f"{path}: has ended before the frame to start at; start earlier")
+    pictures = of_one_size(path, pictures)
+    first = next(pictures)
     count, held, last = 0, 0, None
     try:
         stack = np.empty((max(1, min(expected, TRUSTED_BYTES // first.nbytes)), *first.shape), np.float32)
         for picture in chain([first], pictures):
-            if picture.shape != first.shape:
-                raise ValueError(f"{path}: picture {count} from the start is {picture.shape[1]}x{picture.shape[0]}, "
-                                 f"but those before it are {first.shape[1]}x{first.shape[0]}; all must be of one size")
             held += picture is last
             if held * first.nbytes > max(HELD_BYTES, HELD_SHARE * (count - held) * first.nbytes):
                 raise ValueError(f"{path}: its timestamps show {count - held} pictures for {count} frames or more; "

@@ -15,6 +15,7 @@ from ex4d_ops import cli, files
 from ex4d_ops.background import find_motion, make_background
 from ex4d_ops.cli import rendering
 from ex4d_ops.clip import fit_frame
+from ex4d_ops.files import video
 from ex4d_ops.guide import accompany, guide_video
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
 from ex4d_ops.prior import RenderRules, origin_shares, render_prior
@@ -194,21 +195,57 @@ def test_out_of_memory_gets_one_sentence(sample, tmp_path, capsys, monkeypatch):
     def exhaust(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(rendering, "build_dw_mesh", exhaust)
+    monkeypatch.setattr(rendering, "draw_single", exhaust)
     assert run_prior(sample, tmp_path / "out") == 2
     assert "out of memory; use fewer --frames" in capsys.readouterr().err
 
 
-def test_ctrl_c_leaves_no_half_written_file(sample, tmp_path, monkeypatch):
-    def interrupted(frames):
-        yield from frames[:2]
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("at", range(5))
+def test_ctrl_c_at_any_frame_leaves_no_half_written_file(sample, tmp_path, monkeypatch, at):
+    draw = rendering.draw_single
 
-    write = files.write_video
-    monkeypatch.setattr(files, "write_video", lambda path, frames, fps: write(path, interrupted(frames), fps),
-                        raising=False)
+    def interrupted(mesh, cameras, t, *rest):
+        if t == at:
+            raise KeyboardInterrupt
+        return draw(mesh, cameras, t, *rest)
+
+    monkeypatch.setattr(rendering, "draw_single", interrupted)
     assert run_prior(sample, tmp_path / "out") == 130
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("encoder", ["lossless_frame", "preview_frame"])
+def test_an_encoder_that_fails_at_any_frame_leaves_no_file(sample, tmp_path, monkeypatch, capsys, encoder, at):
+    encode, count = getattr(video, encoder), iter(range(99))
+
+    def full(picture):
+        if next(count) == at:
+            raise OSError(28, "No space left on device")
+        return encode(picture)
+
+    monkeypatch.setattr(video, encoder, full)
+    assert run_prior(sample, tmp_path / "out") == 2
+    assert "cannot be written (No space left on device)" in capsys.readouterr().err
+    assert not [path.name for path in (tmp_path / "out").iterdir() if ".part" in path.name or path.name == "run.json"]
+
+
+@pytest.mark.parametrize("only", ["color", "visible,color", "preview", "cameras", "sheet,path", "path"])
+def test_only_what_is_asked_for_is_written(sample, tmp_path, only):
+    assert run_prior(sample, tmp_path / "all") == 0 and run_prior(sample, tmp_path / "some", "--only", only) == 0
+    asked = {name for name in RESULTS if Path(name).stem in (*only.split(","), "run")}
+    assert {path.name for path in (tmp_path / "some").iterdir()} == asked
+    for name in asked - {"run.json"}:
+        if name.endswith((".mkv", ".mp4")):  # Matroska has a random number of its own
+            assert torch.equal(*(files.read_video(tmp_path / run / name).frames for run in ("all", "some"))), name
+        else:
+            assert (tmp_path / "all" / name).read_bytes() == (tmp_path / "some" / name).read_bytes(), name
+
+
+def test_a_result_that_is_not_known_is_refused(sample, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_prior(sample, tmp_path, "--only", "color,depth")
+    assert "'depth' is not a result; use some of color,visible,preview,cameras,sheet,path" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("last", ["color.mkv", "visible.mkv", "preview.mp4", "cameras.json", "sheet.png", "path.png"])

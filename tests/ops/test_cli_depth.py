@@ -51,14 +51,16 @@ def test_the_depth_channel_can_be_named(tmp_path, capsys, monkeypatch, command):
     assert cli.main(["sample", str(tmp_path), "--frames", "5", "--size", "64x48"]) == 0
     depth = files.read_depth(tmp_path / "depth.npz").depth.numpy()
     np.savez(tmp_path / "two.npz", left=depth, right=depth * 2)
-    given, read = [], files.read_depth
-    monkeypatch.setattr(files, "read_depth", lambda *some, **more: given.append(read(*some, **more)) or given[-1],
+    given, reader = [], {"prior": "open_depth", "inspect": "read_depth"}[command]
+    read = getattr(files, reader)
+    monkeypatch.setattr(files, reader, lambda *some, **more: given.append(read(*some, **more)) or given[-1],
                         raising=False)
     words = {"prior": ["prior", str(tmp_path / "clip.mkv"), "--preset", "30", "--out", str(tmp_path / "out"),
                        "--depth"],
              "inspect": ["inspect"]}[command]
     file = [str(tmp_path / "two.npz"), "--depth-kind", "depth"]
     assert cli.main([*words, *file, "--depth-channel", "right"]) == 0
-    assert torch.equal(given[-1].depth, torch.from_numpy(depth * 2)[:len(given[-1])])
+    first = given[-1].depth[0] if command == "inspect" else next(given[-1].frames())
+    assert torch.equal(first, torch.from_numpy(depth * 2)[0])
     assert cli.main([*words, *file]) == 2
     assert "contains left, right; the depth must be named depth" in capsys.readouterr().err

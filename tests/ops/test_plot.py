@@ -8,16 +8,19 @@ from hypothesis import strategies as st
 from ex4d_ops import Prior, VideoDepth
 from ex4d_ops.camera import default_intrinsics
 from ex4d_ops.plot import (
+    SHEET_GAP,
+    SHEET_TITLE,
     STRIP,
     common_target,
-    contact_sheet,
     describe_angle,
     draw_depth,
     draw_figure,
+    draw_sheet,
     frustum_corners,
     path_figure,
     plot_path,
     prior_loop,
+    sheet_moments,
     stitch,
 )
 from ex4d_ops.trajectory import move_path, parse_moves
@@ -168,15 +171,29 @@ def test_stitched_frames_show_source_colour_and_mask_side_by_side():
     assert (left - source[1]).abs().max() < 1e-6
 
 
-def test_a_contact_sheet_shows_no_more_moments_than_there_are():
-    source, prior = make_prior()
-    few, all_three = contact_sheet(source, prior, 2), contact_sheet(source, prior, 9)
-    assert few.shape[1] < all_three.shape[1] and 0 <= few.min() and few.max() <= 1
-
-
 def make_prior() -> tuple[torch.Tensor, Prior]:
     source, visible = torch.rand(3, 8, 10, 3), torch.rand(3, 8, 10) > 0.3
     return source, Prior(source * visible[..., None], visible)
+
+
+@pytest.mark.parametrize("size", [(8, 10), (64, 36), (300, 700)])
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_a_contact_sheet_shows_every_picture_in_its_place(size, count):
+    shades = [[(40 * k + 20 * row) % 256 for row in range(3)] for k in range(count)]
+    columns = [(f"frame {k}", [torch.full((*size, 3) if row < 2 else size, shade, dtype=torch.uint8)
+                               for row, shade in enumerate(column)]) for k, column in enumerate(shades)]
+    sheet = draw_sheet(columns)
+    cell = (sheet.shape[0] - SHEET_TITLE) / 3, (sheet.shape[1] - SHEET_GAP) / count
+    for k, column in enumerate(shades):
+        for row, shade in enumerate(column):
+            y, x = int(SHEET_TITLE + (row + 0.4) * cell[0]), int(SHEET_GAP + (k + 0.4) * cell[1])
+            assert (sheet[y, x] * 255).round().eq(shade).all()
+
+
+@given(st.integers(1, 400))
+def test_a_contact_sheet_shows_moments_from_first_to_last(count):
+    moments = sheet_moments(count)
+    assert moments[0] == 0 and moments[-1] == count - 1 and moments == sorted(set(moments)) and len(moments) <= 6
 
 
 def test_depth_pictures_are_bright_where_near_and_dark_in_the_sky():
