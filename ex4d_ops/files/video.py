@@ -22,8 +22,9 @@ from .whole import written_whole
 
 Codec = Literal["ffv1", "h264", "png"]
 CODECS: dict[str, Codec] = {".mkv": "ffv1", ".mp4": "h264", ".mov": "h264", "": "png"}  # by suffix; none is a folder
-# x264: no visible loss; looking ahead further takes 100 MB of memory and makes the file no smaller.
-PREVIEW = {"crf": "16", "preset": "veryfast", "rc-lookahead": "5"}
+# x264: no visible loss; looking ahead further takes 100 MB of memory and makes the file no smaller, and what mbtree's
+# vector code makes of small pictures differs from run to run.
+PREVIEW = {"crf": "18", "preset": "veryfast", "rc-lookahead": "5", "x264-params": "mbtree=0"}
 BT709 = 1  # AVCOL_SPC_BT709, and likewise for primaries and transfer
 MPEG_RANGE = 1  # AVCOL_RANGE_MPEG
 WAITING_FRAMES = 2  # of each video that is being written

@@ -188,3 +188,16 @@ def test_videos_written_side_by_side_end_together(tmp_path, failing):
     with pytest.raises(OSError, match="cannot be written"):
         files.write_videos(paths, ((frame, frame) for _ in range(400)), 15)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", [(16, 16), (64, 96), (48, 144)])
+def test_the_same_frames_make_the_same_preview_every_time(tmp_path, size):
+    draws = torch.Generator().manual_seed(0)
+    tiles = torch.rand(9, size[0] // 8, size[1] // 8, 3, generator=draws)
+    frames = tiles.repeat_interleave(8, 1).repeat_interleave(8, 2)
+
+    def write():
+        files.write_video(tmp_path / "preview.mp4", frames, 15)
+        return (tmp_path / "preview.mp4").read_bytes()
+
+    assert len({write() for _ in range(12)}) == 1
