@@ -1,7 +1,5 @@
 """`python -m ex4d_ops` is `ex4d`."""
 
-import sys
+from .cli import run
 
-from .cli import main
-
-sys.exit(main())
+run()

@@ -225,7 +225,7 @@ def draw_coverage(coverage: Sequence[float], frame: int, width: int) -> Tensor:
 
 
 def draw_sheet(columns: Sequence[tuple[str, Sequence[Tensor]]]) -> Tensor:
-    """A contact sheet [H, W, 3]: in every column a title over pictures [H, W] or [H, W, 3] of uint8."""
+    """A contact sheet [H, W, 3] of uint8: in every column a title over pictures [H, W] or [H, W, 3] of uint8."""
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = columns[0][1][0].shape[:2]
@@ -240,7 +240,7 @@ def draw_sheet(columns: Sequence[tuple[str, Sequence[Tensor]]]) -> Tensor:
         for row, picture in enumerate(pictures):
             small = Image.fromarray(picture.numpy()).convert("RGB").resize(cell, Image.Resampling.BOX)
             sheet.paste(small, (left, SHEET_TITLE + row * (cell[1] + SHEET_GAP)))
-    return torch.from_numpy(np.array(sheet)).float() / 255
+    return torch.from_numpy(np.array(sheet))
 
 
 def origin_sheet(prior: Prior, cameras: CameraPath, moments: int = SHEET_MOMENTS) -> Tensor:

@@ -244,6 +244,15 @@ def erode(mask: Tensor, kernel: int) -> Tensor:
     if kernel <= 1:
         return mask
     before, after = kernel // 2, kernel - 1 - kernel // 2
-    hidden = pad((~mask).float(), (before, after, before, after))[None]  # what is not set grows by the mirrored square
-    rows = torch.nn.functional.max_pool2d(hidden, (kernel, 1), stride=1)
-    return torch.nn.functional.max_pool2d(rows, (1, kernel), stride=1)[0] == 0
+    mask = pad(mask, (before, after, before, after), value=True)
+    return all_in_a_row(all_in_a_row(mask, kernel).mT, kernel).mT
+
+
+def all_in_a_row(mask: Tensor, length: int) -> Tensor:
+    """Whether so many pixels of a row from each on are all set, [H, W - length + 1]."""
+    done = 1
+    while done < length:  # what is known of some is known of twice as many
+        step = min(done, length - done)
+        mask = mask[:, :-step] & mask[:, step:]
+        done += step
+    return mask

@@ -23,7 +23,16 @@ from .options import (
     mesh_rules,
 )
 from .stereo import add_stereo_options, check_stereo
-from .terminal import add_command, check_exists, describe_size, parse_device, parse_erosion, parse_place, parse_size
+from .terminal import (
+    add_command,
+    check_exists,
+    describe_size,
+    parse_device,
+    parse_erosion,
+    parse_place,
+    parse_size,
+    share_free_memory,
+)
 
 OUTPUTS = ("color", "visible", "preview", "cameras", "sheet", "path")  # of --only
 BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
@@ -164,6 +173,7 @@ def describe_moves() -> str:
 def make_prior(options) -> None:
     """Check the options, then import what makes a prior and make it."""
     check_options(options)
+    share_free_memory()
     from .rendering import render
 
     render(options)

@@ -273,27 +273,27 @@ def write_mesh(options, source: Source, t: int) -> None:
 def write_videos(options, taken: Taken, shown: Generator[Shown, None, None], count: int,
                  progress) -> tuple[list[float], dict[int, Shown]]:
     """Write the videos as their frames come. Returns the visible share of each frame, and those for the sheet."""
-    names = [name for name in ("color", "visible", "preview") if name in options.only]
+    looks = {options.out / FILES[name]: look for name, look in VIDEOS.items() if name in options.only}
     moments, coverage, kept = set(plot.sheet_moments(count)), [], {}
 
-    def rows() -> Iterator[list[Tensor]]:
+    def noted() -> Iterator[Shown]:
         for t, frame in enumerate(shown):
             coverage.append(frame.coverage)
             if t in moments:
                 kept[t] = frame
-            yield [picture_of(name, frame) for name in names]
+            yield frame
             progress(t + 1, count)
 
     with closing(shown):
-        files.write_videos([options.out / FILES[name] for name in names], rows(), taken.fps)
+        files.write_videos(looks, noted(), taken.fps)
     return coverage, kept
 
 
-def picture_of(name: str, frame: Shown) -> Tensor:
-    """What a video shows of an output frame."""
-    if name == "preview":
-        return torch.cat([frame.source, frame.color, frame.visible[..., None].expand_as(frame.color)], 1)
-    return frame.color if name == "color" else frame.visible
+def place_side_by_side(frame: Shown) -> Tensor:
+    return torch.cat([frame.source, frame.color, frame.visible[..., None].expand_as(frame.color)], 1)
+
+
+VIDEOS = {"color": lambda frame: frame.color, "visible": lambda frame: frame.visible, "preview": place_side_by_side}
 
 
 def write_pictures(options, taken: Taken, cameras: CameraPath, coverage: list[float], kept: dict[int, Shown]) -> None:

@@ -7,11 +7,13 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..clip import WAN_GRID
+
+M_ARENA_MAX = -8  # of mallopt, malloc.h
 
 
 def add_command(commands, name: str, run: Callable, help: str, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -88,6 +90,15 @@ def check_exists(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.exists():
             raise ValueError(f"{path}: there is no such file or folder")
+
+
+def share_free_memory() -> None:
+    """Let threads take the memory that others gave back, where glibc would keep some for each: 25 MB of a prior."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(AttributeError):  # other C libraries have no such setting
+            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def say(line: str) -> None:

@@ -30,8 +30,6 @@ from .depth_arrays import Numbers
 from .footage import frame_span, of_one_size
 from .timing import follow_clip
 
-HELD_BYTES = 2**26  # of numbers; fewer are read once and held
-
 log = logging.getLogger(__name__)
 
 
@@ -57,7 +55,7 @@ def open_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
     numbers, said = open_numbers(path, span, units, channel)
     said = said if shown is None else said.of_frames(shown)
     units = known_units(path, units, said)
-    read = hold_few(path, numbers, shown, numbers.white if units.kind.startswith("normalized") else 1.0)
+    read = partial(read_numbers, path, numbers, shown, numbers.white if units.kind.startswith("normalized") else 1.0)
     try:
         count, ends, doubt = survey(read, units, fill)
         if doubt:
@@ -105,23 +103,11 @@ def as_depth(numbers: Iterator[Tensor], units: DepthUnits, ends: tuple[Tensor, T
         yield fill_frame(depth, t) if fill else depth
 
 
-def hold_few(path: Path, numbers: Numbers, shown: Tensor | None, white: float) -> Callable[[], Iterator[Tensor]]:
-    """What reads the numbers from the first frame on, by white; where they are few they are read once.
-
-    shown: which of them each frame has, None for one after the other.
-    """
-
-    def read() -> Iterator[Tensor]:
-        pictures = map(np.ascontiguousarray, of_one_size(path, numbers.frames()))
-        values = (torch.from_numpy(picture) for picture in pictures)
-        return (frame / white for frame in (values if shown is None else repeat(values, shown.tolist())))
-
-    held: list[Tensor] = []
-    for frame in read():
-        held.append(frame)
-        if len(held) * frame.nbytes > HELD_BYTES:
-            return read
-    return lambda: iter(held)
+def read_numbers(path: Path, numbers: Numbers, shown: Tensor | None, white: float) -> Iterator[Tensor]:
+    """The numbers from the first frame on, by white. shown: which of them each frame has, None for all in turn."""
+    pictures = map(np.ascontiguousarray, of_one_size(path, numbers.frames()))
+    values = (torch.from_numpy(picture) for picture in pictures)
+    return (frame / white for frame in (values if shown is None else repeat(values, shown.tolist())))
 
 
 def repeat(frames: Iterator[Tensor], shown: list[int]) -> Iterator[Tensor]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
@@ -149,11 +150,12 @@ def natural_order(file: Path) -> list:
 
 
 def write_picture(path: Path, picture: Tensor) -> None:
-    """Write a picture [H, W, 3] in [0, 1] as PNG. Raises OSError where the place cannot be written."""
+    """Write a picture [H, W, 3] as PNG: float in [0, 1], or uint8. Raises OSError where it cannot be written."""
     with written_whole(path) as part:
         as_image(picture).save(part, format="PNG")
 
 
 def as_image(picture: Tensor) -> Image.Image:
-    """Pillow's image of a picture [H, W, 3] in [0, 1]."""
-    return Image.fromarray((picture * 255).round().byte().cpu().numpy())
+    """Pillow's image of a picture [H, W, 3], float in [0, 1], or uint8."""
+    stored = picture if picture.dtype == torch.uint8 else (picture * 255).round().byte()
+    return Image.fromarray(stored.cpu().numpy())

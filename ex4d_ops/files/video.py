@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -10,7 +10,7 @@ from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from queue import Full, Queue
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,12 +22,12 @@ from .whole import written_whole
 
 Codec = Literal["ffv1", "h264", "png"]
 CODECS: dict[str, Codec] = {".mkv": "ffv1", ".mp4": "h264", ".mov": "h264", "": "png"}  # by suffix; none is a folder
-# x264: no visible loss; looking ahead further takes 100 MB of memory and makes the file no smaller, and what mbtree's
-# vector code makes of small pictures differs from run to run.
-PREVIEW = {"crf": "18", "preset": "veryfast", "rc-lookahead": "5", "x264-params": "mbtree=0"}
+# x264: no visible loss. To look ahead, and frames between two others, take 100 MB and a quarter of the time; and what
+# is made of a look ahead, mbtree, differs from run to run.
+PREVIEW = {"crf": "17", "preset": "veryfast", "rc-lookahead": "0", "bf": "0"}
 BT709 = 1  # AVCOL_SPC_BT709, and likewise for primaries and transfer
 MPEG_RANGE = 1  # AVCOL_RANGE_MPEG
-WAITING_FRAMES = 2  # of each video that is being written
+WAITING_FRAMES = 1  # of each video that is being written
 ENDED, STOPPED = object(), object()  # in place of a frame
 
 
@@ -94,19 +94,20 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, codec: C
             encode(part, chain([first], pictures), fps, codec)
 
 
-def write_videos(paths: Sequence[Path], rows: Iterable[Sequence[Tensor]], fps: float) -> None:
+def write_videos(looks: Mapping[Path, Callable[[Any], Tensor]], moments: Iterable[object], fps: float) -> None:
     """Write several videos side by side, each in a thread of its own, as write_video does one.
 
-    rows: the next frame of each, as they come. What rows or a writer raises stops all of them, leaves no file, and
-    reaches the caller.
+    moments: what they show, one after the other, as they come; looks: what a video shows of one. What any of them or
+    a writer raises stops all, leaves no file, and reaches the caller.
     """
-    queues = [Queue(WAITING_FRAMES) for _ in paths]
-    with ThreadPoolExecutor(max(1, len(paths))) as pool:
-        writers = [pool.submit(write_video, path, take_all(queue), fps) for path, queue in zip(paths, queues)]
+    queues = [Queue(WAITING_FRAMES) for _ in looks]
+    with ThreadPoolExecutor(max(1, len(looks))) as pool:
+        writers = [pool.submit(write_video, path, map(look, take_all(queue)), fps)
+                   for (path, look), queue in zip(looks.items(), queues)]
         try:
-            for row in rows:
-                for queue, writer, frame in zip(queues, writers, row):
-                    hand_over(queue, writer, frame)
+            for moment in moments:
+                for queue, writer in zip(queues, writers):
+                    hand_over(queue, writer, moment)
         except BaseException:
             for queue, writer in zip(queues, writers):
                 hand_over(queue, writer, STOPPED, said=True)
@@ -117,23 +118,23 @@ def write_videos(paths: Sequence[Path], rows: Iterable[Sequence[Tensor]], fps: f
             writer.result()
 
 
-def hand_over(queue: Queue, writer: Future, frame: object, said: bool = False) -> None:
-    """Put a frame into the queue of a writer. Raises what the writer has ended with, unless that was said."""
+def hand_over(queue: Queue, writer: Future, moment: object, said: bool = False) -> None:
+    """Put what comes next into the queue of a writer. Raises what the writer has ended with, unless that was said."""
     while not writer.done():
         try:
-            return queue.put(frame, timeout=0.1)
+            return queue.put(moment, timeout=0.1)
         except Full:
             continue
     if not said:
         writer.result()
 
 
-def take_all(queue: Queue) -> Iterator[Tensor]:
-    """The frames of a queue until it ends. Raises Stopped where it is not to end well."""
-    while (frame := queue.get()) is not ENDED:
-        if frame is STOPPED:
+def take_all(queue: Queue) -> Iterator[object]:
+    """All of a queue until it ends. Raises Stopped where it is not to end well."""
+    while (moment := queue.get()) is not ENDED:
+        if moment is STOPPED:
             raise Stopped
-        yield frame
+        yield moment
 
 
 class Stopped(Exception):
@@ -145,7 +146,7 @@ def quantized(frame: Tensor) -> np.ndarray:
     if frame.dtype == torch.bool:
         return frame.cpu().numpy().astype(np.uint8) * np.uint8(255)
     if frame.dtype.is_floating_point:
-        return (frame.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        return frame.clamp(0, 1).mul_(255).round_().to(torch.uint8).cpu().numpy()
     return frame.cpu().numpy()
 
 
