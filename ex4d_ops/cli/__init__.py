@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import logging
 import os
 import sys
 
-from .. import __name__ as library
 from .convert import add_convert_checkpoint_command, add_convert_path_command
 from .estimate import add_download_command
 from .inspect import add_inspect_command
 from .prepare import add_prepare_command
 from .prior import add_prior_command
 from .sample import add_sample_command
-from .terminal import OnTheTerminal
+from .terminal import attempt
 from .train import add_train_command
 
 DESCRIPTION = """\
@@ -26,28 +24,16 @@ See a video from another side. From a clip and its depth, ex4d builds a watertig
 along a new camera path, as a color video and a mask of what the source has seen. This is the prior from which
 Wan 2.1 with the EX-4D adapter generates the finished video. Start with `ex4d sample demo`.
 """
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch names no type for it on CPUs
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns 0, or 2 after one sentence on what was wrong, or 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
-    library_log, terminal = logging.getLogger(library), OnTheTerminal(logging.WARNING)
-    library_log.addHandler(terminal)
     try:
-        options.command(options)
-    except (ValueError, OSError) as error:
-        return complain(str(error))
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(words in str(error) for words in OUT_OF_MEMORY):
-            raise
-        return complain("out of memory; use fewer --frames or a smaller --size")
+        wrong = attempt(lambda: options.command(options))
     except KeyboardInterrupt:
         print("ex4d: stopped; unfinished files were deleted", file=sys.stderr)
         return 130
-    finally:
-        library_log.removeHandler(terminal)
-    return 0
+    return 0 if wrong is None else complain(wrong)
 
 
 def run() -> None:

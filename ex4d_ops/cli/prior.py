@@ -35,6 +35,7 @@ from .terminal import (
 )
 
 OUTPUTS = ("color", "visible", "preview", "cameras", "sheet", "path")  # of --only
+ON_A_CLUSTER = "ray"  # beside the names of renderers, as --engine of prepare calls it
 BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
 
 EPILOG = """\
@@ -49,6 +50,10 @@ examples:
   ex4d prior clip.mp4 --depth depth.npz --move orbit:yaw=40 --target 320,180 --out result
   ex4d prior clip.mp4 --depth depth.npz --source-cameras --camera-smoothing 8 --out stabilized
   ex4d prior clip.mp4 --depth depth.npz --move orbit:yaw=30 --frames 81 --guide vace --out result
+  ex4d prior clips/ --depth depth/ --preset 60 --out results --jobs 4
+
+A folder of clips gets a folder of results for each; the depth of clips/a/b.mp4 is depth/a/b.npz (or .npy, .exr, .mkv,
+.mp4, or a folder a/b). The same command goes on where it stopped, and makes no clip twice.
 
 files in the folder --out:
   color.mkv, visible.mkv    the prior, lossless (FFV1); white = seen in the source
@@ -66,8 +71,10 @@ files in the folder --out:
 def add_prior_command(commands) -> None:
     parser = add_command(commands, "prior", make_prior, "Render a clip along a new camera path: the prior for EX-4D.",
                          f"{EPILOG}\n{describe_moves()}")
-    parser.add_argument("input", type=Path, help="video, folder of images, or one image")
+    parser.add_argument("input", type=Path, help="video, folder of images, one image, or folder of videos")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--jobs", type=int, metavar="N",
+                        help="number of clips of a folder to work on at once, some 1 GB of memory each (default: 1)")
     parser.add_argument("--only", type=parse_only, default=OUTPUTS, metavar="NAMES",
                         help=f"results to write, some of {','.join(OUTPUTS)}, beside run.json (default: all)")
     clip = parser.add_argument_group("clip")
@@ -89,8 +96,9 @@ def add_prior_command(commands) -> None:
     add_camera_options(parser)
     add_mesh_options(parser)
     render = parser.add_argument_group("rendering")
-    render.add_argument("--engine", choices=["auto", *ENGINES], default="auto",
-                        help="renderer (default: auto, the fastest that runs here)")
+    render.add_argument("--engine", choices=["auto", *ENGINES, ON_A_CLUSTER], default="auto",
+                        help="renderer; or ray, to work on a folder of clips on the cluster at RAY_ADDRESS, whose "
+                        "machines must all see the folders (default: auto, the fastest renderer that runs here)")
     render.add_argument("--device", type=parse_device, default="cpu",
                         help="device to compute on, e.g. cuda or cuda:1 (default: cpu)")
     render.add_argument("--texture", choices=get_args(Texture), default="vertex",
@@ -174,6 +182,13 @@ def make_prior(options) -> None:
     """Check the options, then import what makes a prior and make it."""
     check_options(options)
     share_free_memory()
+    if options.input.is_dir():
+        from .clips import draw_clips, find_clips
+
+        if clips := find_clips(options):
+            return draw_clips(options, clips)
+    if options.jobs is not None or options.engine == ON_A_CLUSTER:
+        raise ValueError(f"--jobs, --engine {ON_A_CLUSTER}: are used only with a folder of clips; leave them out")
     from .rendering import render
 
     render(options)
@@ -191,6 +206,8 @@ def check_options(options) -> None:
             raise ValueError(f"--{name}: got {getattr(options, name):g}, must be above 0")
     if options.start < 0 or options.freeze is not None and options.freeze < 0:
         raise ValueError(f"--start, --freeze: got {options.start} and {options.freeze or 0}; frames are counted from 0")
+    if options.jobs is not None and options.jobs < 1:
+        raise ValueError(f"--jobs: got {options.jobs}, must be 1 or more")
     if options.moving is not None and not options.background:
         raise ValueError("--moving: says what must not fill other frames; add --background")
     if options.camera_smoothing < 0:

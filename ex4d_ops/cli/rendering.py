@@ -334,7 +334,6 @@ def write_guide(options, whole: Whole, cameras: CameraPath, fps: float) -> None:
 def write_run(options, taken: Taken, cameras: CameraPath, prior: Prior | None, coverage: list[float], radius: float,
               seconds: dict[str, float]) -> None:
     """Write run.json: every setting and figure, enough to make the same prior again."""
-    settings = {name: value for name, value in vars(options).items() if name != "command"}
     seen, depth = sum(coverage) / len(coverage), taken.outline
     origin = {"own frame": seen, "other frames": 0.0, "unseen": 1 - seen}
     figures = {
@@ -347,4 +346,10 @@ def write_run(options, taken: Taken, cameras: CameraPath, prior: Prior | None, c
         "python": platform.python_version(), "torch": torch.__version__, "machine": platform.platform(),
     }
     with written_whole(options.out / RUN) as part:
-        part.write_text(json.dumps({"settings": settings, "figures": figures}, indent=2, default=str) + "\n")
+        part.write_text(json.dumps({"settings": describe_settings(options), "figures": figures}, indent=2) + "\n")
+
+
+def describe_settings(options) -> dict:
+    """The options as json holds them."""
+    settings = {name: value for name, value in vars(options).items() if name != "command"}
+    return json.loads(json.dumps(settings, default=str))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -11,8 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .. import __name__ as library
 from ..clip import WAN_GRID
 
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch names no type for it on CPUs
 M_ARENA_MAX = -8  # of mallopt, malloc.h
 
 
@@ -118,6 +121,22 @@ class OnTheTerminal(logging.Handler):
             say(f"warning: {message}")
 
 
+def attempt(command: Callable[[], object]) -> str | None:
+    """Run a command, whose warnings are said. Returns what was wrong in one sentence, None where nothing was."""
+    library_log, terminal = logging.getLogger(library), OnTheTerminal(logging.WARNING)
+    library_log.addHandler(terminal)
+    try:
+        command()
+    except (ValueError, OSError) as error:
+        return str(error)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        return "out of memory; use fewer --frames or a smaller --size"
+    finally:
+        library_log.removeHandler(terminal)
+
+
 @contextmanager
 def timed(seconds: dict[str, float], stage: str):
     """Note in seconds how long the block took."""
@@ -128,10 +147,10 @@ def timed(seconds: dict[str, float], stage: str):
 
 @contextmanager
 def progress_bar(stage: str, unit: str = "frame"):
-    """Yield progress(done, total) that draws a bar on a terminal."""
+    """Yield progress(done, total) that draws a bar on a terminal, but in one of several processes none."""
     from tqdm import tqdm
 
-    with tqdm(desc=stage, unit=unit, disable=None) as bar:
+    with tqdm(desc=stage, unit=unit, disable=None if multiprocessing.parent_process() is None else True) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

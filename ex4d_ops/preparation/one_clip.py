@@ -27,10 +27,7 @@ from ..simulate import (
 from ..tracking import Tracker
 from .recipe import Recipe
 from .select import select_clip
-from .videos import Source
-
-DEPTH_SUFFIXES = (".npz", ".npy", ".exr", ".mkv", ".mp4", "")  # "": a folder of pictures
-BESIDE = ("{stem}.npz", "{stem}.depth.npz", "depth.npz")  # names of depth that lies beside its video
+from .videos import Source, find_depth_file
 
 
 @torch.no_grad()
@@ -89,12 +86,7 @@ def simulate_mask(frames: torch.Tensor, depth: VideoDepth | None, recipe: Recipe
 
 def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip) -> VideoDepth:
     """The depth of just this clip, cropped and resized as it was. Raises ValueError where there is none."""
-    stem = Path(source.name).with_suffix("")
-    places = [source.path.parent / name.format(stem=stem.name) for name in BESIDE] if recipe.depth is None else [
-        recipe.depth / f"{stem}{suffix}" for suffix in DEPTH_SUFFIXES]
-    place = next((place for place in places if place.exists()), None)
-    if place is None:
-        raise ValueError(f"depth not found at {places[0]}")
+    place = find_depth_file(source, recipe.depth)
     depth = files.read_depth(place, recipe.units, start, len(clip), recipe.fill, clip=source.path,
                              channel=recipe.channel)
     return match_depth(clip.frames, fit_depth(depth, clip.size, without_bars(recipe.fit)))

@@ -15,6 +15,8 @@ VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"}
 # Names of columns, in any case: OpenVid's first, then those of Hugging Face's video folders and of others.
 COLUMNS = {"video": ("video", "path", "file", "file_name", "filename", "video_path", "file_path", "videopath"),
            "caption": ("caption", "text", "prompt", "description")}
+DEPTH_SUFFIXES = (".npz", ".npy", ".exr", ".mkv", ".mp4", "")  # "": a folder of pictures
+BESIDE = ("{stem}.npz", "{stem}.depth.npz", "depth.npz")  # names of depth that lies beside its video
 NO_CHARACTER = "\ufffd"  # Unicode's stand-in for what is not one
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,20 @@ def list_sources(place: Path, videos: Path | None = None) -> Iterator[Source]:
     if place.suffix.lower() in (".csv", ".tsv") and place.is_file():
         return read_table(place, videos or place.parent)
     raise ValueError(f"{place}: is not a folder of videos or a CSV file; give one of them")
+
+
+def find_depth_file(source: Source, folder: Path | None) -> Path:
+    """The depth of a video: named like it in a folder of depth, or where there is none beside it.
+
+    Raises ValueError where it is not there.
+    """
+    stem = Path(source.name).with_suffix("")
+    places = [source.path.parent / name.format(stem=stem.name) for name in BESIDE] if folder is None else [
+        folder / f"{stem}{suffix}" for suffix in DEPTH_SUFFIXES]
+    place = next((place for place in places if place.exists() and place.resolve() != source.path.resolve()), None)
+    if place is None:
+        raise ValueError(f"depth not found at {places[0]}")
+    return place
 
 
 def read_table(table: Path, videos: Path) -> Iterator[Source]:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import pickle
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from types import ModuleType
-
-import torch
 
 from ..dataset import Encoders, State, gather, mend
 from ..files.damage import reading
 from ..files.whole import written_whole
+from ..side_by_side import in_processes, on_a_cluster
 from ..tracking import load_tracker
 from .one_clip import prepare_clip
 from .recipe import Engine, Recipe
@@ -28,8 +19,6 @@ from .videos import Source
 
 SETTINGS = "settings.json"
 SHARD_CLIPS = 64
-WAITING = 2  # videos handed to each worker ahead of time
-RAY_ROWS = 4096  # handed to Ray at once; it keeps some 10 KB of each until the last of them is done
 
 MakeEncoders = Callable[[], Encoders]
 
@@ -111,91 +100,24 @@ class Preparer:
         return prepare_clip(source, self.job.recipe, self.job.out, self.tracker, self.encoders)
 
 
-# ---- side by side in processes ------------------------------------------------------------------
-
-
-def prepare_here(packed: bytes, source: Source) -> str:
-    """Prepare one clip in this worker process. packed: the Job, pickled."""
-    return own_preparer(packed).prepare(source)
-
-
-@cache
-def own_preparer(packed: bytes) -> Preparer:
-    """This process's, made when the first source arrives, so that what is wrong with it is told like all else."""
-    return Preparer(pickle.loads(packed))
-
-
-def begin_process() -> None:
-    """Work with one thread, and end when the process that began this one does, even if it is killed."""
-    torch.set_num_threads(1)
-    if parent := multiprocessing.parent_process():
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+def begin_preparing(job: Job) -> Callable[[Source], str]:
+    """What prepares one clip after the other in a worker."""
+    return Preparer(job).prepare
 
 
 def run_processes(todo: Iterator[Source], job: Job, workers: int) -> Iterator[str]:
-    """Keys as their clips are done. Few sources wait at a time, so that memory doesn't grow with their number."""
-    context, packed = multiprocessing.get_context("spawn"), pickle.dumps(job)
-    with ProcessPoolExecutor(workers, context, begin_process) as pool:
-        running = {pool.submit(prepare_here, packed, source) for source in islice(todo, WAITING * workers)}
-        try:
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield future.result()
-                running |= {pool.submit(prepare_here, packed, source) for source in islice(todo, len(finished))}
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-# ---- on a cluster -------------------------------------------------------------------------------
-
-
-class RowPreparer:
-    """What Ray Data makes once in every worker and calls with each row."""
-
-    def __init__(self, job: Job) -> None:
-        self.preparer = Preparer(job)
-
-    def __call__(self, row: dict) -> dict:
-        torch.set_num_threads(1)
-        return {"key": self.preparer.prepare(Source(Path(row["path"]), row["name"], row["caption"]))}
+    """Keys as their clips are done in processes of this machine."""
+    return in_processes(todo, partial(begin_preparing, job), workers)
 
 
 def run_ray(todo: Iterator[Source], job: Job, workers: int) -> Iterator[str]:
-    """Keys as Ray Data hands them back, from a cluster whose machines all see the folders, or from this machine."""
+    """Keys as their clips are done on a cluster."""
     anywhere = replace(job, recipe=at_full_paths(job.recipe), out=job.out.resolve())
-    with ray_cluster(workers) as ray:
-        while rows := [{"path": str(source.path.resolve()), "name": source.name, "caption": source.caption}
-                       for source in islice(todo, RAY_ROWS)]:
-            clips = ray.data.from_items(rows, override_num_blocks=len(rows))
-            done = clips.map(RowPreparer, fn_constructor_args=(anywhere,), concurrency=workers)
-            yield from (row["key"] for row in done.iter_rows())
+    sources = (replace(source, path=source.path.resolve()) for source in todo)
+    return on_a_cluster(sources, partial(begin_preparing, anywhere), workers)
 
 
 def at_full_paths(recipe: Recipe) -> Recipe:
     """The same recipe for processes that stand in other folders."""
     paths = {name: value for name, value in vars(recipe).items() if isinstance(value, Path)}
     return replace(recipe, **{name: path.resolve() for name, path in paths.items()})
-
-
-@contextmanager
-def ray_cluster(workers: int) -> Iterator[ModuleType]:
-    """Ray on the cluster at $RAY_ADDRESS, or on this machine; ends it unless the caller had begun it.
-
-    Raises ValueError where Ray is missing.
-    """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise ValueError(f"--engine ray needs {error.name}, which is not installed; install it with: pip install "
-                         "'ray[data]'") from error
-    if ray.is_initialized():
-        yield ray
-        return
-    local = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
-    ray.init(log_to_driver=False, **local)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
