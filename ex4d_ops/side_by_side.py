@@ -78,10 +78,11 @@ class RowWork:
         return {"made": pickle.dumps(self.work(pickle.loads(row["clip"])))}
 
 
-def on_a_cluster(clips: Iterator[Clip], begin: Begin[Clip, Made], workers: int) -> Iterator[Made]:
+def on_a_cluster(clips: Iterator[Clip], begin: Begin[Clip, Made], workers: int,
+                 at_once: int = RAY_ROWS) -> Iterator[Made]:
     """The same by Ray Data, on a cluster whose machines all see the folders, or on this machine."""
     with ray_cluster(workers) as ray:
-        while rows := [{"clip": pickle.dumps(clip)} for clip in islice(clips, RAY_ROWS)]:
+        while rows := [{"clip": pickle.dumps(clip)} for clip in islice(clips, at_once)]:
             table = ray.data.from_items(rows, override_num_blocks=len(rows))
             done = table.map(RowWork, fn_constructor_args=(begin,), concurrency=workers)
             yield from (pickle.loads(row["made"]) for row in done.iter_rows())

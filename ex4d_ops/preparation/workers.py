@@ -11,7 +11,7 @@ from pathlib import Path
 from ..dataset import Encoders, State, gather, mend
 from ..files.damage import reading
 from ..files.whole import written_whole
-from ..side_by_side import in_processes, on_a_cluster
+from ..side_by_side import RAY_ROWS, in_processes, on_a_cluster
 from ..tracking import load_tracker
 from .one_clip import prepare_clip
 from .recipe import Engine, Recipe
@@ -114,7 +114,7 @@ def run_ray(todo: Iterator[Source], job: Job, workers: int) -> Iterator[str]:
     """Keys as their clips are done on a cluster."""
     anywhere = replace(job, recipe=at_full_paths(job.recipe), out=job.out.resolve())
     sources = (replace(source, path=source.path.resolve()) for source in todo)
-    return on_a_cluster(sources, partial(begin_preparing, anywhere), workers)
+    return on_a_cluster(sources, partial(begin_preparing, anywhere), workers, RAY_ROWS)
 
 
 def at_full_paths(recipe: Recipe) -> Recipe:
