@@ -29,6 +29,7 @@ WAN = "diffusion_model."  # what ComfyUI and others call Wan in the keys of a Lo
 RELEASED_BASE = "Wan 2.1 I2V"
 EXPERTS = "Wan 2.2 I2V"  # two models, for high and for low noise, of the same layers as the released one's 14B
 BASES = (RELEASED_BASE, EXPERTS)
+WAN_SIZES = {(5120, 40): "14B", (3072, 30): "5B", (1536, 30): "1.3B"}  # by dim and number of blocks
 NAMED = 8  # names of further keys that a warning or error gives
 
 
@@ -60,6 +61,11 @@ class Adapter:
     def blocks(self) -> int:
         return len(self.lora) // (2 * len(LAYERS))
 
+    @property
+    def made_for(self) -> str:
+        """The model that it fits, in words: "Wan 2.1 I2V 14B"."""
+        return f"{self.base} {name_size(self.dim, self.blocks)}"
+
     def describe(self) -> str:
         """What it holds, in words."""
         encoder, lora = (sum(weight.numel() for weight in part.values()) for part in (self.encoder, self.lora))
@@ -70,9 +76,9 @@ class Adapter:
     def check_base(self, dim: int, ffn_dim: int, blocks: int) -> None:
         """Raise ValueError unless it was made for a Wan of this width and depth."""
         if (dim, ffn_dim, blocks) != (self.dim, self.ffn_dim, self.blocks):
-            raise ValueError(f"the adapter was made for a Wan of {self.blocks} blocks of dim {self.dim} (ffn "
-                             f"{self.ffn_dim}), the model has {blocks} of dim {dim} (ffn {ffn_dim}); load the model "
-                             "that it was trained on")
+            raise ValueError(f"the adapter was made for {self.made_for}, with {self.blocks} blocks of dim {self.dim} "
+                             f"(ffn {self.ffn_dim}), the model has {blocks} of dim {dim} (ffn {ffn_dim}); load the "
+                             "model that it was trained on")
 
     def doubt_base(self, name: str) -> str | None:
         """What speaks against using it on a Wan of this name that it fits, in one sentence; None where nothing does."""
@@ -80,6 +86,11 @@ class Adapter:
             return None
         return (f"the model is {name}, but the adapter was trained on {self.base}, whose layers have the same shapes "
                 "and other weights; it may lead the video less well")
+
+
+def name_size(dim: int, blocks: int) -> str:
+    """What users call the size of a Wan."""
+    return WAN_SIZES.get((dim, blocks), f"of {blocks} blocks of {dim}")
 
 
 # ---- reading ------------------------------------------------------------------------------------

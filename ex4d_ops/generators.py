@@ -18,6 +18,7 @@ NAMED = 3  # lengths that a sentence gives as examples
 
 Holes = tuple[float, float, float] | Literal["last"]  # a color of 0..255, or what the pixel showed last
 Rate = Literal["trained", "as given"]
+MEGAPIXEL = 1024 * 1024  # as ComfyUI counts them; ResolutionSelector
 MAGENTA, GRAY, BLACK = (255.0, 0.0, 255.0), (127.5, 127.5, 127.5), (0.0, 0.0, 0.0)
 
 
@@ -93,7 +94,7 @@ STYLES = {
                         "bf33f65, read 2026-11-25"),
     "crossview-ltx": GuideStyle("LTX-2.3 with the CrossView-Warp LoRA", MAGENTA, Lengths(8, 1), 24.0, 32, 544 * 960,
                                 False, "crossview-points", f"{CROSSVIEW}, and its workflow v2"),
-    "crossview-h3": GuideStyle("MiniMax H3 with the CrossView-Warp LoRA", MAGENTA, H3_LENGTHS, 24.0, 32, 500_000,
+    "crossview-h3": GuideStyle("MiniMax H3 with the CrossView-Warp LoRA", MAGENTA, H3_LENGTHS, 24.0, 32, MEGAPIXEL // 2,
                                False, "crossview-points", f"{CROSSVIEW}; nodes_minimax_h3.py of ComfyUI 0.33.0"),
     "meridian": GuideStyle("MiniMax H3 with the Meridian LoRAs", (128.0, 128.0, 128.0), MERIDIAN_LENGTHS, 24.0, 32,
                            None, False, "meridian-points", "depth_warp.py of NyckM/3d-Camera-control-H3-Minimax "

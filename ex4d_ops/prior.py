@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +16,7 @@ from .clip import Fit, Progress, fit_boxes, fit_frame, size_of
 from .mesh import DWMesh, open_surface
 from .parallel import each_frame
 from .raster.points import POINT_RULES, draw_points
-from .rules import Erosion, RenderRules
+from .rules import LAST, Erosion, RenderRules
 
 VISIBLE_ALPHA = 125 / 255  # released code
 SEEN_SHARE = 0.5  # of a resampled pixel above which it counts as seen
@@ -103,7 +103,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
 
 
 def write_anchor(color: Tensor, visible: Tensor, frame: Tensor, fit: Fit) -> None:
-    """Write a source frame [h, w, 3] into a frame of a prior: all of it is visible."""
+    """Write a picture [h, w, 3] into a frame of a prior: all of it is visible."""
     size = size_of(color[None])
     color.copy_(fit_frame(frame, size, fit))
     visible.fill_(False)
@@ -133,6 +133,36 @@ def draw_single(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, k
         seen = render_frame(mesh, here, 0, rules, engine)
         write_seen(color, visible, seen.rgba[..., :3], seen.rgba[..., 3] > VISIBLE_ALPHA, kernel)
     return color, visible
+
+
+def anchor_pictures(prior: Prior, pictures: Sequence[Tensor], frames: Sequence[int], fit: Fit = "crop") -> Prior:
+    """The prior of which these frames show pictures [h, w, 3], all of them visible; bars of a "pad" are not.
+
+    frames: which each picture is for, -1 is the last. All else stays as it is. Raises ValueError as find_places does.
+    """
+    color, visible = prior.color.clone(), prior.visible.clone()
+    origin = None if prior.origin is None else prior.origin.clone()
+    for picture, place in zip(pictures, find_places(frames, len(pictures), len(prior))):
+        write_anchor(color[place], visible[place], picture.to(color), fit)
+        if origin is not None:
+            origin[place] = -1
+    return Prior(color, visible, origin)
+
+
+def find_places(frames: Sequence[int], pictures: int, length: int) -> list[int]:
+    """The frames of a video of a length that so many pictures are for, counted from 0; -1 is the last.
+
+    Raises ValueError unless each picture has one of its own.
+    """
+    if pictures != len(frames):
+        raise ValueError(f"frames: {len(frames)} are named for {pictures} pictures; name one for each")
+    places = [length - 1 if frame == LAST else frame for frame in frames]
+    for place in places:
+        if not 0 <= place < length:
+            raise ValueError(f"frames: {place} is not a frame of this video; use 0 to {length - 1}, or last")
+        if places.count(place) > 1:
+            raise ValueError(f"frames: {place} is named twice; name it once")
+    return places
 
 
 def unmix(parts: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ ENGINES = ("nvdiffrast", "warp", "torch")  # that draw, fastest first
 
 Filter = Literal["angle", "boundary", "gap"]  # the two released tests for hidden faces, and one that finds more
 Texture = Literal["vertex", "face"]  # what of a hidden face is black; released, paper
+LAST = -1  # the frame that "last" names
 Erosion = Literal["released"] | int  # of a mask by a random square per frame, or by one of so many pixels
 Surface = Literal["watertight", "visible"]  # of a mesh that hides parts of a clip to train on
 Relative = Literal["world", "source"]  # what a path's cameras are placed in: the world, or the moving source camera
@@ -40,6 +41,11 @@ class MeshRules:
     clamp: bool = True
     hidden_reach: float | None = None
     min_confidence: float | None = None
+
+
+def parse_frame(word: str) -> int:
+    """The number of a frame, LAST of "last". Raises ValueError where it is neither."""
+    return LAST if word == "last" else int(word)
 
 
 @dataclass(frozen=True)

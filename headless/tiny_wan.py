@@ -18,7 +18,7 @@ SPREAD = 0.15  # of pictures in [-1, 1] around their mean, so that latents sprea
 TOKENS = 16  # of a caption and of a picture
 
 
-def draw_tiny_wan(seed: int = 0, kind: str = "i2v") -> dict[str, Tensor]:
+def draw_tiny_wan(seed: int = 0, kind: str = "i2v", dim: int = DIM, blocks: int = BLOCKS) -> dict[str, Tensor]:
     """Weights by ComfyUI's names: of Wan 2.1 I2V ("i2v"), or without CLIP vision as Wan 2.2's experts ("t2v").
 
     Its head undoes its patch embedding, so that it predicts about its noisy input: near the velocity that is right at
@@ -28,17 +28,17 @@ def draw_tiny_wan(seed: int = 0, kind: str = "i2v") -> dict[str, Tensor]:
     from comfy import ops
     from comfy.ldm.wan.model import WanModel
 
-    wan = WanModel(kind, in_dim=IMAGE_TO_VIDEO_CHANNELS, dim=DIM, ffn_dim=FFN_DIM, num_heads=DIM // 128,
-                   num_layers=BLOCKS, device="meta", dtype=torch.float32, operations=ops.manual_cast)
+    wan = WanModel(kind, in_dim=IMAGE_TO_VIDEO_CHANNELS, dim=dim, ffn_dim=FFN_DIM, num_heads=dim // 128,
+                   num_layers=blocks, device="meta", dtype=torch.float32, operations=ops.manual_cast)
     generator = torch.Generator().manual_seed(seed)
     weights = {name: draw_weight(name, weight.shape, generator) for name, weight in wan.state_dict().items()}
-    patches = torch.linalg.qr(torch.randn(DIM, IMAGE_TO_VIDEO_CHANNELS * 4, generator=generator))[0]
-    patches = patches.reshape(DIM, IMAGE_TO_VIDEO_CHANNELS, 4)  # pixels of a patch last
+    patches = torch.linalg.qr(torch.randn(dim, IMAGE_TO_VIDEO_CHANNELS * 4, generator=generator))[0]
+    patches = patches.reshape(dim, IMAGE_TO_VIDEO_CHANNELS, 4)  # pixels of a patch last
     return weights | {
-        "patch_embedding.weight": 2 * patches.reshape(DIM, IMAGE_TO_VIDEO_CHANNELS, 1, 2, 2).contiguous(),
-        "patch_embedding.bias": torch.zeros(DIM),
-        "head.head.weight": patches[:, :16].permute(2, 1, 0).reshape(64, DIM).contiguous(),
-        "head.head.bias": torch.zeros(64), "head.modulation": torch.zeros(1, 2, DIM)}
+        "patch_embedding.weight": 2 * patches.reshape(dim, IMAGE_TO_VIDEO_CHANNELS, 1, 2, 2).contiguous(),
+        "patch_embedding.bias": torch.zeros(dim),
+        "head.head.weight": patches[:, :16].permute(2, 1, 0).reshape(64, dim).contiguous(),
+        "head.head.bias": torch.zeros(64), "head.modulation": torch.zeros(1, 2, dim)}
 
 
 def draw_weight(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:

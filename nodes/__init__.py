@@ -25,7 +25,7 @@ from .depth import (
 from .depth_models import EstimateVideoDepth
 from .directing import EX4DCameraKeyframes, EX4DSourceCameras
 from .folders import register_model_folders
-from .guide import EX4DGuideVideo
+from .guide import EX4DAnchorFrames, EX4DGuideVideo
 from .help import serve_help
 from .mesh import BuildDWMesh, EX4DMeshToMesh
 from .progress import running_server, show_warnings
@@ -60,6 +60,7 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DCameraToLoad3D,
     EX4DCoverageMap,
     RenderDWMesh,
+    EX4DAnchorFrames,
     EX4DGuideVideo,
     EX4DStereoCameras,
     EX4DStereoVideo,

@@ -1,4 +1,4 @@
-"""A prior as the guide video of another generator."""
+"""What is made of a prior before a generator sees it: pictures in place of frames, and another's guide video."""
 
 from __future__ import annotations
 
@@ -10,12 +10,49 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ..ex4d_ops.clip import Fit, describe_fit, size_of
 from ..ex4d_ops.generators import STYLES, Rate
 from ..ex4d_ops.guide import accompany, doubt_first_frame, guide_video
-from ..ex4d_ops.prior import Prior
+from ..ex4d_ops.prior import Prior, anchor_pictures
+from ..ex4d_ops.rules import parse_frame
 from . import sockets
 from .progress import show_progress, warn
 from .video import cut_sound
 
 STYLE_TIP = " ".join(f"{name}: {look.generator[0].upper() + look.generator[1:]}." for name, look in STYLES.items())
+
+
+class EX4DAnchorFrames(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EX4DAnchorFrames",
+            display_name="Anchor Frames (EX-4D)",
+            category="EX-4D/render",
+            description="Puts filmed or generated pictures in place of frames of a rendered prior, all of them "
+                        "visible, so that a video leads to them.",
+            search_aliases=["middle frame", "last frame", "end image", "keyframe images", "reference frame"],
+            inputs=[
+                io.Image.Input("color", tooltip="Color of the prior, from Render Watertight Mesh. One image per "
+                                                "frame."),
+                io.Mask.Input("visible", tooltip="Mask of the prior, one per frame. 1 = seen in the source."),
+                io.Image.Input("pictures", tooltip="Pictures to put in, one per frame that frames lists."),
+                io.String.Input("frames", default="last",
+                                tooltip="Frames that the pictures are for, in their order, counted from 0, such as 0, "
+                                        "24, last."),
+                io.Combo.Input("fit", options=list(get_args(Fit)), default="crop",
+                               tooltip="What to do if the pictures have another aspect ratio than the prior. crop: "
+                                       "cuts off their sides. stretch: squashes them. pad: adds black bars, which "
+                                       "count as not seen."),
+            ],
+            outputs=[
+                io.Image.Output("color", tooltip="Color of the prior with the pictures."),
+                io.Mask.Output("visible", tooltip="Mask of the prior. 1 everywhere in the frames of the pictures."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, color, visible, pictures, frames, fit) -> io.NodeOutput:
+        prior = anchor_pictures(read_prior(color, visible), [*sockets.read_frames("pictures", pictures)],
+                                read_numbers(frames), fit)
+        return io.NodeOutput(sockets.as_images(prior.color), sockets.as_mask(prior.visible))
 
 
 class EX4DGuideVideo(io.ComfyNode):
@@ -97,6 +134,15 @@ def read_prior(color, visible) -> Prior:
         raise ValueError(f"visible: {len(seen)} frames of {seen.shape[2]}x{seen.shape[1]}, but color has {len(frames)} "
                          f"of {frames.shape[2]}x{frames.shape[1]}; connect both from the same node")
     return Prior(frames, seen.to(frames.device))
+
+
+def read_numbers(words: str) -> list[int]:
+    """The frames that a widget lists."""
+    try:
+        return [parse_frame(word) for word in words.replace(",", " ").split()]
+    except ValueError:
+        raise ValueError(f"frames: {words!r} is not a list of frames; write numbers, or last, such as 0, 24, "
+                         "last") from None
 
 
 def read_size(width: int, height: int) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from ..ex4d_ops.adapter import build_encoder
-from ..ex4d_ops.checkpoint import BASES, LAYERS, Adapter, stock_lora
+from ..ex4d_ops.checkpoint import BASES, LAYERS, Adapter, name_size, stock_lora
 from ..ex4d_ops.clip import WAN_STRIDE
 from ..ex4d_ops.wan import name_base
 from .progress import warn
@@ -26,7 +26,6 @@ from .progress import warn
 KEY = "ex4d"  # what ComfyUI calls everything of ours on a model
 TIME = 2  # axis of latents
 VAE_STRIDE = 8  # pixels per latent and side; Wan 2.1 VAE
-WAN_SIZES = {(5120, 40): "14B", (3072, 30): "5B", (1536, 30): "1.3B"}
 
 
 # ---- the model ----------------------------------------------------------------------------------
@@ -40,7 +39,7 @@ def check_model(model: ModelPatcher, adapter: Adapter) -> None:
     config = model.model.model_config.unet_config
     name = name_model(model)
     if not name.startswith(BASES):
-        raise ValueError(f"model: this is {name}, but EX-4D needs Wan 2.1 I2V 14B; load it, 480P or 720P")
+        raise ValueError(f"model: this is {name}, but the adapter needs {adapter.made_for}; load it")
     try:
         adapter.check_base(config["dim"], config["ffn_dim"], config["num_layers"])
     except ValueError as error:
@@ -54,8 +53,7 @@ def name_model(model: ModelPatcher) -> str:
     config = model.model.model_config.unet_config
     if not (base := name_base(config)):
         return type(model.model.model_config).__name__
-    size = WAN_SIZES.get((config["dim"], config["num_layers"]), f"of {config['num_layers']} blocks of {config['dim']}")
-    return f"{base} {size}"
+    return f"{base} {name_size(config['dim'], config['num_layers'])}"
 
 
 def remove_adapter(model: ModelPatcher) -> None:

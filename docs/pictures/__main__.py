@@ -20,6 +20,7 @@ PICTURES = {
     "CameraTrajectory-lens.jpg": partial(camera.draw_moves, camera.LENSES),
     "CameraTrajectory-radius.jpg": camera.draw_radii,
     "CameraTrajectory-ease.png": camera.draw_eases,
+    "EX4DAnchorFrames.jpg": guide.draw_anchors,
     "EX4DCameraFromLoad3D.jpg": camera.draw_arrival,
     "EX4DCameraKeyframes.png": camera.draw_keyframes,
     "EX4DCameraToLoad3D.jpg": camera.draw_departure,

@@ -27,6 +27,7 @@ from .terminal import (
     add_command,
     check_exists,
     describe_size,
+    parse_anchor,
     parse_device,
     parse_erosion,
     parse_place,
@@ -109,6 +110,9 @@ def add_prior_command(commands) -> None:
     render.add_argument("--seed", type=int, default=0, help="random seed of the released erosion (default: 0)")
     render.add_argument("--no-anchor", action="store_true",
                         help="render frame 0 too, instead of showing the source itself if the path begins there")
+    render.add_argument("--anchor", type=parse_anchor, action="append", default=[], metavar="N=FILE",
+                        help="picture that frame N of the result shows, all of it visible, N counted from 0, or last; "
+                        "may be given several times (default: none)")
     render.add_argument("--background", action="store_true",
                         help="fill what a frame does not see with the background that other frames have seen; hidden "
                              f"faces then reach {BACKGROUND_REACH} of their depth, or --hidden-reach")
@@ -225,7 +229,8 @@ def check_options(options) -> None:
     check_stereo(options)
     if options.move:
         parse_moves(options.move)
-    check_exists(options.input, options.depth, options.path, options.moving, options.subject)
+    check_exists(options.input, options.depth, options.path, options.moving, options.subject,
+                 *(file for _, file in options.anchor))
     if options.depth_model is not None:
         choose_model(options)
 

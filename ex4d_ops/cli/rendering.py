@@ -24,7 +24,16 @@ from ..guide import accompany, choose_moments, doubt_first_frame, guide_video
 from ..mesh import DWMesh, MeshRules, build_dw_mesh
 from ..motion import add_confidence, find_motion
 from ..parallel import in_order
-from ..prior import Prior, check_frames_exist, draw_single, erosion_sizes, origin_shares, render_prior
+from ..prior import (
+    Prior,
+    anchor_pictures,
+    check_frames_exist,
+    draw_single,
+    erosion_sizes,
+    find_places,
+    origin_shares,
+    render_prior,
+)
 from ..trajectory import (
     RELEASED_FRAMES,
     Subject,
@@ -92,6 +101,7 @@ def write_prior(options, rules: MeshRules, count: int | None) -> None:
     cameras = choose_path(options, taken.outline, taken.size, radius, subject)
     check_mesh_frames(options, len(taken))
     check_frames_exist(taken, cameras)
+    check_anchors(options, len(cameras))
     if options.guide:
         choose_moments(options.guide, len(cameras), taken.fps)
     begin_folder(options.out)
@@ -132,7 +142,7 @@ def begin_folder(out: Path) -> None:
 def needs_whole(options, cameras: CameraPath) -> bool:
     """Whether more than one frame of the clip is looked at for one of the prior, or more is made of the prior."""
     return (options.background or options.min_confidence is not None or options.guide is not None
-            or options.stereo is not None or not in_turn(cameras))
+            or options.stereo is not None or bool(options.anchor) or not in_turn(cameras))
 
 
 def in_turn(cameras: CameraPath) -> bool:
@@ -186,6 +196,9 @@ def draw_whole(options, rules: MeshRules, taken: Taken, cameras: CameraPath, sec
             background = make_background(mesh, read_moving(options, frames, depth))
     with timed(seconds, "draw"), progress_bar("drawing") as progress:
         prior = render_prior(mesh, cameras, render_rules(options), options.engine, progress, background)
+    if options.anchor:
+        pictures = [files.read_video(path, 0, 1).frames[0] for _, path in options.anchor]
+        prior = anchor_pictures(prior, pictures, [frame for frame, _ in options.anchor], options.fit)
     for t in options.mesh:
         files.write_mesh(mesh_file(options, t), mesh, t, options.closed_ring)
     return Whole(frames, mesh, background, move_to(prior, torch.device("cpu")))
@@ -257,6 +270,14 @@ def check_mesh_frames(options, count: int) -> None:
     for t in options.mesh:
         if not 0 <= t < count:
             raise ValueError(f"--mesh: there is no frame {t}; the clip has 0..{count - 1}")
+
+
+def check_anchors(options, count: int) -> None:
+    """Raise ValueError where --anchor names a frame that the result does not have, or one twice."""
+    try:
+        find_places([frame for frame, _ in options.anchor], len(options.anchor), count)
+    except ValueError as error:
+        raise ValueError(str(error).replace("frames:", "--anchor:", 1)) from error
 
 
 def mesh_file(options, t: int) -> Path:

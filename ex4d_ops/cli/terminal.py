@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import __name__ as library
 from ..clip import WAN_GRID
+from ..rules import parse_frame
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch names no type for it on CPUs
 M_ARENA_MAX = -8  # of mallopt, malloc.h
@@ -57,6 +58,19 @@ def parse_erosion(text: str) -> int | str:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not an erosion; write released, or pixels: 0, 1, 2 ...")
     return int(text)
+
+
+def parse_anchor(text: str) -> tuple[int, Path]:
+    """The frame and the file of "N=FILE"."""
+    word, _, name = text.partition("=")
+    try:
+        frame = parse_frame(word)
+    except ValueError:
+        name = ""
+    if not name:
+        raise argparse.ArgumentTypeError(f"{text!r} does not name a frame and its picture; write N=FILE, e.g. "
+                                         "24=middle.png or last=end.png")
+    return frame, Path(name)
 
 
 def parse_device(text: str) -> str:

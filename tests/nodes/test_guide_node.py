@@ -5,7 +5,7 @@ import torch
 
 from ex4d_ops.generators import STYLES
 from ex4d_ops.guide import accompany, guide_video
-from ex4d_ops.prior import Prior, RenderRules, render_prior
+from ex4d_ops.prior import Prior, RenderRules, anchor_pictures, render_prior
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +73,25 @@ def test_every_surface_of_points_is_the_librarys(nodes, take, same, surface):
                                   erosion={"erosion": "none"}, anchor_first_frame=False)
     wanted = render_prior(take.mesh, take.path, RenderRules(anchor_first=False, erosion=0, surface=surface))
     assert same(color, wanted.color) and same(visible, wanted.visible.float())
+
+
+# ---- pictures in place of frames ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words, frames", [("last", [59]), ("0", [0]), ("0, 4, last", [0, 4, 59]), ("8 0", [8, 0])])
+def test_anchored_frames_are_the_librarys(nodes, prior, same, words, frames):
+    pictures = torch.rand(len(frames), 30, 40, 3)
+    color, visible = nodes.run("EX4DAnchorFrames", color=prior.color, visible=prior.visible.float(), pictures=pictures,
+                               frames=words, fit="pad")
+    wanted = anchor_pictures(prior, pictures, frames, "pad")
+    assert same(color, wanted.color) and same(visible, wanted.visible.float())
+
+
+@pytest.mark.parametrize("words, sentence", [
+    ("60", "frames: 60 is not a frame of this video; use 0 to 59, or last"), ("end", "frames: 'end' is not a list of"),
+    ("", "frames: 0 are named for 1 pictures"), ("4, 5", "frames: 2 are named for 1 pictures"),
+])
+def test_frames_that_are_not_there_get_one_sentence(nodes, prior, words, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        nodes.run("EX4DAnchorFrames", color=prior.color, visible=prior.visible.float(), pictures=prior.color[:1],
+                  frames=words)

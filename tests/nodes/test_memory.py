@@ -70,6 +70,8 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
         "EX4DStereoCameras": {"cameras": take.path, "scene": take.depth},
         "EX4DStereoVideo": {"mesh": take.mesh, "left": take.path, "right": take.path,
                             "layout": {"layout": "side by side"}},
+        "EX4DAnchorFrames": {"color": take.images, "visible": torch.ones(take.images.shape[:3]),
+                             "pictures": take.images[:1]},
         "EX4DGuideVideo": {"color": take.images, "visible": torch.ones(take.images.shape[:3]), "source": take.images,
                            "style": "black", "frame_rate": "as given",
                            "audio": {"waveform": torch.linspace(-1, 1, 400).repeat(1, 2, 1), "sample_rate": 400}},
@@ -96,7 +98,7 @@ CASES = [
     "EX4DMeshToMesh all", "CameraTrajectory", "EX4DCameraKeyframes", *[f"EX4DComposeCameras {edit}" for edit in EDITS],
     "EX4DClipFromVideo", "EX4DClipFromVideo custom", "EX4DSourceCameras", "EX4DLoadCameras", "EX4DSaveCameras",
     "EX4DCameraFromLoad3D",
-    "EX4DCameraToLoad3D", "EX4DStereoCameras", "EX4DStereoVideo", "EX4DGuideVideo", "RenderDWMesh",
+    "EX4DCameraToLoad3D", "EX4DStereoCameras", "EX4DStereoVideo", "EX4DAnchorFrames", "EX4DGuideVideo", "RenderDWMesh",
     "RenderDWMesh moving", "EX4DMotionMask", "EX4DCoverageMap",
     "EstimateVideoDepth", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
 ]

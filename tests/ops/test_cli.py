@@ -178,6 +178,20 @@ def test_one_picture_is_held_while_the_camera_moves(sample, tmp_path, camera):
     assert len(files.read_video(tmp_path / "out" / "color.mkv")) == wanted
 
 
+def test_pictures_anchor_the_frames_that_they_are_named_for(sample, tmp_path, capsys):
+    picture = files.read_video(sample / "clip.mkv", frames=1).frames[0].flip(1)
+    files.write_picture(tmp_path / "end.png", picture)
+    assert run_prior(sample, tmp_path / "plain") == 0
+    assert run_prior(sample, tmp_path / "anchored", "--anchor", f"last={tmp_path / 'end.png'}") == 0
+    plain, anchored = (files.read_video(tmp_path / name / "color.mkv").frames for name in ("plain", "anchored"))
+    assert torch.equal(plain[:-1], anchored[:-1]) and (anchored[-1] - picture).abs().max() <= 1.01 / 255
+    assert files.read_video(tmp_path / "anchored" / "visible.mkv").frames[-1].min() == 1
+    assert run_prior(sample, tmp_path / "far", "--anchor", f"5={tmp_path / 'end.png'}") == 2
+    assert "--anchor: 5 is not a frame of this video; use 0 to 4, or last" in capsys.readouterr().err
+    assert run_prior(sample, tmp_path / "none", "--anchor", "last=nothing.png") == 2
+    assert "nothing.png: there is no such file" in capsys.readouterr().err
+
+
 def test_meshes_are_written_in_the_format_and_topology_asked_for(sample, tmp_path):
     assert run_prior(sample, tmp_path, "--mesh", "2", "--mesh-format", "ply", "--closed-ring") == 0
     assert trimesh.load(tmp_path / "mesh_0002.ply", process=False).is_watertight

@@ -136,6 +136,8 @@ def test_meridian_s_sizes_are_those_of_its_ladder():
     assert trained_size(STYLES["meridian"], (720, 1280)) == (480, 832)
     assert trained_size(STYLES["meridian"], (1920, 1080)) == (832, 480)
     assert trained_size(STYLES["meridian"], (512, 512)) == (640, 640)
+    assert trained_size(STYLES["crossview-h3"], (1080, 1920)) == trained_size(STYLES["crossview-ltx"], (720, 1280))
+    assert trained_size(STYLES["crossview-h3"], (1080, 1920)) == (544, 960)
     assert {(w, h) for h, w in MERIDIAN_SIZES} == set(MERIDIAN_SIZES)
 
 

@@ -1,6 +1,7 @@
 """Laws of the prior: what a camera sees of a mesh sequence, and what it must not claim to have seen."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from ex4d_ops import CameraPath, VideoDepth
 from ex4d_ops.camera import default_intrinsics, invert_rigid, look_at
+from ex4d_ops.clip import Fit, fit_frame
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
-from ex4d_ops.prior import RenderRules, erode, erosion_sizes, render_prior
+from ex4d_ops.prior import Prior, RenderRules, anchor_pictures, erode, erosion_sizes, render_prior
+from ex4d_ops.rules import LAST
 
 SIZE = (48, 64)
 PLAIN = RenderRules(anchor_first=False, erosion=0)
@@ -209,3 +212,47 @@ def test_a_mesh_of_one_frame_is_held_along_every_path(shown):
     held = render_prior(mesh, replace(cameras, source_frame=torch.zeros(4, dtype=torch.int64)))
     prior = render_prior(mesh, path)
     assert torch.equal(prior.color, held.color) and torch.equal(prior.visible, held.visible)
+
+
+# ---- pictures that stand for frames -------------------------------------------------------------
+
+
+def noisy_prior(frames: int, origin: bool = False) -> Prior:
+    numbers = torch.Generator().manual_seed(frames)
+    visible = torch.rand(frames, *SIZE, generator=numbers) > 0.5
+    return Prior(torch.rand(frames, *SIZE, 3, generator=numbers) * visible[..., None], visible,
+                 torch.where(visible, 1, -1).short() if origin else None)
+
+
+@given(st.data(), st.integers(1, 9), st.sampled_from(get_args(Fit)), st.booleans())
+def test_every_anchored_frame_is_its_picture_and_no_other_frame_changes(data, frames, fit, origin):
+    prior = noisy_prior(frames, origin)
+    places = data.draw(st.lists(st.integers(0, frames - 1), max_size=frames, unique=True))
+    sizes = st.tuples(st.integers(20, 90), st.integers(20, 90))
+    pictures = [torch.rand(*data.draw(sizes), 3) for _ in places]
+    made = anchor_pictures(prior, pictures, places, fit)
+    for place, picture in zip(places, pictures):
+        assert torch.equal(made.color[place], fit_frame(picture, SIZE, fit))
+        assert made.visible[place].all() or fit == "pad"
+        assert (made.color[place][~made.visible[place]] == 0).all()
+        assert not origin or (made.origin[place] == -1).all()
+    rest = [t for t in range(frames) if t not in places]
+    assert torch.equal(made.color[rest], prior.color[rest]) and torch.equal(made.visible[rest], prior.visible[rest])
+    assert not origin or torch.equal(made.origin[rest], prior.origin[rest])
+
+
+def test_the_last_frame_and_its_number_are_the_same():
+    prior, picture = noisy_prior(5), torch.rand(*SIZE, 3)
+    last, fourth = (anchor_pictures(prior, [picture], [frame]) for frame in (LAST, 4))
+    assert torch.equal(last.color, fourth.color) and torch.equal(last.visible, fourth.visible)
+
+
+@pytest.mark.parametrize("frames, sentence", [
+    ([5], "5 is not a frame of this video; use 0 to 4, or last"), ([-2], "-2 is not a frame of this video"),
+    ([1, 1], "frames: 1 is named twice"), ([4, LAST], "frames: 4 is named twice"), ([], "0 are named for 1 pictures"),
+    ([0, 1, 2], "3 are named for 1 pictures"),
+])
+def test_pictures_for_frames_that_are_not_there_are_refused(frames, sentence):
+    pictures = [torch.rand(*SIZE, 3)] * (2 if len(frames) == 2 else 1)
+    with pytest.raises(ValueError, match=sentence):
+        anchor_pictures(noisy_prior(5), pictures, frames)

@@ -118,13 +118,13 @@ def test_the_lora_finds_ten_layers_of_every_block_of_both_experts(module, apply_
     ("Wan 2.1 FUN CONTROL 14B", lambda meta: meta("i2v", in_dim=48, **WAN_14B)),
 ])
 def test_other_wans_are_refused_by_name(module, meta_model, name, make):
-    with pytest.raises(ValueError, match=f"model: this is {name}, but EX-4D needs Wan 2.1 I2V 14B; load it"):
+    with pytest.raises(ValueError, match=f"model: this is {name}, but the adapter needs Wan 2.1 I2V 14B; load it"):
         module("nodes.injection").check_model(make(meta_model), released_adapter(module))
 
 
 def test_a_small_image_model_is_refused_by_name_and_size(module, meta_model):
-    sentence = (r"model: this is Wan 2.1 I2V 1.3B; the adapter was made for a Wan of 40 blocks of dim 5120 "
-                r"\(ffn 13824\), the model has 30 of dim 1536 \(ffn 8960\)")
+    sentence = (r"model: this is Wan 2.1 I2V 1.3B; the adapter was made for Wan 2.1 I2V 14B, with 40 blocks of dim "
+                r"5120 \(ffn 13824\), the model has 30 of dim 1536 \(ffn 8960\)")
     with pytest.raises(ValueError, match=sentence):
         module("nodes.injection").check_model(meta_model(**WAN_1_3B), released_adapter(module))
 
@@ -137,7 +137,7 @@ def test_another_network_is_refused_by_name(module, adapter_file):
         model_config = comfy.supported_models.SDXL({})
 
     stranger = comfy.model_patcher.ModelPatcher(Network(), torch.device("cpu"), torch.device("cpu"))
-    with pytest.raises(ValueError, match="model: this is SDXL, but EX-4D needs Wan 2.1 I2V 14B"):
+    with pytest.raises(ValueError, match="model: this is SDXL, but the adapter needs Wan 2.1 I2V of 3 blocks of 256"):
         module("nodes.injection").check_model(stranger, load(module, adapter_file))
 
 
@@ -150,7 +150,7 @@ def test_a_wan_that_lacks_layers_is_refused_with_the_count(module, apply_lora, m
 
 def test_an_adapter_for_another_wan_is_refused(model, apply, save_adapter_as):
     weights = {name: torch.zeros(shape) for name, shape in recipe.adapter_shapes(blocks=2).items()}
-    with pytest.raises(ValueError, match="made for a Wan of 2 blocks of dim 256"):
+    with pytest.raises(ValueError, match="made for Wan 2.1 I2V of 2 blocks of 256, with 2 blocks of dim 256"):
         apply(model, adapter=save_adapter_as("two_blocks.ckpt", weights))
 
 

@@ -56,6 +56,12 @@ def sample(model, clip: dict[str, torch.Tensor]) -> torch.Tensor:
     return Wan21().process_in(latents)
 
 
+def clip_of(folder: Path) -> dict[str, torch.Tensor]:
+    """The latents and conditions of the first clip of a prepared folder."""
+    clip = stack_clips([open_dataset(folder)[0]], torch.device("cpu"))
+    return {name: latent.float() for name, latent in clip.items()}
+
+
 def test_an_adapter_trained_on_a_prepared_clip_reproduces_it_when_applied(nodes, load_model, folders, prepared):
     base = load_model(draw_tiny_wan())
     adapter, _, _ = nodes.run("EX4DTrainAdapter", model=base, clips=prepared, name="circle", steps=300, batch=2,
@@ -70,7 +76,45 @@ def test_an_adapter_trained_on_a_prepared_clip_reproduces_it_when_applied(nodes,
     before, after = (validation_loss(model, clips, 5.0, 0, torch.device("cpu")) for model in models)
     assert before >= 10 * after
 
-    clip = {name: latent.float() for name, latent in stack_clips([clips[0]], torch.device("cpu")).items()}
+    clip = clip_of(folders / "input" / prepared)
     applied = nodes.run("ApplyEX4DLoRA", model=base, adapter=adapter, prior=clip["prior_latent"])[0]
     lost, kept = ((sample(model, clip) - clip["video_latent"]).square().mean() for model in (base, applied))
     assert kept < 0.1 * lost
+
+
+# ---- other bases than the released one ----------------------------------------------------------
+
+
+@pytest.fixture
+def train(nodes, load_model, prepared):
+    """train(name, **of): the file of an adapter that was trained a little on draw_tiny_wan(**of)."""
+
+    def run(name: str, **of) -> str:
+        return nodes.run("EX4DTrainAdapter", model=load_model(draw_tiny_wan(**of)), clips=prepared, name=name, steps=3,
+                         rank=4, hidden_channels=8, learning_rate=1e-2, base_dtype="float32")[0]
+
+    return run
+
+
+def test_an_adapter_of_an_expert_applies_to_both_experts(nodes, load_model, train, prepared, folders, caplog):
+    adapter = train("expert", kind="t2v")
+    clip = clip_of(folders / "input" / prepared)
+    caplog.clear()
+    for seed in (0, 1):  # the high-noise and the low-noise expert: same layers, other weights
+        expert = load_model(draw_tiny_wan(seed, "t2v"))
+        applied = nodes.run("ApplyEX4DLoRA", model=expert, adapter=adapter, prior=clip["prior_latent"])[0]
+        assert len(applied.patches) == 10 * 3 and not torch.equal(sample(applied, clip), sample(expert, clip))
+    assert "was trained on" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["i2v", "t2v"])
+def test_an_adapter_of_a_smaller_base_applies_to_it_and_to_no_other(nodes, load_model, train, kind):
+    """As those of Wan 2.1 Fun 1.3B InP, which has the layers of I2V 14B in other sizes."""
+    small = {"kind": kind, "dim": 384, "blocks": 2}
+    adapter = train("small", **small)
+    applied = nodes.run("ApplyEX4DLoRA", model=load_model(draw_tiny_wan(1, **small)), adapter=adapter)[0]
+    assert len(applied.patches) == 10 * 2
+    base = {"i2v": "Wan 2.1 I2V", "t2v": "Wan 2.2 I2V"}[kind]
+    sentence = f"this is Wan 2.1 I2V of 3 blocks of 256; the adapter was made for {base} of 2 blocks of 384"
+    with pytest.raises(ValueError, match=sentence):
+        nodes.run("ApplyEX4DLoRA", model=load_model(draw_tiny_wan()), adapter=adapter)
