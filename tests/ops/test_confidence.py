@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_ops import files
-from ex4d_ops.depth import fit_depth, resize_depth
+from ex4d_ops.depth import EDGE_RATIO, fit_depth, resize_depth
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
-from ex4d_ops.motion import add_confidence
+from ex4d_ops.motion import add_confidence, widen
 from ex4d_ops.scene import sample_clip
 
 
@@ -59,7 +59,12 @@ def test_frames_that_agree_are_sure_and_what_only_one_shows_is_not(scene):
     wrong = depth.depth.clone()
     wrong[2, 40:60, 20:50] *= 1.3
     confidence = add_confidence(frames, replace(depth, depth=wrong)).confidence
-    assert confidence[2, 43:57, 23:47].mean() < 0.4 and confidence[[0, 4]].mean() > 0.9
+    # Beside an edge of the depth, where flow may lead to either side, any depth in between fits.
+    flat = widen(wrong[2]) < EDGE_RATIO * -widen(-wrong[2])
+    inside = torch.zeros_like(flat)
+    inside[43:57, 23:47] = True
+    assert (flat & inside).sum() > 0.3 * inside.sum()
+    assert confidence[2][flat & inside].mean() < 0.1 and confidence[[0, 4]].mean() > 0.9
 
 
 def test_what_a_source_says_of_its_confidence_stays_and_one_frame_has_nothing_to_agree_with(take):
