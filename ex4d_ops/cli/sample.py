@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from ..scene import SCENE_NAMES
@@ -23,13 +25,24 @@ def add_sample_command(commands) -> None:
 def make_sample(options) -> None:
     if options.frames < 1:
         raise ValueError(f"--frames: got {options.frames}, must be 1 or more")
-    from .. import files
-    from ..scene import FPS, sample_clip
+    import torch
 
-    with progress_bar("filming") as progress:
-        frames, depth = sample_clip(options.scene, options.frames, options.size, options.seed, progress)
+    from .. import files
+    from ..parallel import one_by_one
+    from ..scene import FPS, exact_depth, make_scene
+
+    scene = make_scene(options.scene, options.seed)
+    cameras = scene.source_cameras(options.frames, options.size)
+    depth = torch.empty(options.frames, *options.size)
+
+    def frames() -> Iterator[torch.Tensor]:
+        with progress_bar("filming") as progress, closing(scene.shoot(cameras)) as shots:
+            for t, (frame, plane) in enumerate(one_by_one(shots, options.frames, progress)):
+                depth[t] = plane
+                yield frame
+
     options.out.mkdir(parents=True, exist_ok=True)
-    files.write_video(options.out / "clip.mkv", frames, FPS)
-    files.write_depth(options.out / "depth.npz", depth)
+    files.write_video(options.out / "clip.mkv", frames(), FPS)
+    files.write_depth(options.out / "depth.npz", exact_depth(depth, cameras))
     print(f"{options.out}: clip.mkv and depth.npz; continue with: ex4d prior {options.out / 'clip.mkv'} "
           f"--depth {options.out / 'depth.npz'} --preset 60 --out {options.out / 'prior'}")

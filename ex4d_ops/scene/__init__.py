@@ -14,8 +14,8 @@ SCENE_NAMES: tuple[str, ...] = ("gallery", "garden", "street", "colonnade")
 
 if TYPE_CHECKING:
     from .scene import FPS, Scene
-    from .stages import SCENES, make_scene, sample_clip
+    from .stages import SCENES, exact_depth, make_scene, sample_clip
 else:
-    __getattr__ = import_later(__name__, scene="FPS Scene", stages="SCENES make_scene sample_clip")
+    __getattr__ = import_later(__name__, scene="FPS Scene", stages="SCENES exact_depth make_scene sample_clip")
 
-__all__ = ["FPS", "SCENES", "SCENE_NAMES", "Scene", "make_scene", "sample_clip"]
+__all__ = ["FPS", "SCENES", "SCENE_NAMES", "Scene", "exact_depth", "make_scene", "sample_clip"]

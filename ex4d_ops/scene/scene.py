@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..camera import CameraPath, default_intrinsics, invert_rigid, pixel_centers
+from ..camera import CameraPath, default_intrinsics, invert_rigid
 from ..clip import Progress
-from ..parallel import each_frame
+from ..parallel import in_order, one_by_one
 from .paints import mix
 from .solids import Paint, Solid, hit, spans, surface
 
@@ -60,12 +61,14 @@ class Scene:
         count, device = len(cameras), cameras.cam_from_world.device
         frames = torch.empty(count, *cameras.size, 3)
         depth = torch.empty(count, *cameras.size)
-
-        def render(t: int) -> None:
-            frames[t], depth[t] = Shot(self, cameras, t).render()
-
-        each_frame(render, count, frames.device, progress)
+        with closing(self.shoot(cameras)) as shots:
+            for t, shot in enumerate(one_by_one(shots, count, progress)):
+                frames[t], depth[t] = shot
         return frames.to(device), depth.to(device)
+
+    def shoot(self, cameras: CameraPath) -> Generator[tuple[Tensor, Tensor], None, None]:
+        """The same on the CPU, frame by frame, of which no more are in memory than are worked on at once."""
+        return in_order(lambda t: Shot(self, cameras, t).render(), range(len(cameras)), torch.device("cpu"))
 
     def seen_from_source(self, cameras: CameraPath, source: CameraPath) -> Tensor:
         """Whether the surface at each pixel's centre was in the source camera's sight at that time, [T, H, W] bool."""
@@ -104,9 +107,9 @@ class Shot:
         behind = (corners[:, 2] <= 0).any(1, keepdim=True)
         return torch.where(behind, bounds.new_tensor([-torch.inf, -torch.inf, torch.inf, torch.inf]), bounds)
 
-    def centers(self) -> Tensor:
-        """Image coordinates of every pixel's centre, row by row."""
-        return pixel_centers(self.size, self.eye.device, torch.float64).reshape(-1, 2).T.contiguous()
+    def centers(self, pixels: Tensor) -> Tensor:
+        """Image coordinates [2, N] of the centres of pixels [N], counted row by row."""
+        return torch.stack([pixels % self.size[1], pixels // self.size[1]]).to(self.eye) + 0.5
 
     def cast(self, pixels: Tensor) -> Tensor:
         """Rays in the world through pixels, z = 1 in the camera."""
@@ -126,7 +129,7 @@ class Shot:
 
     def points(self) -> Tensor:
         """The surface at every pixel's centre, homogeneous in the world [4, H*W]; (direction, 0) where it is sky."""
-        pixels = self.centers()
+        pixels = self.centers(torch.arange(self.size[0] * self.size[1]))
         rays = self.cast(pixels)
         depth, nearest = self.trace(pixels, rays)
         sky = nearest == SKY
@@ -147,13 +150,17 @@ class Shot:
         return seen
 
     def render(self) -> tuple[Tensor, Tensor]:
-        """Colour [H, W, 3] and depth [H, W]. Paints average themselves, so only edges need more rays than one."""
-        pixels = self.centers()
-        color, depth, patch = self.shade(pixels)
+        """Colour [H, W, 3] and depth [H, W], float32. Paints average themselves, so only edges need more rays."""
+        count = self.size[0] * self.size[1]
+        color, depth, patch = torch.empty(count, 3), torch.empty(count), torch.empty(count, dtype=torch.int32)
+        for here in torch.arange(count).split(PIXELS_AT_ONCE):
+            some = slice(int(here[0]), int(here[-1]) + 1)
+            shaded, depth[some], patch[some] = self.shade_some(self.centers(here))
+            color[some] = shaded.T
         rim = find_rims(patch.reshape(self.size)).reshape(-1).nonzero()[:, 0]
-        samples = pixels[:, None, rim] + pixels.new_tensor(LATTICE).T[..., None]  # [2, 5, rim]
-        color[:, rim] = self.shade(samples.reshape(2, -1))[0].reshape(3, len(LATTICE), -1).mean(1)
-        return color.clamp(0, 1).T.reshape(*self.size, 3), depth.reshape(self.size)
+        samples = self.centers(rim)[:, None] + self.eye.new_tensor(LATTICE).T[..., None]  # [2, 5, rim]
+        color[rim] = self.shade(samples.reshape(2, -1))[0].reshape(3, len(LATTICE), -1).mean(1).T.float()
+        return color.clamp_(0, 1).reshape(*self.size, 3), depth.reshape(self.size)
 
     def shade(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Colour [3, N], depth [N] and a number [N] for the face of the solid that is seen, SKY for none."""

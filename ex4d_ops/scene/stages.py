@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..camera import invert_rigid
+from ..camera import CameraPath, invert_rigid
 from ..depth import VideoDepth
 from ..prior import Progress
 from . import SCENE_NAMES
@@ -380,4 +380,9 @@ def sample_clip(name: str, frames: int, size: tuple[int, int], seed: int = 0,
     scene = make_scene(name, seed)
     cameras = scene.source_cameras(frames, size)
     colors, depth = scene.render(cameras, progress)
-    return colors, VideoDepth(depth, cameras.intrinsics, invert_rigid(cameras.cam_from_world), metric=True)
+    return colors, exact_depth(depth, cameras)
+
+
+def exact_depth(depth: Tensor, cameras: CameraPath) -> VideoDepth:
+    """Depth [T, H, W] of a scene as its source cameras have seen it."""
+    return VideoDepth(depth, cameras.intrinsics, invert_rigid(cameras.cam_from_world), metric=True)

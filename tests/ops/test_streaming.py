@@ -12,7 +12,7 @@ from ex4d_ops import cli, files
 from ex4d_ops.cli import footage, rendering
 from ex4d_ops.depth import DepthUnits
 from ex4d_ops.parallel import in_order
-from ex4d_ops.scene import sample_clip
+from ex4d_ops.scene import SCENE_NAMES, sample_clip
 
 SIZE = (48, 64)
 FRAMES = 9
@@ -199,3 +199,15 @@ def test_the_same_frames_make_the_same_preview_every_time(tmp_path, size):
         return (tmp_path / "preview.mp4").read_bytes()
 
     assert len({write() for _ in range(12)}) == 1
+
+
+@pytest.mark.parametrize("name", SCENE_NAMES)
+@pytest.mark.parametrize("size", ["64x48", "50x34"])
+def test_a_sample_filmed_frame_by_frame_is_the_clip_of_its_scene(tmp_path, name, size):
+    assert cli.main(["sample", str(tmp_path), "--scene", name, "--frames", "5", "--size", size, "--seed", "2"]) == 0
+    width, height = map(int, size.split("x"))
+    frames, depth = sample_clip(name, 5, (height, width), 2)
+    assert torch.equal(files.read_video(tmp_path / "clip.mkv").frames, (frames * 255).round() / 255)
+    read = files.read_depth(tmp_path / "depth.npz")
+    for part in ("depth", "intrinsics", "world_from_cam"):
+        assert torch.equal(getattr(read, part), getattr(depth, part))
