@@ -61,7 +61,7 @@ def prior_box() -> Box:
         inputs={"video": trim["video"], "start_time": trim["start_time"], "duration": trim["duration"],
                 "frames": cut["length"], "width": scale["width"], "height": scale["height"], "crop": scale["crop"],
                 "depth_model": load["model_name"], "moves": path["move.moves"], "seed": render["seed"],
-                "erosion": render["erosion"]},
+                "erosion": render["erosion"], "hidden_reach": mesh["hidden_reach"]},
         outputs={"color": render["color"], "visible": render["visible"], "fps": parts["fps"],
                  "audio": parts["audio"], "plot": path["plot"], "coverage": render["coverage"]},
         description="Renders a video along a new camera path, with depth by Depth Anything 3 and a watertight mesh per "

@@ -36,12 +36,15 @@ I2V, I2V_BF16, I2V_FP8, VACE = (of_wan("diffusion_models", f"wan2.1_{name}.safet
 UMT5, UMT5_FP16 = (of_wan("text_encoders", f"umt5_xxl_{name}.safetensors") for name in ("fp8_e4m3fn_scaled", "fp16"))
 VAE, CLIP_VISION = of_wan("vae", "wan_2.1_vae.safetensors"), of_wan("clip_vision", "clip_vision_h.safetensors")
 RELEASED_FPS = 15.0
+REACH = 0.1  # share of their depth that hidden surfaces reach behind what they belong to, for other generators
 WHOLE_HEIGHT = 576  # pixels, for a wide video of 1024, the largest at which the released program makes depth
 
 
 @dataclass(frozen=True, eq=False)
 class Take:
     """What is generated. path: of the camera; size: (width, height); steps, cfg: of the sampler; text: its encoder.
+
+    hidden_reach: of the prior's mesh; 0, as released, for what EX-4D was trained on, and REACH for other generators.
 
     released: the clip is squashed to the size, its mask eroded there, the seed stays, and 15 frames are one second.
     """
@@ -59,6 +62,7 @@ class Take:
     shift: float = 5.0
     released: bool = False
     tiles: bool = False
+    hidden_reach: float = 0.0
 
     @property
     def room(self) -> dict[str, object]:
@@ -109,7 +113,7 @@ def with_little_memory() -> Sheet:
 def prior_to_vace() -> Sheet:
     """Stock Wan VACE, with the guide that it was trained on."""
     take = Take("05_ex4d_new_view_painted_by_wan_vace", "orbit:yaw=30", model=VACE, steps=20, cfg=6.0,
-                negative=WAN_NEGATIVE, sampler="uni_pc", shift=8.0)
+                negative=WAN_NEGATIVE, sampler="uni_pc", shift=8.0, hidden_reach=REACH)
     loaders = load(take)
     guide = guide_of(take, "vace")
     vace = vace_start(loaders, guide)
@@ -124,7 +128,7 @@ def prior_to_vace() -> Sheet:
 def prior_to_uni3c() -> Sheet:
     """Stock Wan image-to-video that Uni3C leads by the guide that it was trained on."""
     take = Take("06_ex4d_new_view_led_by_uni3c", "orbit:yaw=30", steps=20, cfg=6.0, negative=WAN_NEGATIVE,
-                sampler="uni_pc", shift=8.0)
+                sampler="uni_pc", shift=8.0, hidden_reach=REACH)
     loaders, patch = load(take), Node("ModelPatchLoader", {"name": UNI3C.name}, models=(UNI3C,))
     guide = guide_of(take, "uni3c")
     first = Node("ImageFromBatch", {"image": guide["guide"], "batch_index": 0, "length": 1}, "First frame")
@@ -199,7 +203,7 @@ def painted(take: Take, box: Box, app: bool = False) -> Sheet:
     video, (width, height) = load_video(), (0, WHOLE_HEIGHT) if take.released else take.size
     prior = Node(PRIOR_BOX, {"video": video["VIDEO"], "duration": seconds_of(take.frames), "frames": take.frames,
                              "width": width, "height": height, "moves": take.path,
-                             "erosion": "none" if take.released else "released"})
+                             "erosion": "none" if take.released else "released", "hidden_reach": take.hidden_reach})
     paint = Node(box.inside.name, {name: prior[name] for name in ("color", "visible", "fps", "audio")
                                    if name in box.inputs}, box=box)
     return sheet(take.name, [Group("1  Your video", INPUT, [[video]])],

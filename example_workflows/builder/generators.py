@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from generation import (
     ADAPTER,
+    REACH,
     WAN_NEGATIVE,
     Loaders,
     Take,
@@ -59,7 +60,7 @@ def two_experts() -> Sheet:
 def vace_fun() -> Sheet:
     """Wan 2.2 VACE-Fun: two experts, the guide of Wan 2.1's VACE."""
     take = Take("16_ex4d_new_view_painted_by_wan_2_2_vace", "orbit:yaw=30", model=VACE_HIGH, steps=STEPS, cfg=3.5,
-                negative=WAN_NEGATIVE)
+                negative=WAN_NEGATIVE, hidden_reach=REACH)
     loaders, low = load(take), load_wan(VACE_LOW, "Low noise")
     guide = guide_of(take, "vace")
     start = vace_start(loaders, guide)
