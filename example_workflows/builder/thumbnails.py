@@ -19,6 +19,7 @@ from torch import Tensor
 PACK = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PACK))
 
+from generation import REACH  # noqa: E402
 from notes import NOTES  # noqa: E402
 
 from ex4d_ops.background import find_motion, make_background  # noqa: E402
@@ -53,7 +54,7 @@ def draw(number: str) -> Tensor:
     scene, moves = VIEWS[number]
     images, depth = sample_clip(scene, CLIP, (SIDE, SIDE), seed=1)
     kept = number == "14"
-    mesh = build_dw_mesh(images, depth, MeshRules(hidden_reach=0.1) if kept else MeshRules())
+    mesh = build_dw_mesh(images, depth, MeshRules(hidden_reach=REACH if kept or number in GUIDES else None))
     path = move_path(parse_moves(moves), CLIP, automatic_radius(depth), depth.intrinsics, depth.size)
     background = make_background(mesh, find_motion(images, depth)) if kept else None
     prior = render_prior(mesh, path, RenderRules(erosion=0), background=background)
