@@ -18,6 +18,7 @@ Relative = Literal["world", "source"]  # what a path's cameras are placed in: th
 Smoothed = Literal["all", "rotation"]  # of the source camera's own path
 Drawn = Literal["mesh", "crossview-points", "meridian-points"]  # of a mesh: its faces, or points as another program
 Layout = Literal["side by side", "half side by side", "over and under", "half over and under", "VR180"]  # of two eyes
+Engine = Literal["processes", "ray"]  # where many clips are worked on
 TrackerName = Literal["lk", "cotracker", "tapnext"]  # of points, to hide what sticks to them
 
 

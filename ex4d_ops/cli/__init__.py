@@ -12,7 +12,9 @@ import sys
 
 from .convert import add_convert_checkpoint_command, add_convert_path_command
 from .estimate import add_download_command
+from .evaluate import add_evaluate_command
 from .inspect import add_inspect_command
+from .plan import add_plan_command
 from .prepare import add_prepare_command
 from .prior import add_prior_command
 from .sample import add_sample_command
@@ -24,10 +26,12 @@ See a video from another side. From a clip and its depth, ex4d builds a watertig
 along a new camera path, as a color video and a mask of what the source has seen. This is the prior from which
 Wan 2.1 with the EX-4D adapter generates the finished video. Start with `ex4d sample demo`.
 """
+TWO_WORDS = ("evaluate plan",)  # commands that argparse takes as one
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns 0, or 2 after one sentence on what was wrong, or 130 after Ctrl-C."""
-    options = build_parser().parse_args(arguments)
+    options = build_parser().parse_args(join_words(sys.argv[1:] if arguments is None else arguments))
     try:
         wrong = attempt(lambda: options.command(options))
     except KeyboardInterrupt:
@@ -48,6 +52,12 @@ def run() -> None:
     os._exit(status)
 
 
+def join_words(arguments: list[str]) -> list[str]:
+    """The arguments with a command of two words as one."""
+    joined = " ".join(arguments[:2])
+    return [joined, *arguments[2:]] if joined in TWO_WORDS else arguments
+
+
 def complain(sentence: str) -> int:
     print(f"ex4d: error: {sentence}", file=sys.stderr)
     return 2
@@ -65,4 +75,6 @@ def build_parser() -> argparse.ArgumentParser:
     add_convert_checkpoint_command(commands)
     add_prepare_command(commands)
     add_train_command(commands)
+    add_evaluate_command(commands)
+    add_plan_command(commands)
     return parser

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from ..clip import WAN_GRID, check_wan_length, wan_size
-from ..preparation.recipe import Engine, Masks, Recipe
+from ..preparation.recipe import Masks, Recipe
 from ..preparation.videos import list_sources
-from ..rules import Surface, TrackerName
+from ..rules import Engine, Surface, TrackerName
 from .options import add_depth_options, add_fit_option, add_reach_option, depth_units, hidden_reach
 from .terminal import add_command, describe_size, parse_size, say
 

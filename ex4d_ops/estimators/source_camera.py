@@ -101,6 +101,16 @@ def make_reference(features: tuple[np.ndarray, np.ndarray], depth: Tensor, intri
                    size: tuple[int, int], world_from_cam: Tensor) -> Reference:
     """The features of a frame lifted by its depth [H, W]; those at depth edges and in the sky are left out."""
     places, descriptors = features
+    points, usable = lift_places(places, depth, intrinsics, size)
+    return Reference(descriptors[usable], points, world_from_cam)
+
+
+def lift_places(places: np.ndarray, depth: Tensor, intrinsics: np.ndarray,
+                size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Image coordinates [N, 2] of a frame of size (H, W) lifted by its depth [h, w], [M, 3], and which they are [N].
+
+    Those at depth edges and in the sky are left out.
+    """
     scale = np.array([depth.shape[1] / size[1], depth.shape[0] / size[0]])
     x, y = np.floor(places * scale).astype(int).T
     x, y = x.clip(0, depth.shape[1] - 1), y.clip(0, depth.shape[0] - 1)
@@ -108,8 +118,7 @@ def make_reference(features: tuple[np.ndarray, np.ndarray], depth: Tensor, intri
     around = np.stack([padded[y + i, x + j] for i in range(3) for j in range(3)])
     usable = np.isfinite(around).all(0) & (around.max(0) < EDGE_RATIO * around.min(0))
     rays = to_rays(places[usable], intrinsics)
-    points = np.concatenate([rays, np.ones((len(rays), 1))], 1) * around[4][usable, None]
-    return Reference(descriptors[usable], points, world_from_cam)
+    return np.concatenate([rays, np.ones((len(rays), 1))], 1) * around[4][usable, None], usable
 
 
 def to_rays(places: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
@@ -157,7 +166,7 @@ def settle(motion: Motion, points: np.ndarray, rays: np.ndarray, still: np.ndarr
             break
         turn = cv2.Rodrigues(rotation)[0]
         turn, translation = cv2.solvePnPRefineLM(points[still], rays[still], np.eye(3), np.zeros(4), turn,
-                                                 np.ascontiguousarray(translation))
+                                                 np.array(translation))  # a copy, which it writes into
         rotation = cv2.Rodrigues(turn)[0]
         still = misses(points, rays, rotation, translation) < bound * pixel
     return (rotation, translation), misses(points, rays, rotation, translation)

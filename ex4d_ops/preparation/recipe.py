@@ -11,7 +11,6 @@ from ..depth_units import DepthUnits
 from ..rules import Surface
 
 Masks = Literal["both", "rendering", "tracking", "random"]
-Engine = Literal["processes", "ray"]  # where the work is done
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 from ..dataset import Encoders, State, gather, mend
 from ..files.damage import reading
 from ..files.whole import written_whole
+from ..rules import Engine
 from ..side_by_side import RAY_ROWS, in_processes, on_a_cluster
 from ..tracking import load_tracker
 from .one_clip import prepare_clip
-from .recipe import Engine, Recipe
+from .recipe import Recipe
 from .videos import Source
 
 SETTINGS = "settings.json"

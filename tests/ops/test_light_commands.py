@@ -39,8 +39,9 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(("arguments", "said"), [
     ([], "required: COMMAND"), (["--help"], "See a video from another side"), (["swim"], "invalid choice: 'swim'"),
-    *(([name, "--help"], "show this help message") for name in (
-        "prior", "download", "sample", "inspect", "convert-path", "convert-checkpoint", "prepare", "train")),
+    *(([*name.split(), "--help"], "show this help message") for name in (
+        "prior", "download", "sample", "inspect", "convert-path", "convert-checkpoint", "prepare", "train", "evaluate",
+        "evaluate plan")),
     ([*PRIOR, "--preset", "61"], "invalid choice: '61'"), ([*PRIOR, "--preset", "60", "--size", "5"], "is not a size"),
     ([*PRIOR, "--preset", "60", "--frames", "50"], "Wan needs 4k+1; use 49 or 53"),
     ([*PRIOR, "--preset", "60", "--size", "500x500"], "use 496x496"),
@@ -69,6 +70,9 @@ def folder(tmp_path_factory) -> Path:
     (["prepare", "none", "--out", "out"], "is not a folder of videos or a CSV file"),
     (["prepare", ".", "--out", "out", "--frames", "8"], "Wan needs 4k+1"),
     (["prepare", ".", "--out", "out", "--tracker", "tapnext"], "needs --tracker-weights"),
+    (["evaluate", "none", "--out", "out"], "is not a folder of runs or a CSV file"),
+    (["evaluate", "plan", "--scenes", "moon", "--out", "out"], "'moon' is not known"),
+    (["evaluate", "plan", "--out", "out"], "CLIPS: is missing"),
     (["train", "none.yaml"], "none.yaml: there is no such file"),
     (["download", "nothing"], "invalid choice: 'nothing'"),
 ])

@@ -1,0 +1,19 @@
+"""Generated videos compared by what was asked for: read runs.py, measures.py, one_run.py and all_runs.py in this order.
+
+runs.py says what is compared and where it lies; measures.py is the table of what is measured; cameras.py finds the path
+that a video follows, agreement.py compares pixels, one_run.py does both for one video, all_runs.py for all of them side
+by side, resumable at any moment; table.py averages with intervals, page.py shows the videos beside their figures.
+methods.py, plan.py and workflows.py lay out the folders in which the videos of other programs are dropped.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import import_later
+
+if TYPE_CHECKING:
+    from .all_runs import evaluate
+    from .runs import Run, list_runs
+else:
+    __getattr__ = import_later(__name__, runs="Run list_runs", all_runs="evaluate")
+
+__all__ = ["Run", "evaluate", "list_runs"]

@@ -1,0 +1,68 @@
+"""All videos measured side by side; what is measured already is not measured again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+
+from ..files.damage import reading
+from ..files.whole import sweep
+from ..rules import Engine
+from ..side_by_side import in_processes, on_a_cluster
+from .one_run import Differing, measure_run
+from .runs import COLOR, VISIBLE, Run
+
+PARTS = "parts"  # folder of what is measured
+MEASURED_AS = 1  # counted up when a measure changes, so that older figures are not taken for it
+
+
+WORK = {"processes": in_processes, "ray": on_a_cluster}
+
+
+def begin_measuring(parts: Path, differing: Differing) -> Callable[[Run], str]:
+    """What measures one run after the other in a worker; there is nothing to load."""
+    return lambda run: measure_run(run, differing, parts, fingerprint(run, differing))
+
+
+def evaluate(runs: Sequence[Run], out: Path, differing: Differing = "skip", engine: Engine = "processes",
+             workers: int = 1, report: Callable[[str], object] = lambda key: None) -> list[dict]:
+    """Measure all runs into a folder, and give their entries in the order of the runs: see one_run.measure_run.
+
+    What the folder holds already is measured again only where a file of the run has changed. report: called with the
+    key of each run that is done. Raises ValueError where a video is not as planned and differing is "stop".
+    """
+    parts = out / PARTS
+    parts.mkdir(parents=True, exist_ok=True)
+    sweep(parts)
+    todo = [run for run in runs if read_entry(parts, run).get("fingerprint") != fingerprint(run, differing)]
+    for run in set(runs) - set(todo):
+        report(run.key)
+    for key in WORK[engine](map(at_full_paths, todo), partial(begin_measuring, parts.resolve(), differing), workers):
+        report(key)
+    return [read_entry(parts, run) for run in runs]
+
+
+def at_full_paths(run: Run) -> Run:
+    """The same run for processes that stand in other folders."""
+    paths = {field.name: getattr(run, field.name) for field in fields(run)}
+    return replace(run, **{name: path.resolve() for name, path in paths.items() if isinstance(path, Path)})
+
+
+def read_entry(parts: Path, run: Run) -> dict:
+    """What was measured of a run, nothing where it was not."""
+    path = parts / f"{run.key}.json"
+    if not path.is_file():
+        return {}
+    with reading(path, "the figures of a run", "delete it, and run the command again"):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def fingerprint(run: Run, differing: Differing) -> str:
+    """What a run's figures depend on: its files as they are, and how they are measured."""
+    paths = [run.video, run.source, run.prior / COLOR, run.prior / VISIBLE, run.cameras, run.depth, run.exact]
+    stamps = [(path.stat().st_size, path.stat().st_mtime_ns) if path is not None and path.exists() else None
+              for path in paths]
+    return json.dumps([MEASURED_AS, differing, stamps])

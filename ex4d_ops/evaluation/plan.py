@@ -1,0 +1,133 @@
+"""Folders for runs: the clip, its depth, prior and path, and what each method takes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from .. import files
+from ..clip import Clip, Fit, fit_frame
+from ..depth import VideoDepth, fit_depth, match_depth
+from ..files.whole import written_whole
+from ..guide import accompany, guide_video
+from ..mesh import build_dw_mesh
+from ..prior import Prior, render_prior
+from ..rules import Engine
+from ..scene import FPS, make_scene, sample_clip
+from ..trajectory import automatic_radius, released_path
+from .all_runs import WORK
+from .methods import METHODS
+from .runs import CAMERAS, COLOR, DEPTH, EXACT, PLAN, PRIOR, RANGES, SOURCE, VISIBLE
+from .workflows import adapt_workflow
+
+GUIDE = ("guide.mkv", "paint.mkv", "source.mkv")
+WORKFLOW = "workflow_api.json"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A clip and a range. source, depth: its files; None for a procedural scene, whose exact views are known."""
+
+    clip: str
+    range: str
+    source: Path | None = None
+    depth: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.clip) / self.range
+
+
+@dataclass(frozen=True)
+class PlanRules:
+    """frames, size (H, W), fit: of the clips; methods: of METHODS; seed: of procedural scenes."""
+
+    frames: int
+    size: tuple[int, int]
+    fit: Fit
+    methods: tuple[str, ...]
+    seed: int = 0
+
+
+def begin_planning(rules: PlanRules, out: Path) -> Callable[[Planned], str]:
+    """What plans one clip after the other in a worker; there is nothing to load."""
+    return lambda planned: plan_one(planned, rules, out)
+
+
+def plan(wanted: Sequence[Planned], rules: PlanRules, out: Path, engine: Engine = "processes", workers: int = 1,
+         report: Callable[[str], object] = lambda key: None) -> list[str]:
+    """Make the folders of all clips and ranges; those that are finished are left as they are. Why some are not made.
+
+    report: called with the folder of each that is done. Raises ValueError where the folder was begun by other rules.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    noted = json.loads(json.dumps(vars(rules)))
+    path = out / PLAN
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != noted:
+        raise ValueError(f"{out}: was planned with other settings; use those, or another --out")
+    with written_whole(path) as part:
+        part.write_text(json.dumps(noted, indent=2) + "\n")
+    todo = (planned for planned in wanted if not (out / planned.folder / PLAN).exists())
+    refused = []
+    for said in WORK[engine](todo, partial(begin_planning, rules, out.resolve()), workers):
+        report(said)
+        refused += [said] if said else []
+    return refused
+
+
+def plan_one(planned: Planned, rules: PlanRules, out: Path) -> str:
+    """Make one folder; why it cannot be made, or nothing where it is."""
+    folder = out / planned.folder
+    try:
+        clip, depth = film(planned, rules)
+    except (ValueError, OSError) as error:
+        return f"{planned.folder}: left out, because {error}"
+    (folder / PRIOR).mkdir(parents=True, exist_ok=True)
+    cameras = released_path(RANGES[planned.range], len(clip), automatic_radius(depth), depth.intrinsics[0], clip.size)
+    prior = render_prior(build_dw_mesh(clip.frames, depth), cameras)
+    files.write_video(folder / SOURCE, clip.frames, clip.fps)
+    files.write_depth(folder / DEPTH, depth)
+    files.write_path(folder / PRIOR / CAMERAS, cameras)
+    files.write_video(folder / PRIOR / VISIBLE, prior.visible, clip.fps)
+    files.write_video(folder / PRIOR / COLOR, prior.color, clip.fps)
+    if planned.source is None:
+        files.write_video(folder / EXACT, make_scene(planned.clip, rules.seed).render(cameras)[0], clip.fps)
+    for name in rules.methods:
+        give_method(name, folder / name, clip, prior, out.name)
+        files.write_path(folder / name / METHODS[name].cameras, cameras, METHODS[name].format)
+    with written_whole(folder / PLAN) as part:  # last, so that where it is everything is
+        part.write_text(json.dumps({"clip": planned.clip, "range": planned.range}) + "\n")
+    return ""
+
+
+def film(planned: Planned, rules: PlanRules) -> tuple[Clip, VideoDepth]:
+    """The clip and its depth at the size and length of the plan."""
+    if planned.source is None:
+        frames, depth = sample_clip(planned.clip, rules.frames, rules.size, rules.seed)
+        return Clip(frames, FPS), depth
+    if planned.depth is None:
+        raise ValueError(f"{planned.source}: its depth is not found; put it beside the clip, or give --depth")
+    clip = files.read_video(planned.source, 0, rules.frames)
+    if len(clip) < rules.frames:
+        raise ValueError(f"{planned.source}: has {len(clip)} frames, but {rules.frames} are needed; use fewer --frames")
+    depth = files.read_depth(planned.depth, None, 0, rules.frames, clip=planned.source)
+    frames = torch.stack([fit_frame(frame, rules.size, rules.fit) for frame in clip.frames])
+    return Clip(frames, clip.fps), match_depth(frames, fit_depth(depth, rules.size, rules.fit))
+
+
+def give_method(name: str, folder: Path, clip: Clip, prior: Prior, runs: str) -> None:
+    """Write what a method takes beside its cameras: its guide, and how ComfyUI runs it."""
+    method = METHODS[name]
+    folder.mkdir(exist_ok=True)
+    if method.style is not None:
+        guide = guide_video(prior, method.style, clip.fps, rate="as given", size=clip.size)
+        for file, frames in zip(GUIDE, (guide.color, guide.paint, accompany(guide, clip.frames))):
+            files.write_video(folder / file, frames, guide.fps)
+    if graph := adapt_workflow(name, f"{runs}/{folder.parent.parent.name}/{folder.parent.name}", clip):
+        with written_whole(folder / WORKFLOW) as part:
+            part.write_text(json.dumps(graph, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
