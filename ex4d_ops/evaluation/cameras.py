@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 
 from .. import raster
 from ..camera import CameraPath, invert_rigid, pixel_centers, resize_intrinsics, rigid
-from ..clip import Progress
+from ..clip import Progress, resize_frame
 from ..estimators.source_camera import (
     AT_REST,
     FEWEST,
@@ -28,6 +28,7 @@ from ..parallel import one_by_one
 from ..prior import VISIBLE_ALPHA, paint_vertices
 from ..rules import BORDER_DEPTH
 
+LEAST_SIDE = 448  # pixels of the longer side to which smaller frames are enlarged
 SURE = 0.7  # share of what is seen that must agree about a camera for no other to be asked for
 AGREED = 0.3  # the same, for a camera to count as found
 STEPS, SETTLED = 6, 0.3  # drawings from ever nearer cameras at most, and pixels of movement that need no other
@@ -71,7 +72,7 @@ def find_path(frames: Tensor, mesh: DWMesh, cameras: CameraPath, progress: Progr
     asked = cameras.cam_from_world.double()
     last, off, placed, found, seen = asked[0], torch.eye(4, dtype=torch.float64), [], [], []
     for t in one_by_one(range(len(frames)), len(frames), progress):
-        gray = shrink(frames[t], SIDE)
+        gray = shrink(enlarge_frame(frames[t]), SIDE)
         best = settle_camera(gray, mesh, cameras, t, asked[t])
         seen.append(best.seen)
         for near in (off @ asked[t], last):
@@ -82,6 +83,13 @@ def find_path(frames: Tensor, mesh: DWMesh, cameras: CameraPath, progress: Progr
         placed.append(last)
         found.append(best.share > AGREED)
     return FollowedPath(torch.stack(placed).float(), torch.tensor(found), torch.tensor(seen))
+
+
+def enlarge_frame(frame: Tensor) -> Tensor:
+    """A frame [H, W, 3] so large that flow is exact enough, if it is not."""
+    height, width = frame.shape[:2]
+    scale = max(LEAST_SIDE / max(height, width), 1)
+    return resize_frame(frame, (round(scale * height), round(scale * width)))
 
 
 def settle_camera(gray: Gray, mesh: DWMesh, cameras: CameraPath, t: int, near: Tensor) -> Step:
