@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ex4d_ops.camera import CameraPath
-from ex4d_ops.estimators.source_camera import track_source_camera
+from ex4d_ops.estimators.source_camera import AT_REST, find_camera, track_source_camera
 from ex4d_ops.mesh import build_dw_mesh
 from ex4d_ops.prior import RenderRules, render_prior
 from ex4d_ops.scene import make_scene, sample_clip
@@ -95,3 +95,11 @@ def test_a_target_at_rest_stays_still_in_the_world_while_the_source_camera_moves
     found = view_errors(replace(depth, world_from_cam=tracked("colonnade").world_from_cam), clip)
     assert known.max() < 0.02 and found.max() < 0.03
     assert ignored[-1] > 3 * found[-1] and ignored[-1] > 0.06, "without the cameras the view drifts"
+
+
+def test_the_start_of_the_search_is_not_written_into():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(60, 3, generator=generator).double() + torch.tensor([-0.5, -0.5, 2.0])
+    moved = points + torch.tensor([0.05, 0.0, 0.1])
+    find_camera(points.numpy(), (moved[:, :2] / moved[:, 2:]).numpy(), 1 / 200, AT_REST, 1)
+    assert (AT_REST[0] == torch.eye(3).numpy()).all() and not AT_REST[1].any()
