@@ -20,6 +20,7 @@ PACK = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PACK))
 
 import boxes  # noqa: E402
+import crossview  # noqa: E402
 import generation  # noqa: E402
 import generators  # noqa: E402
 import graphs  # noqa: E402
@@ -45,7 +46,7 @@ def main() -> None:
                         default=os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
     options = parser.parse_args()
     chosen = tuple(options.names)
-    every_sheet = (make() for make in (*graphs.SHEETS, *generation.SHEETS, *training.SHEETS, *generators.SHEETS))
+    every_sheet = (make() for room in (graphs, generation, training, generators, crossview) for make in room.SHEETS)
     sheets = [sheet for sheet in every_sheet if sheet.name.startswith(chosen)]
     every_box = [make() for make in boxes.BOXES]
     with tempfile.TemporaryDirectory() as base, serve(options.comfyui, Path(base), ["--cpu"]) as server:
@@ -59,7 +60,10 @@ def main() -> None:
                     write(SUBGRAPHS / f"{box.inside.name}.json", blueprint, box.inside.name)
                 info[box.inside.name] = box.info(read_box(box.inside.name))
             for sheet in sheets:
-                build(sheet, front_end, info)
+                if missing := {kind for kind in sheet.kinds if kind not in info}:
+                    print(f"{sheet.name} is left as it is: it needs a newer ComfyUI, with {', '.join(sorted(missing))}")
+                else:
+                    build(sheet, front_end, info)
 
 
 def lend_files(base: Path, sheets: list[Sheet]) -> None:

@@ -1,5 +1,6 @@
 """What each workflow says of itself, in Markdown: what it does, what to change, which files go where."""
 
+LTX_LICENSE, H3_LICENSE = "LTX-2 Community License", "MiniMax H3 Community License"
 # Size in GB and license, as in docs/models.md.
 FILES = {
     "video_depth_anything/video_depth_anything_vits.pth": (0.12, "Apache-2.0"),
@@ -20,9 +21,20 @@ FILES = {
     "diffusion_models/wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": (14.3, "Apache-2.0"),
     "diffusion_models/wan2.2_fun_vace_high_noise_14B_fp8_scaled.safetensors": (17.3, "Apache-2.0"),
     "diffusion_models/wan2.2_fun_vace_low_noise_14B_fp8_scaled.safetensors": (17.3, "Apache-2.0"),
+    "checkpoints/ltx-2.3-22b-dev-fp8.safetensors": (29.1, LTX_LICENSE),
+    "text_encoders/gemma_3_12B_it_fp4_mixed.safetensors": (9.45, "Gemma Terms of Use"),
+    "loras/ltx_2.3_22b_distilled_1.1_lora_dynamic_fro09_avg_rank_111_bf16.safetensors": (2.7, LTX_LICENSE),
+    "loras/LTX2.3-22B_IC-LoRA-CrossView-Warp_v2_6000.safetensors": (0.33, "Apache-2.0"),
+    "diffusion_models/minimax_h3_ref2va_pruned_int8_convrot.safetensors": (21.0, H3_LICENSE),
+    "text_encoders/qwen3vl_32b_minimax_h3_nvfp4_awq.safetensors": (15.7, H3_LICENSE),
+    "vae/minimax_h3_video_vae_fp16.safetensors": (5.2, H3_LICENSE),
+    "vae/minimax_h3_audio_vae_fp32.safetensors": (0.6, H3_LICENSE),
+    "loras/minimax_h3_ref2v_turbo_8step_v1.0_768p_comfyui_bf16.safetensors": (2.0, "Apache-2.0"),
+    "loras/MiniMax-H3_Ref2VA-LoRA-CrossView-Warp_v1_3500.safetensors": (0.6, H3_LICENSE),
 }
 VDA, DA3, MOGE, I2V, I2V_BF16, I2V_FP8, VACE, UMT5, UMT5_FP16, VAE, VISION, UNI3C, FOUR_STEPS, ADAPTER, \
-    I2V_HIGH, I2V_LOW, VACE_HIGH, VACE_LOW = FILES
+    I2V_HIGH, I2V_LOW, VACE_HIGH, VACE_LOW, LTX, GEMMA, LTX_FEW_STEPS, CROSSVIEW_LTX, H3, QWEN, H3_VAE, H3_AUDIO, \
+    H3_FEW_STEPS, CROSSVIEW_H3 = FILES
 
 
 def files(*paths: str) -> str:
@@ -46,6 +58,8 @@ BOX = "Double-click a box to see and change what is in it."
 PRIOR = f"""- *Video to Prior (EX-4D)*: *moves* is the camera, such as *orbit:yaw=-40* or *dolly:distance=0.4*; \
 *start_time*
   is where in your video it begins. {BOX}"""
+POINTS = f"""- *Video to Points*: *moves* is the camera, such as *orbit:yaw=-40*; *start_time* is where in your video it
+  begins. {BOX}"""
 LENGTHS = """The video needs 49 frames from *start_time* on, and stays in step with its sound."""
 REST = (VISION, UMT5, VAE, DA3)
 
@@ -330,5 +344,44 @@ Train an adapter of your own on an expert with *Train Adapter*, *expert*.
 {LENGTHS}
 
 {files(I2V_HIGH, I2V_LOW, ADAPTER, UMT5, VAE, DA3)}
+""",
+    "18_ex4d_new_view_by_ltx_2_3": f"""
+## A new view by LTX-2.3
+
+**License**: LTX-2 is free of charge below $10M of revenue a year, and to be paid for from there on.
+
+LTX-2.3 follows a guide: your video from the new view, drawn as the ragged points that its **CrossView-Warp** LoRA was
+trained on, with magenta holes. Your video goes beside it. The result is 960 x 544, 24 frames per second, up to 121
+frames, and has the sound of your video.
+
+**Change**
+{VIDEO}
+{POINTS}
+- *New view by LTX-2.3*: *prompt* begins with *crossview* and describes what comes into view.
+
+The LoRA's author trusts it up to 45° to either side, 30° up and 20° down. It was not tried with its weights here.
+
+{files(LTX, LTX_FEW_STEPS, CROSSVIEW_LTX, GEMMA, DA3)}
+""",
+    "19_ex4d_new_view_by_minimax_h3": f"""
+## A new view by MiniMax H3
+
+Needs **ComfyUI 0.33** or newer.
+
+**License**: MiniMax H3 may not be used in the EU, the UK, South Korea and the USA. Above $20M of revenue a year, ask
+its makers first.
+
+H3 follows a guide: your video from the new view, drawn as the points that its **CrossView-Warp** LoRA was trained on,
+with magenta holes. Your video is its reference. The result is 960 x 544, 24 frames per second, up to 124 frames, and
+has the sound of your video.
+
+**Change**
+{VIDEO}
+{POINTS}
+- *New view by MiniMax H3*: *prompt* begins with *crossview* and describes what comes into view.
+
+Its author advises against views close to that of your video. It was not tried with its weights here.
+
+{files(H3, H3_FEW_STEPS, CROSSVIEW_H3, QWEN, H3_VAE, H3_AUDIO, DA3)}
 """,
 }

@@ -82,6 +82,12 @@ class Sheet:
         nodes = [node for stack in self.stacks for group in stack for column in group.columns for node in column]
         return {node: number for number, node in enumerate(sorted(nodes, key=lambda node: node.kind == NOTE), 1)}
 
+    @property
+    def kinds(self) -> set[str]:
+        """The nodes that it and its boxes are made of."""
+        return {kind for node in self.numbered if node.kind != NOTE
+                for kind in (node.box.inside.kinds if node.box else {node.kind})}
+
     def prompt(self, info: dict[str, dict]) -> dict[str, dict]:
         """The workflow in API format, as far as it is said here. info: the server's /object_info, and of boxes."""
         numbers = self.numbered

@@ -41,9 +41,11 @@ VIEWS = {
     "06": ("garden", "orbit:yaw=-30"), "07": ("garden", "preset-180"), "08": ("gallery", "preset-180"),
     "09": ("street", "orbit:yaw=60"), "10": ("colonnade", "orbit:yaw=40"), "11": ("street", "preset-180"),
     "13": ("gallery", "orbit:yaw=-30"), "14": ("garden", "orbit:yaw=40"), "15": ("garden", "orbit:yaw=30,pitch=5"),
-    "16": ("colonnade", "orbit:yaw=30"), "17": ("garden", "orbit:yaw=40"),
+    "16": ("colonnade", "orbit:yaw=30"), "17": ("garden", "orbit:yaw=40"), "18": ("street", "orbit:yaw=30"),
+    "19": ("gallery", "orbit:yaw=-30"),
 }
-GUIDES = {"05": "vace", "06": "uni3c", "16": "vace"}  # of those whose generator is led by another guide than EX-4D's
+# Of those whose generator is led by another guide than EX-4D's.
+GUIDES = {"05": "vace", "06": "uni3c", "16": "vace", "18": "crossview-ltx", "19": "crossview-h3"}
 
 
 def draw(number: str) -> Tensor:
@@ -57,9 +59,10 @@ def draw(number: str) -> Tensor:
     mesh = build_dw_mesh(images, depth, MeshRules(hidden_reach=REACH if kept or number in GUIDES else None))
     path = move_path(parse_moves(moves), CLIP, automatic_radius(depth), depth.intrinsics, depth.size)
     background = make_background(mesh, find_motion(images, depth)) if kept else None
-    prior = render_prior(mesh, path, RenderRules(erosion=0), background=background)
-    if number in GUIDES:
-        fill_holes(prior.color, prior.visible, STYLES[GUIDES[number]].holes)
+    look = STYLES[GUIDES.get(number, "ex-4d")]
+    rules = RenderRules(erosion=0, anchor_first=look.source_first, surface=look.surface)
+    prior = render_prior(mesh, path, rules, background=background)
+    fill_holes(prior.color, prior.visible, look.holes)
     return prior.color
 
 

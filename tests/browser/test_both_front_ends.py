@@ -10,7 +10,7 @@ import pytest
 from ex4d_ops.files import read_video, write_video
 from ex4d_ops.scene import FPS, sample_clip
 
-from ..example_files import NAMES, as_graph, read
+from ..example_files import NAMES, as_graph, read, with_needs
 
 NEWEST = Path(__file__).resolve().parents[2] / ".front-end" / "comfyui_frontend_package" / "static"
 WINDOW = {"width": 1500, "height": 1000}  # pixels
@@ -45,7 +45,7 @@ def work_of(prompt: dict) -> dict:
 
 
 @pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", with_needs(NAMES))
 def test_a_workflow_opens_whole_and_readable(name, nodes_2, front_end, usual_complaints, window, artifacts):
     front_end.use_nodes_2(nodes_2)
     workflow = as_graph(name)

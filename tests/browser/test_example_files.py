@@ -12,7 +12,8 @@ APPS = {"00_ex4d_video_from_a_new_view", "07_ex4d_video_generated_as_released"}
 # And those whose names begin with EX4D.
 OURS = {"ApplyEX4DLoRA", "BuildDWMesh", "CameraTrajectory", "EstimateVideoDepth", "RenderDWMesh"}
 LOADERS = {"UNETLoader", "CLIPLoader", "VAELoader", "CLIPVisionLoader", "ModelPatchLoader", "LoadDA3Model",
-           "LoadMoGeModel", "LoraLoaderModelOnly", "ApplyEX4DLoRA", "EstimateVideoDepth"}
+           "LoadMoGeModel", "LoraLoaderModelOnly", "ApplyEX4DLoRA", "EstimateVideoDepth", "CheckpointLoaderSimple",
+           "LTXVAudioVAELoader", "LTXAVTextEncoderLoader"}
 
 
 @pytest.mark.parametrize("name", NAMES)

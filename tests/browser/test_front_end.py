@@ -8,7 +8,7 @@ import pytest
 
 from headless.server import Refused
 
-from ..example_files import NAMES, as_graph, nodes_of, read
+from ..example_files import NAMES, as_graph, nodes_of, read, with_needs
 
 SAVED = Path(__file__).resolve().parents[1] / "saved_workflows"  # by version 0.1.0 and later ones
 SMALL = {"frames": 9, "width": 256, "height": 192}
@@ -125,7 +125,7 @@ def test_templates_list_every_workflow_with_its_picture(front_end):
         assert request.get(f"{front_end.url}/api/workflow_templates/ComfyUI-EX4D/{name}.jpg").ok
 
 
-@pytest.mark.parametrize("name", NAMES_WITH_MODELS)
+@pytest.mark.parametrize("name", with_needs(NAMES_WITH_MODELS))
 def test_server_misses_nothing_but_files(name, front_end, without_files):
     """Each fault it finds is a file that is not there, and no file is forgotten."""
     prompt = read(f"api/{name}")
@@ -139,7 +139,7 @@ def test_server_misses_nothing_but_files(name, front_end, without_files):
     assert all(named) and set().union(*named) == files
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES_WITH_MODELS if offered_models(name)])
+@pytest.mark.parametrize("name", with_needs([name for name in NAMES_WITH_MODELS if offered_models(name)]))
 def test_missing_models_are_offered_for_download(name, front_end, without_files, artifacts):
     front_end.open(as_graph(name), name)
     front_end.page.get_by_text("View details").click()

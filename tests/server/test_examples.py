@@ -1,16 +1,16 @@
 """Example workflows in API format: those that need no weights run, the others lack nothing but files."""
 
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from ex4d_ops import files
 from headless.server import Refused
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "example_workflows" / "api").glob("*.json"))
+from .. import example_files
+from ..example_files import NAMES, with_needs
+
 LOADS_WEIGHTS = re.compile(r"Loader|^Load(DA3|MoGe)?Model|^EstimateVideoDepth")  # UNETLoader, LoadMoGeModel ...
 LOADS_FILES = re.compile(r"Loader|^Load|^ApplyEX4DLoRA$|^EX4DTrainAdapter$|^EstimateVideoDepth$")
 SMALL = {"width": 96, "height": 64}  # of the pictures; the graph is the same
@@ -20,8 +20,8 @@ def needs_weights(workflow: dict) -> bool:
     return any(LOADS_WEIGHTS.search(node["class_type"]) for node in workflow.values())
 
 
-def read(file: Path) -> dict:
-    workflow = json.loads(file.read_text(encoding="utf-8"))
+def read(name: str) -> dict:
+    workflow = example_files.read(f"api/{name}")
     for node in workflow.values():
         if node["class_type"] == "EX4DSampleScene":
             node["inputs"] |= SMALL
@@ -42,23 +42,23 @@ def required(inputs: dict, said: dict, prefix: str = "") -> Iterator[str]:
                 yield from required(option["inputs"], said, f"{prefix}{name}.")
 
 
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda f: f.stem)
-def test_an_example_says_every_input_that_its_nodes_require(object_info, file):
+@pytest.mark.parametrize("name", with_needs(NAMES))
+def test_an_example_says_every_input_that_its_nodes_require(object_info, name):
     """The server lets some of them pass, but comfy-cli does not queue without."""
-    for node in read(file).values():
+    for node in read(name).values():
         assert set(required(object_info[node["class_type"]]["input"], node["inputs"])) <= set(node["inputs"])
 
 
-@pytest.mark.parametrize("file", [file for file in EXAMPLES if not needs_weights(read(file))], ids=lambda f: f.stem)
-def test_an_example_without_weights_runs(server, file):
-    made = server.files(server.run(read(file)))
+@pytest.mark.parametrize("name", [name for name in NAMES if not needs_weights(read(name))])
+def test_an_example_without_weights_runs(server, name):
+    made = server.files(server.run(read(name)))
     videos = [files.read_video(path).frames for path in made if path.suffix == ".mp4"]
     assert videos and all(len(frames) == 49 and frames.std() > 0.05 for frames in videos)
 
 
-@pytest.mark.parametrize("file", [file for file in EXAMPLES if needs_weights(read(file))], ids=lambda f: f.stem)
-def test_an_example_with_weights_lacks_nothing_but_files(server, file):
-    workflow = read(file)
+@pytest.mark.parametrize("name", with_needs([name for name in NAMES if needs_weights(read(name))]))
+def test_an_example_with_weights_lacks_nothing_but_files(server, name):
+    workflow = read(name)
     with pytest.raises(Refused) as refused:
         server.queue(workflow)
     faults = refused.value.reply["node_errors"]

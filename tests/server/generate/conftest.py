@@ -11,12 +11,13 @@ import torch
 
 from headless.server import PACK, Server, serve
 
-from ... import tiny_depth_models, tiny_models, videos_with_sound
+from ... import tiny_av_models, tiny_depth_models, tiny_models, videos_with_sound
+from ...example_files import is_newer
 from ...golden import recipe
 
-# ComfyUI's own loaders of these two know their full sizes only, which are gigabytes.
+# ComfyUI's own loaders of these know their full sizes only, which are gigabytes.
 TINY_LOADERS = '''
-import json, pathlib, tempfile
+import json, pathlib, tempfile, zlib
 import comfy.clip_vision, comfy.sd, comfy.utils, folder_paths, torch
 from comfy_api.latest import ComfyExtension, io
 
@@ -52,9 +53,31 @@ class TinyCLIPVisionLoader(io.ComfyNode):
         model.load_sd(comfy.utils.load_torch_file(folder_paths.get_full_path_or_raise("clip_vision", clip_name)))
         return io.NodeOutput(model)
 
+class Words:
+    """What stands for a text encoder: other words, other numbers."""
+
+    def __init__(self, channels):
+        self.channels = channels
+
+    def tokenize(self, text, **pictures):
+        return text
+
+    def encode_from_tokens_scheduled(self, text):
+        numbers = torch.randn(1, 8, self.channels, generator=torch.Generator().manual_seed(zlib.crc32(text.encode())))
+        return [[numbers, {"minimax_token_tags": torch.zeros(8, dtype=torch.long)}]]
+
+class WordsLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="WordsLoader", outputs=[io.Clip.Output()], inputs=[io.Int.Input("channels")])
+
+    @classmethod
+    def execute(cls, channels):
+        return io.NodeOutput(Words(channels))
+
 class TinyExtension(ComfyExtension):
     async def get_node_list(self):
-        return [TinyCLIPLoader, TinyCLIPVisionLoader]
+        return [TinyCLIPLoader, TinyCLIPVisionLoader, WordsLoader]
 
 async def comfy_entrypoint():
     return TinyExtension()
@@ -75,12 +98,21 @@ FILES = {
     "vae/wan_2.1_vae.safetensors": tiny_models.vae,
     "model_patches/Wan21_Uni3C_controlnet_fp16.safetensors": tiny_models.uni3c,
     "loras/lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors": tiny_models.other_lora,
+    "loras/ltx_2.3_22b_distilled_1.1_lora_dynamic_fro09_avg_rank_111_bf16.safetensors": tiny_av_models.ltx_lora,
+    "loras/LTX2.3-22B_IC-LoRA-CrossView-Warp_v2_6000.safetensors": tiny_av_models.ltx_lora,
+    "loras/minimax_h3_ref2v_turbo_8step_v1.0_768p_comfyui_bf16.safetensors": tiny_av_models.h3_lora,
+    "loras/MiniMax-H3_Ref2VA-LoRA-CrossView-Warp_v1_3500.safetensors": tiny_av_models.h3_lora,
+}
+FILES_OF_0_33 = {
+    "diffusion_models/minimax_h3_ref2va_pruned_int8_convrot.safetensors": tiny_av_models.h3,
+    **{f"vae/minimax_h3_{kind}.safetensors": tiny_av_models.h3_vae for kind in ("video_vae_fp16", "audio_vae_fp32")},
 }
 DEPTH_FILES = {
     "geometry_estimation/depth_anything_3_base.safetensors": tiny_depth_models.save_depth_anything_3,
     "geometry_estimation/moge_2_vitl_normal_fp16.safetensors": tiny_depth_models.save_moge,
     "video_depth_anything/video_depth_anything_vits.pth": tiny_depth_models.save_video_depth_anything,
 }
+WORDS = {"LTXAVTextEncoderLoader": sum(tiny_av_models.LTX_WIDTHS), "minimax": tiny_av_models.H3_TEXT}  # channels
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +121,11 @@ def models(comfy, tmp_path_factory) -> Path:
     from safetensors.torch import save_file
 
     folder = tmp_path_factory.mktemp("models")
-    for name, make in FILES.items():
+    for name, make in (FILES | (FILES_OF_0_33 if is_newer((0, 33)) else {})).items():
         (folder / name).parent.mkdir(exist_ok=True)
         save_file(make(), folder / name)
+    (folder / "checkpoints").mkdir()
+    tiny_av_models.save_ltx(folder / "checkpoints" / "ltx-2.3-22b-dev-fp8.safetensors")
     torch.save(recipe.adapter_weights(), folder / "loras" / "ex4d.ckpt")
     for name, save in DEPTH_FILES.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -129,11 +163,16 @@ def shrink(name: str, frames: int = 9, size: int = 64, steps: int | None = 2, wi
     small = {"frames": frames, "length": frames, "width": size, "height": size, "steps": steps, "resolution": 140,
              "model.resolution": 140, "resolution_level": 0, "context_length": window, "context_overlap": 4}
     for node in workflow.values():
-        node["class_type"] = {"CLIPLoader": "TinyCLIPLoader", "CLIPVisionLoader": "TinyCLIPVisionLoader"}.get(
-            node["class_type"], node["class_type"])
-        inputs = node["inputs"]
+        kind, inputs = node["class_type"], node["inputs"]
+        if channels := WORDS.get(inputs.get("type")) or WORDS.get(kind):
+            node |= {"class_type": "WordsLoader", "inputs": {"channels": channels}}
+            continue
+        if kind in ("CLIPLoader", "CLIPVisionLoader"):
+            node["class_type"] = f"Tiny{kind}"
+        if kind == "EX4DGuideVideo":
+            inputs |= {"width": size, "height": size}
         inputs |= {key: value for key, value in small.items()
                    if value is not None and isinstance(inputs.get(key), int) and inputs[key] > 0}
-        if node["class_type"] == "Video Slice":
+        if kind == "Video Slice":
             inputs["start_time"] = start
     return workflow

@@ -7,13 +7,14 @@ import pytest
 from PIL import Image
 
 from ex4d_ops.files import read_video
-from headless.server import PACK, Failed
+from headless.server import Failed
 
 from ... import videos_with_sound
+from ...example_files import NAMES, with_needs
 
-EXAMPLES = sorted(path.stem for path in (PACK / "example_workflows" / "api").glob("*.json"))
-WORKFLOWS = [name for name in EXAMPLES if name[:2] not in ("01", "04", "12")]  # which start from a sample scene
+WORKFLOWS = [name for name in NAMES if name[:2] not in ("01", "04", "12")]  # which start from a sample scene
 PRIOR_ALONE = ("00", "02", "03", "13", "14")
+AT_24_FPS = {"18": 81, "19": 73}  # those with a rate of their own, and its frames of 3.5 s: 8k+1, 17k+5
 GROWTH = 15e6  # bytes in 20 runs; a copy of this small adapter in each would be 50e6
 
 
@@ -33,24 +34,25 @@ def saved_video(server, workflow: dict):
     return read_video(saved_file(server, workflow))
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
+@pytest.mark.parametrize("name", with_needs(WORKFLOWS))
 def test_it_makes_a_video_of_the_users_in_step_with_its_sound(server, example, name):
     path = saved_file(server, example(name, steps=None if name.startswith("07") else 2))
     video, released = read_video(path), name.startswith("07")
     height, width = videos_with_sound.SIZE
+    fps = 15 if released else 24 if name[:2] in AT_24_FPS else videos_with_sound.FPS
     if name[:2] in PRIOR_ALONE:
         assert len(video) == 2 * videos_with_sound.FPS and video.size == (height, width)
     else:
-        assert len(video) == (13 if name.startswith("15") else 9)
+        assert len(video) == {"15": 13, **AT_24_FPS}.get(name[:2], 9)
         assert video.size == ((64, 64 * 4) if "side_by_side" in name else (64, 64))
-    assert video.fps == (15 if released else videos_with_sound.FPS) and video.frames.std() > 0.01
+    assert video.fps == fps and video.frames.std() > 0.01
     heard = videos_with_sound.loudness(path)
     if released:  # whose frame rate is not the video's
         assert heard is None
         return
     source = videos_with_sound.loudness(server.base / "input" / "your_video.mp4")
     begin = round(videos_with_sound.START * videos_with_sound.RATE / videos_with_sound.STEP)
-    steps = len(video) * videos_with_sound.RATE // videos_with_sound.FPS // videos_with_sound.STEP
+    steps = len(video) * videos_with_sound.RATE // fps // videos_with_sound.STEP
     close = abs(heard[:steps] - source[begin:begin + steps]) < 0.1
     assert len(close) == steps and (~close).sum() <= 1  # the step in which the tone begins
     assert heard.max() > 0.3 and heard[:4].max() < 0.1
@@ -72,6 +74,28 @@ def test_the_prior_decides_what_is_made(server, example):
         files = [file for file in server.files(server.run(workflow)) if file.suffix == ".png"]
         pictures.append([Image.open(file).tobytes() for file in files])
     assert len(pictures[0]) == 9 and pictures[0] == pictures[2] != pictures[1]
+
+
+def test_pictures_lead_to_another_middle_and_end(server, example):
+    """Wan gets the end as its own end image, the prior shows both."""
+    made = []
+    for anchored in (False, True):
+        workflow = example("17")
+        (start,) = [node for node in workflow.values() if node["class_type"] == "WanImageToVideo"]
+        start["class_type"] = "WanFirstLastFrameToVideo"
+        if anchored:
+            workflow["gray"] = {"class_type": "EmptyImage", "inputs": {
+                "width": 64, "height": 64, "batch_size": 2, "color": 0x808080}}
+            workflow["end"] = {"class_type": "ImageFromBatch", "inputs": {
+                "image": ["gray", 0], "batch_index": 1, "length": 1}}
+            start["inputs"]["end_image"] = ["end", 0]
+            encode = find(workflow, "EX4DPriorEncode")
+            workflow["anchored"] = {"class_type": "EX4DAnchorFrames", "inputs": {
+                "color": encode["color"], "visible": encode["visible"], "pictures": ["gray", 0], "frames": "4, last",
+                "fit": "crop"}}
+            encode.update(color=["anchored", 0], visible=["anchored", 1])
+        made.append(saved_video(server, workflow))
+    assert len(made[0]) == len(made[1]) == 9 and not made[0].frames.equal(made[1].frames)
 
 
 def test_memory_does_not_grow_over_twenty_runs(server, example):
