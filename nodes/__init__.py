@@ -1,9 +1,10 @@
 """ComfyUI's nodes: thin, for what they do is in ex4d_ops. Read sockets.py, the types that flow, then one node's file.
 
-video.py, depth.py, depth_models.py, mesh.py, camera.py, directing.py, camera_files.py, viewer.py, render.py, guide.py,
-stereo.py, adapter.py, simulate.py, train.py and sample.py hold the nodes in the order of a graph; injection.py puts the
-prior into ComfyUI's Wan, depth_memory.py depth models into its memory; folders.py knows ComfyUI's folders, queued.py
-the graph that is checked, help.py how help pages are served, progress.py what a node shows while it runs.
+video.py, depth.py, depth_models.py, mesh.py, camera.py, directing.py, camera_files.py, viewer.py, sound.py, render.py,
+guide.py, stereo.py, adapter.py, simulate.py, train.py and sample.py hold the nodes in the order of a graph;
+injection.py puts the prior into ComfyUI's Wan, depth_memory.py depth models into its memory; folders.py knows ComfyUI's
+folders, queued.py the graph that is checked and lengths.py how many frames flow in it, help.py how help pages are
+served, progress.py what a node shows while it runs.
 
 preview.py answers the camera editor: preview_requests.py reads what it asks, kept_scenes.py keeps the scenes that it
 shows, desk.py holds the threads that draw them.
@@ -33,6 +34,7 @@ from .queued import watch_queue
 from .render import RenderDWMesh
 from .sample import EX4DSampleScene
 from .simulate import EX4DRandomMask, EX4DRenderingMask, EX4DSmoothCrop, EX4DTrackingMask
+from .sound import EX4DSoundForCameras
 from .stereo import EX4DStereoCameras, EX4DStereoVideo
 from .train import EX4DTrainAdapter
 from .video import EX4DClipFromVideo
@@ -58,6 +60,7 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DSaveCameras,
     EX4DCameraFromLoad3D,
     EX4DCameraToLoad3D,
+    EX4DSoundForCameras,
     EX4DCoverageMap,
     RenderDWMesh,
     EX4DAnchorFrames,

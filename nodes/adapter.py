@@ -21,7 +21,9 @@ from ..ex4d_ops.checkpoint import Adapter, load_adapter
 from ..ex4d_ops.clip import Fit, describe_fit, size_of
 from . import sockets
 from .injection import PriorOfModel, apply_lora, apply_prior, check_model, make_encoder, remove_adapter
+from .lengths import check_prior_fits
 from .progress import warn
+from .queued import complaint_of, queued_node
 
 ADAPTER_FOLDERS = ("ex4d", "loras")  # under models/
 
@@ -97,6 +99,14 @@ class EX4DPriorEncode(io.ComfyNode):
                 io.Image.Output("first_frame", tooltip="Frame 0 of color, for the start image and CLIP vision."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, color, *, tiling=None, erosion=None) -> bool | str:  # only color is blamed
+        inputs = queued_node()[1]
+        length = inputs.get("length")
+        if not isinstance(length, int) or inputs.get("other_length") != "refuse":
+            return True
+        return complaint_of(check_prior_fits, inputs.get("color"), length)
 
     @classmethod
     def execute(cls, vae, color, visible, width, height, length, other_length, tiling, mask_range,

@@ -24,11 +24,18 @@ def remember(request: dict) -> dict:
     return request
 
 
+def queued_node(node: str | None = None) -> tuple[str | None, dict]:
+    """Class and inputs of a node, links among them; of the one that is now checked where none is named."""
+    if node is None:
+        context = get_executing_context()
+        node = context.node_id if context else None
+    found = _graph.get({}).get(node, {})
+    return found.get("class_type"), found.get("inputs", {})
+
+
 def written_inputs(combo: str) -> dict[str, object]:
     """What the node now checked has for the inputs that the choice of a dynamic combo brings, links left out."""
-    context = get_executing_context()
-    node = _graph.get({}).get(context.node_id, {}) if context else {}
-    return {name.removeprefix(f"{combo}."): value for name, value in node.get("inputs", {}).items()
+    return {name.removeprefix(f"{combo}."): value for name, value in queued_node()[1].items()
             if name.startswith(f"{combo}.") and not isinstance(value, list)}
 
 

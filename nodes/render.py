@@ -17,7 +17,9 @@ from ..ex4d_ops.raster import ENGINES, drawing_device
 from ..ex4d_ops.rules import Drawn, Texture
 from ..ex4d_ops.scene import FPS
 from . import sockets
+from .lengths import check_path_fits
 from .progress import show_progress
+from .queued import complaint_of, queued_node
 
 
 class RenderDWMesh(io.ComfyNode):
@@ -78,6 +80,11 @@ class RenderDWMesh(io.ComfyNode):
                 io.String.Output("coverage", tooltip="How much of the path the source has seen, as text."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, cameras, *, erosion=None) -> bool | str:  # the dynamic combo comes; only cameras is blamed
+        inputs = queued_node()[1]
+        return complaint_of(check_path_fits, inputs.get("mesh"), inputs.get("cameras"))
 
     @classmethod
     def execute(cls, mesh, cameras, erosion, seed, anchor_first_frame, engine, texture, moving=None,

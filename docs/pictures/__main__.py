@@ -6,7 +6,7 @@ NAME: of a node, or the beginning of one, or README; without it all are drawn, i
 import sys
 from functools import partial
 
-from . import background, camera, depth, estimate, generate, guide, masks, mesh, moving, render, stereo
+from . import background, camera, depth, estimate, generate, guide, masks, mesh, moving, render, sound, stereo
 from .sheet import save
 
 PICTURES = {
@@ -43,6 +43,7 @@ PICTURES = {
     "EX4DSaveCameras.png": camera.draw_formats,
     "EX4DSaveDepth.png": depth.draw_precision,
     "EX4DSmoothCrop.jpg": masks.draw_crop,
+    "EX4DSoundForCameras.png": sound.draw_sound,
     "EX4DSourceCameras.png": camera.draw_smoothing,
     "EX4DStereoCameras.jpg": stereo.draw_eyes,
     "EX4DStereoVideo.jpg": stereo.draw_layouts,

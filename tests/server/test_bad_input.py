@@ -7,6 +7,8 @@ import pytest
 
 from headless.server import Failed, Refused
 
+from ..videos_with_sound import write_tone
+
 SAVERS = {"EX4DLoadDepth": ("EX4DSaveDepth", "depth"), "EX4DLoadCameras": ("EX4DSaveCameras", "cameras")}
 
 
@@ -80,6 +82,80 @@ def test_every_move_misspelt_is_refused_at_once_and_once(server, workflow, moves
     with pytest.raises(Refused, match=MISSPELT[moves]) as refused:
         server.queue(workflow)
     assert len(refused.value.reply["node_errors"][path]["errors"]) == 1
+
+
+CLIPS = {  # frames of a clip as its node says them, and how many there are, or are at most
+    "EX4DSampleScene": ({"frames": 9}, 9, ""), "EX4DClipFromVideo": ({"frames": 11}, 9, "at most "),
+    "ImageFromBatch": ({"length": 9}, 9, "at most ")}
+
+
+@pytest.fixture
+def film(input_folder) -> str:
+    input_folder.mkdir(exist_ok=True)
+    if not (input_folder / "film.mp4").is_file():
+        write_tone(input_folder / "film.mp4")
+    return "film.mp4"
+
+
+def clip_of(workflow, node: str, film: str) -> list:
+    """The link to the pictures of a clip that a node takes."""
+    inputs, _, _ = CLIPS[node]
+    if node == "EX4DSampleScene":
+        return [workflow.clip(**inputs), 0]
+    video = workflow.add("LoadVideo", file=film)
+    if node == "EX4DClipFromVideo":
+        return [workflow.add(node, video=[video, 0], size="same as the video", **inputs), 0]
+    return [workflow.add(node, image=[workflow.add("GetVideoComponents", video=[video, 0]), 0], **inputs), 0]
+
+
+def prior_of(workflow, clip: list, path: str, **inputs) -> str:
+    if workflow[clip[0]]["class_type"] == "EX4DSampleScene":
+        depth = [clip[0], 1]
+    else:
+        depth = [workflow.add("EX4DDepthFromImages", images=clip), 0]
+    mesh = workflow.add("BuildDWMesh", images=clip, depth=depth)
+    cameras = workflow.add(path, scene=depth, **inputs)
+    return workflow.add("RenderDWMesh", mesh=[mesh, 0], cameras=[cameras, 0])
+
+
+@pytest.mark.parametrize("node", CLIPS)
+@pytest.mark.parametrize("path, keys", [
+    ("CameraTrajectory", {}), ("EX4DCameraKeyframes", {"keyframes": '[{"frame": 0}]'})])
+@pytest.mark.parametrize("longer", [0, 1])
+def test_every_path_that_is_longer_than_its_clip_is_refused_at_once(server, workflow, film, node, path, keys, longer):
+    _, frames, about = CLIPS[node]
+    prior = prior_of(workflow, clip_of(workflow, node, film), path, frames=frames + longer, **keys)
+    workflow.add("PreviewImage", images=[prior, 0])
+    if not longer:
+        server.run(workflow)
+        return
+    with pytest.raises(Refused, match=f"cameras - the path has {frames + longer} frames, but the clip has "
+                                      f"{about}{frames}; set frames of the path to 0, or to {frames} or less"):
+        server.queue(workflow)
+
+
+@pytest.mark.parametrize("node", CLIPS)
+def test_every_path_that_fits_because_it_is_as_long_as_the_scene_or_holds_a_frame_runs(server, workflow, film, node):
+    clip = clip_of(workflow, node, film)
+    workflow.add("PreviewImage", images=[prior_of(workflow, clip, "CameraTrajectory", frames=0), 0])
+    held = '{"keys": [{"frame": 0}], "retime": [{"frame": 0, "source": 2}, {"frame": 39, "source": 2}]}'
+    workflow.add("PreviewImage", images=[prior_of(workflow, clip, "EX4DCameraKeyframes", frames=40, keyframes=held), 0])
+    server.run(workflow)
+
+
+@pytest.mark.parametrize("length, rule, refused", [
+    (9, "refuse", False), (13, "refuse", True), (5, "refuse", True), (13, "pad", False), (5, "trim", False)])
+def test_every_prior_of_another_length_than_what_is_generated_is_refused_at_once(server, workflow, length, rule,
+                                                                                 refused):
+    clip = workflow.clip(frames=9)
+    _, _, prior = workflow.prior(clip, frames=0)
+    node = workflow.add("EX4DPriorEncode", vae=[clip, 0], color=[prior, 0], visible=[prior, 1], length=length,
+                        other_length=rule)
+    workflow.add("PreviewImage", images=[node, 1])
+    with pytest.raises(Refused) as found:  # in any case: what it has for a VAE is none
+        server.queue(workflow)
+    said = str(found.value.reply["node_errors"].get(node, ""))
+    assert (f"color has 9 frames, but {length} are to be generated" in said) == refused
 
 
 def test_numbers_out_of_range_and_unknown_choices_are_refused_at_once(server, new_workflow):

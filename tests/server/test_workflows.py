@@ -164,6 +164,8 @@ def test_every_node_runs_in_two_graphs(server, workflow, new_workflow, object_in
     guide = workflow.add("EX4DGuideVideo", color=[prior, 0], visible=[prior, 1], style="black", frame_rate="as given")
     for node in (part, both, guide):
         workflow.add("PreviewImage", images=[node, 0])
+    sound = workflow.add("EX4DSoundForCameras", audio=[part, 1], cameras=[path, 0])
+    workflow.add("PreviewAny", source=[sound, 0])
     workflow.add("EX4DSaveDepth", depth=[clip, 1], filename_prefix="all/depth")
     workflow.add("EX4DSaveCameras", cameras=[led, 0], filename_prefix="all/cameras")
     workflow.add("SaveGLB", mesh=[mesh, 0], filename_prefix="all/mesh")
