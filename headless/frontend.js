@@ -121,6 +121,19 @@ globalThis.frontEnd = {
         return { width: Math.ceil(width + 2 * margin), height: Math.ceil(height + 2 * margin) };
     },
 
+    // The scale, once the view has come to rest.
+    glided: () => new Promise((resolve) => {
+        let before, still = 0;
+        const look = () => {
+            const { scale, offset } = app.canvas.ds, now = `${scale} ${offset}`;
+            still = now === before ? still + 1 : 0;
+            before = now;
+            if (still > 10) resolve(scale);
+            else requestAnimationFrame(look);
+        };
+        requestAnimationFrame(look);
+    }),
+
     hasVideos: () => [...document.querySelectorAll("video")].every((video) => video.readyState >= 2),
 
     // Videos at their last frame, where cameras have moved the farthest, and without buttons.

@@ -69,8 +69,7 @@ class FrontEnd:
     def fit_view(self) -> float:
         """Fit the view as the menu and its key do, and return the scale."""
         self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(600)  # it glides there
-        return self.page.evaluate("() => app.canvas.ds.scale")
+        return self.page.evaluate("() => frontEnd.glided()")
 
     def read(self) -> tuple[dict, dict]:
         """The workflow now open, as the front end saves it and in API format, for every release of ComfyUI."""

@@ -13,7 +13,7 @@ from generation import (
     sampled,
     sampler_of,
 )
-from graphs import Clip, depth_anything, parts_of, prior_nodes, video_depth_anything
+from graphs import Clip, depth_anything, parts_of, prior_nodes, sound_along, video_depth_anything
 from sheet import EX4D, GENERATE, INPUT, MODELS, OUTPUT, PAINT_BOX, PRIOR_BOX, VIEW_BOX, Box, Group, Node, Sheet
 
 # The largest 4k+1 that a clip has frames for, and no more than EX-4D was trained on.
@@ -26,14 +26,15 @@ def view_box() -> Box:
     depth = video_depth_anything(even["resized"])
     clip = Clip(even["resized"], depth["depth"], parts["fps"], parts["audio"])
     mesh, path, render = prior_nodes(clip, {"move": "orbit", "move.yaw": 30.0}, of_render={"erosion": "none"})
-    view = Node("CreateVideo", {"images": render["color"], "fps": parts["fps"], "audio": parts["audio"]}, "New view")
+    sound = sound_along(clip, path["cameras"])
+    view = Node("CreateVideo", {"images": render["color"], "fps": parts["fps"], "audio": sound["audio"]}, "New view")
     white = Node("MaskToImage", {"mask": render["visible"]})
     mask = Node("CreateVideo", {"images": white["IMAGE"], "fps": parts["fps"]}, "Mask")
     return Box(
         Sheet(VIEW_BOX, [
             [Group("Video", INPUT, [[trim, parts, even]])], [Group("Depth", MODELS, [[depth]])],
             [Group("Mesh and camera", EX4D, [[mesh, path]])],
-            [Group("New view", EX4D, [[render]])], [Group("Videos", OUTPUT, [[view, white, mask]])]]),
+            [Group("New view", EX4D, [[render]])], [Group("Videos", OUTPUT, [[sound, view, white, mask]])]]),
         inputs={"video": trim["video"], "yaw": path["move.yaw"], "pitch": path["move.pitch"],
                 "start_time": trim["start_time"], "duration": trim["duration"], "depth_model": depth["model.file"]},
         outputs={"new_view": view["VIDEO"], "mask": mask["VIDEO"], "images": render["color"],

@@ -196,9 +196,17 @@ def prior_nodes(clip: Clip, move: dict, of_mesh: dict | None = None,
 
 def rendered(render: Node, clip: Clip, number: str, place: int) -> Group:
     """The render and what it shows as a video file. place: the number of the group."""
-    sound = {"audio": clip.audio} if clip.audio else {}
-    film = Node("CreateVideo", {"images": render["color"], "fps": clip.fps, **sound})
-    return Group(f"{place}  New view", OUTPUT, [[render, film, save_video(film["VIDEO"], f"{number}_color", "Color")]])
+    sounds = [sound_along(clip, render.inputs["cameras"])] if clip.audio else []
+    film = Node("CreateVideo", {"images": render["color"], "fps": clip.fps})
+    if sounds:
+        film.inputs["audio"] = sounds[0]["audio"]
+    saved = save_video(film["VIDEO"], f"{number}_color", "Color")
+    return Group(f"{place}  New view", OUTPUT, [[render, *sounds, film, saved]])
+
+
+def sound_along(clip: Clip, cameras: Socket) -> Node:
+    """The sound of a clip, in step whatever becomes of the path."""
+    return Node("EX4DSoundForCameras", {"audio": clip.audio, "cameras": cameras, "fps": clip.fps})
 
 
 def save_video(video: Socket, name: str, title: str) -> Node:

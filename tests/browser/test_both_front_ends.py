@@ -28,14 +28,12 @@ def front_end_flags(request) -> list[str]:
     return ["--cpu", *(["--front-end-root", str(NEWEST)] if request.param == "newest" else [])]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def window(front_end) -> Iterator[None]:
-    """A window as on a small screen, without what an earlier test complained of."""
+    """A window as on a small screen."""
     usual = front_end.page.viewport_size
     front_end.page.set_viewport_size(WINDOW)
-    front_end.complaints.clear()
     yield
-    front_end.use_nodes_2(False)
     front_end.page.set_viewport_size(usual)
 
 
@@ -44,14 +42,13 @@ def work_of(prompt: dict) -> dict:
     return {id: (node["class_type"], node["inputs"]) for id, node in prompt.items()}
 
 
-@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
 @pytest.mark.parametrize("name", with_needs(NAMES))
-def test_a_workflow_opens_whole_and_readable(name, nodes_2, front_end, usual_complaints, window, artifacts):
-    front_end.use_nodes_2(nodes_2)
+def test_a_workflow_opens_whole_and_readable(name, window, renderer, front_end, usual_complaints, artifacts):
+    front_end.complaints.clear()
     workflow = as_graph(name)
     front_end.open(workflow, name)
     assert front_end.fit_view() >= READABLE
-    front_end.see(artifacts / f"{name}{'_nodes_2' * nodes_2}.png")
+    front_end.see(artifacts / f"{name}_{renderer}.png")
     assert front_end.faults() == [] and set(front_end.complaints) <= usual_complaints
     assert work_of(front_end.read()[1]) == work_of(read(f"api/{name}"))
     places = {node["id"]: front_end.places()[str(node["id"])] for node in workflow["nodes"]}
@@ -98,7 +95,13 @@ def test_a_new_view_of_ones_own_video_is_few_clicks_away(front_end, server_with_
     end = time.monotonic() + PATIENCE
     while not (done := server_with_files.get("/history")) and time.monotonic() < end:
         page.wait_for_timeout(500)
-    front_end.see(artifacts / "new_view_app.png")
     (made,) = [server_with_files.files(run["outputs"]) for run in done.values()]
     assert [read_video(path).size for path in made] == [(72, 128)]
+    film = page.locator(f"video[src*='{made[0].name}'], video:has(source[src*='{made[0].name}'])").first
+    film.wait_for()
+    if film.evaluate("(film) => film.paused"):
+        click(film)
+    page.wait_for_function("(film) => film.currentTime > 0 && !film.error", arg=film.element_handle())
+    front_end.see(artifacts / "new_view_app.png")
+    assert film.evaluate("(film) => [film.videoHeight, film.videoWidth]") == [72, 128]
     assert len(clicks) <= MOST_CLICKS, clicks

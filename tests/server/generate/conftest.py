@@ -15,6 +15,7 @@ from ... import tiny_av_models, tiny_depth_models, tiny_models, videos_with_soun
 from ...example_files import is_newer
 from ...golden import recipe
 
+EXAMPLES = PACK / "example_workflows" / "api"
 # ComfyUI's own loaders of these know their full sizes only, which are gigabytes.
 TINY_LOADERS = '''
 import json, pathlib, tempfile, zlib
@@ -153,12 +154,13 @@ def example() -> Callable[..., dict[str, dict]]:
 
 
 def shrink(name: str, frames: int = 9, size: int = 64, steps: int | None = 2, window: int = 9,
-           start: float = videos_with_sound.START) -> dict[str, dict]:
+           start: float = videos_with_sound.START, folder: Path = EXAMPLES) -> dict[str, dict]:
     """An example workflow in API format, made small: wired as it is, with the loaders of small models.
 
-    steps: of every sampler; None: as the workflow has it. start: seconds into the video.
+    steps: of every sampler; None: as the workflow has it. start: seconds into the video. folder: of other
+    workflows.
     """
-    (path,) = (PACK / "example_workflows" / "api").glob(f"{name}*.json")
+    (path,) = folder.glob(f"{name}*.json")
     workflow = json.loads(path.read_text(encoding="utf-8"))
     small = {"frames": frames, "length": frames, "width": size, "height": size, "steps": steps, "resolution": 140,
              "model.resolution": 140, "resolution_level": 0, "context_length": window, "context_overlap": 4}
