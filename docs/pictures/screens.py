@@ -21,7 +21,7 @@ from headless.server import PACK, Server, serve
 
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
 WINDOW = {"width": 1500, "height": 900}  # pixels
-HALF, GAP = 800, 8  # pixels: of one of two pictures side by side, and between them
+GAP, MARGIN = 8, 16  # pixels: between two pictures side by side, and around the graph
 NAMES = {"00": "00_ex4d_video_from_a_new_view", "07": "07_ex4d_video_generated_as_released"}
 # The node that estimates depth, in the box of workflow 0, and one that loads it wired to it.
 STAND_IN = """(file) => {
@@ -32,6 +32,20 @@ STAND_IN = """(file) => {
     frontEnd.turn(load, "file", file);
     frontEnd.turn(estimate, "model", "depth input");
     load.connect(0, estimate, estimate.inputs.findIndex((input) => input.name === "model.depth"));
+}"""
+
+# Whether so many films have come; they then show their ends, where the camera has moved the farthest.
+ENDS_OF_FILMS = """(count) => {
+    const films = [...document.querySelectorAll("video")].filter((film) => film.readyState >= 2 && film.duration < 60);
+    for (const film of films) film.currentTime = film.duration - 0.01;
+    return films.length >= count;
+}"""
+# Left, top, right and bottom of the graph in the window, pixels.
+PLACE = """() => {
+    const [left, top, width, height] = frontEnd.bounds(), { scale, offset } = app.canvas.ds;
+    const canvas = document.getElementById("graph-canvas").getBoundingClientRect();
+    const x = (left + offset[0]) * scale + canvas.x, y = (top + offset[1]) * scale + canvas.y;
+    return [x, y, x + width * scale, y + height * scale];
 }"""
 
 
@@ -65,7 +79,7 @@ def read(name: str) -> dict:
 
 
 def take_picture(front_end: FrontEnd, number: str, nodes_2: bool) -> Image.Image:
-    """The window with a workflow open as a graph; that of workflow 0 has run."""
+    """A workflow as the window shows it, open as a graph; workflow 0 has run."""
     workflow = read(NAMES[number])
     workflow["extra"].pop("linearMode", None)
     front_end.use_nodes_2(nodes_2)
@@ -74,21 +88,21 @@ def take_picture(front_end: FrontEnd, number: str, nodes_2: bool) -> Image.Image
         front_end.page.evaluate(STAND_IN, "depth.npz")
         ended, detail = front_end.page.evaluate("() => frontEnd.run()")
         assert ended == "execution_success", detail
-        front_end.page.wait_for_function(
-            "() => [...document.querySelectorAll('video')].filter((film) => film.readyState >= 2).length >= 1")
-        front_end.page.evaluate("() => frontEnd.showEnds()")
     front_end.fit_view()
+    front_end.page.wait_for_function(ENDS_OF_FILMS, arg=2 if number == "00" else 1)
     front_end.settle()
+    left, top, right, bottom = front_end.page.evaluate(PLACE)
     with tempfile.TemporaryDirectory() as folder:
         front_end.see(Path(folder) / "seen.png")
-        return Image.open(Path(folder) / "seen.png").copy()
+        seen = Image.open(Path(folder) / "seen.png")
+        return seen.crop((round(left) - MARGIN, round(top) - MARGIN, round(right) + MARGIN, round(bottom) + MARGIN))
 
 
 def save_beside_each_other(halves: list[Image.Image], path: Path) -> None:
-    small = [half.resize((HALF, round(half.height * HALF / half.width)), Image.Resampling.LANCZOS) for half in halves]
-    page = Image.new("RGB", (2 * HALF + GAP, small[0].height), "white")
-    for place, half in enumerate(small):
-        page.paste(half, (place * (HALF + GAP), 0))
+    width, height = halves[0].width + GAP + halves[1].width, max(half.height for half in halves)
+    page = Image.new("RGB", (width, height), "white")
+    page.paste(halves[0], (0, 0))
+    page.paste(halves[1], (halves[0].width + GAP, 0))
     page.save(path, quality=80, optimize=True)
     print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
 

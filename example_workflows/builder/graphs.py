@@ -92,12 +92,13 @@ def background_to_prior() -> Sheet:
     clip = video.clip(depth)
     mesh, path, render = prior_nodes(clip, {"move": "orbit", "move.yaw": 40.0}, {"hidden_reach": 0.1},
                                      {"moving": moving["moving"]})
+    sound = sound_along(clip, path["cameras"])
     angles = Node("EX4DCoverageMap", {"mesh": mesh["mesh"]}, None, 400)
     seen = preview(angles["map"], "How far the camera can go")
     return sheet("14_ex4d_new_view_background_kept", [video.group],
                  [Group("2  Its depth", MODELS, [[*video.parts, load, infer, depth]])],
-                 [Group("3  What moves, mesh and camera", EX4D, [[moving, mesh, path]])],
-                 [rendered(render, clip, "14", 4)],
+                 [Group("3  What moves, mesh and camera", EX4D, [[moving, mesh, path, sound]])],
+                 [rendered(render, clip, "14", 4, sound)],
                  [Group("5  How far the camera can go", OUTPUT, [[angles, seen]])],
                  asked=[video.load["file"], path["move.yaw"], path["move.pitch"]])
 
@@ -194,14 +195,17 @@ def prior_nodes(clip: Clip, move: dict, of_mesh: dict | None = None,
     return mesh, path, render
 
 
-def rendered(render: Node, clip: Clip, number: str, place: int) -> Group:
-    """The render and what it shows as a video file. place: the number of the group."""
-    sounds = [sound_along(clip, render.inputs["cameras"])] if clip.audio else []
+def rendered(render: Node, clip: Clip, number: str, place: int, sound: Node | None = None) -> Group:
+    """The render and what it shows as a video file. place: the number of the group. sound: if it stands elsewhere."""
     film = Node("CreateVideo", {"images": render["color"], "fps": clip.fps})
-    if sounds:
-        film.inputs["audio"] = sounds[0]["audio"]
-    saved = save_video(film["VIDEO"], f"{number}_color", "Color")
-    return Group(f"{place}  New view", OUTPUT, [[render, *sounds, film, saved]])
+    end = [film, save_video(film["VIDEO"], f"{number}_color", "Color")]
+    columns = [[render, *end]]
+    if clip.audio and not sound:
+        sound = sound_along(clip, render.inputs["cameras"])
+        columns = [[render], [sound, *end]]
+    if sound:
+        film.inputs["audio"] = sound["audio"]
+    return Group(f"{place}  New view", OUTPUT, columns)
 
 
 def sound_along(clip: Clip, cameras: Socket) -> Node:
