@@ -88,7 +88,8 @@ def straighten(low: np.ndarray, high: np.ndarray) -> np.ndarray:
             most = min(most, (up, (there, high[there])), key=itemgetter(0))
         else:
             corners.append((last, value + (least[0] + most[0]) / 2 * (last - at)))
-    return np.interp(np.arange(last + 1), *zip(*corners))
+    frames, places = zip(*corners)
+    return np.interp(np.arange(last + 1), frames, places)
 
 
 def fade(heard: np.ndarray, samples: int) -> np.ndarray:

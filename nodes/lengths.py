@@ -49,7 +49,7 @@ def length_of(link: object) -> Length | None:
     while isinstance(link, list) and link[0] not in met:
         met.add(link[0])
         kind, inputs = queued_node(link[0])
-        flow = FLOWS.get(kind, Flow())
+        flow = FLOWS.get(kind or "", Flow())
         frames = inputs.get(flow.widget)
         if isinstance(frames, int) and frames > 0:
             frames = nearest_wan_lengths(frames)[0] if kind == "EX4DClipFromVideo" else frames
