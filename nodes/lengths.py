@@ -15,6 +15,10 @@ class Length:
     frames: int
     exact: bool
 
+    @property
+    def words(self) -> str:
+        return f"{'' if self.exact else 'at most '}{self.frames}"
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -67,13 +71,13 @@ def check_path_fits(mesh: object, cameras: object) -> None:
         return  # its frames may show any frames of the clip
     path, clip = length_of(cameras), length_of(mesh)
     if path and clip and path.exact and path.frames > clip.frames:
-        raise ValueError(f"the path has {path.frames} frames, but the clip has {'' if clip.exact else 'at most '}"
-                         f"{clip.frames}; set frames of the path to 0, or to {clip.frames} or less")
+        raise ValueError(f"cameras: the path has {path.frames} frames, but the clip has {clip.words}; set frames of "
+                         f"the path to 0, or to {clip.frames} or less")
 
 
 def check_prior_fits(color: object, length: int) -> None:
     """Raise ValueError where the link color does not bring as many frames as are to be generated."""
     prior = length_of(color)
     if prior and (prior.frames < length or prior.exact and prior.frames != length):
-        raise ValueError(f"color has {'' if prior.exact else 'at most '}{prior.frames} frames, but {length} are to be "
-                         "generated; use the same number, or set other_length to trim or pad")
+        raise ValueError(f"color: it has {prior.words} frames, but {length} are to be generated; use the same number, "
+                         "or set other_length to trim or pad")

@@ -129,7 +129,7 @@ def test_every_path_that_is_longer_than_its_clip_is_refused_at_once(server, work
     if not longer:
         server.run(workflow)
         return
-    with pytest.raises(Refused, match=f"cameras - the path has {frames + longer} frames, but the clip has "
+    with pytest.raises(Refused, match=f"cameras - cameras: the path has {frames + longer} frames, but the clip has "
                                       f"{about}{frames}; set frames of the path to 0, or to {frames} or less"):
         server.queue(workflow)
 
@@ -155,7 +155,7 @@ def test_every_prior_of_another_length_than_what_is_generated_is_refused_at_once
     with pytest.raises(Refused) as found:  # in any case: what it has for a VAE is none
         server.queue(workflow)
     said = str(found.value.reply["node_errors"].get(node, ""))
-    assert (f"color has 9 frames, but {length} are to be generated" in said) == refused
+    assert (f"color: it has 9 frames, but {length} are to be generated" in said) == refused
 
 
 def test_numbers_out_of_range_and_unknown_choices_are_refused_at_once(server, new_workflow):
