@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -259,6 +260,9 @@ def choose_path(options, depth: VideoDepth, size: tuple[int, int], radius: float
         cameras = source_path(depth, options.camera_smoothing, options.camera_smoothed)
         cameras = replace(cameras, intrinsics=intrinsics.expand_as(cameras.intrinsics), size=size)
     else:
+        if not math.isfinite(radius):
+            raise ValueError("--radius: frame 0 is all sky, so its depth says no distance to turn at; give one, or "
+                             "start at a later frame with --start")
         moves = parse_moves(options.move or f"preset-{options.preset}")
         cameras = move_path(moves, frames, radius, intrinsics, size, subject)
     cameras = follow(cameras, depth, options.relative, subject, radius)

@@ -211,3 +211,15 @@ def test_a_sample_filmed_frame_by_frame_is_the_clip_of_its_scene(tmp_path, name,
     read = files.read_depth(tmp_path / "depth.npz")
     for part in ("depth", "intrinsics", "world_from_cam"):
         assert torch.equal(getattr(read, part), getattr(depth, part))
+
+
+@pytest.mark.parametrize(("options", "status"), [(["--preset", "30"], 2), (["--move", "dolly:distance=0.1"], 2),
+                                                 (["--preset", "30", "--radius", "3"], 0),
+                                                 (["--preset", "30", "--start", "1", "--frames", "5"], 0)])
+def test_a_first_frame_of_sky_needs_a_distance(clip, tmp_path, capsys, options, status):
+    depth = files.read_depth(clip / "depth.npz").depth.numpy().copy()
+    depth[0] = np.inf
+    np.savez(tmp_path / "sky.npz", depth=depth)
+    assert cli.main(["prior", str(clip / "clip.mkv"), "--depth", str(tmp_path / "sky.npz"), "--out",
+                     str(tmp_path / "out"), *options]) == status
+    assert ("frame 0 is all sky" in capsys.readouterr().err) == (status == 2)
