@@ -193,11 +193,15 @@ def read_subject(scene: VideoDepth | DWMesh | None, subject: Tensor | None, keep
     return make_subject(subject_target(mask, scene), keep_aim)
 
 
-def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None, **told) -> io.NodeOutput:
-    """The outputs of a node that makes a path; told: what its front end is told beside the plot."""
-    plot = sockets.as_images(plot_path(cameras, scene))
-    shown = ui.PreviewImage(plot, animated=False).as_dict()
-    return io.NodeOutput(sockets.keep(cameras), plot, ui=shown | told)
+def draw_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> tuple[CameraPath, Tensor]:
+    """The outputs of a node that makes a path: the path, and its plot."""
+    return sockets.keep(cameras), sockets.as_images(plot_path(cameras, scene))
+
+
+def pack_path(cameras: CameraPath, scene: VideoDepth | DWMesh | None = None) -> io.NodeOutput:
+    """These outputs, and the plot shown on the node."""
+    path, plot = draw_path(cameras, scene)
+    return io.NodeOutput(path, plot, ui=ui.PreviewImage(plot, animated=False).as_dict())
 
 
 # ---- making paths -------------------------------------------------------------------------------

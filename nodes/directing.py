@@ -18,6 +18,7 @@ from .camera import (
     Scene,
     View,
     choose_view,
+    draw_path,
     follow_inputs,
     pack_path,
     path_outputs,
@@ -25,6 +26,7 @@ from .camera import (
     view_inputs,
     warn_of_fit,
 )
+from .progress import warn
 from .queued import complaint_of
 
 EXAMPLE_KEYFRAMES = """[
@@ -44,7 +46,7 @@ class EX4DCameraKeyframes(io.ComfyNode):
             description="Makes a camera path through keyframes, which you set in the picture or write as JSON.",
             search_aliases=["camera path", "spline", "keyframe", "custom trajectory", "camera editor", "bullet time"],
             is_output_node=True,
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
             inputs=[
                 io.String.Input("keyframes", multiline=True, default=EXAMPLE_KEYFRAMES,
                                 tooltip="Keyframes as a JSON list. Time: frame (from 0) or time (0..1). Position: yaw "
@@ -74,14 +76,34 @@ class EX4DCameraKeyframes(io.ComfyNode):
     @classmethod
     def execute(cls, keyframes, smooth, frames, radius, width, height, focal, scene=None, fit: Fit = "crop",
                 relative: Relative = "world", subject=None, keep_aim=False) -> io.NodeOutput:
-        followed = read_subject(scene, subject, keep_aim)
-        view = choose_view(scene, frames, radius, width, height, focal, fit, followed)
+        try:
+            followed = read_subject(scene, subject, keep_aim)
+            view = choose_view(scene, frames, radius, width, height, focal, fit, followed)
+            path = make_path(scene, keyframes, smooth, view, relative, followed)
+        except ValueError as error:
+            if is_used(cls):
+                raise
+            return complain(str(error), unique_id(cls))
         warn_of_fit(scene, view, focal, fit)
-        path = make_path(scene, keyframes, smooth, view, relative, followed)
         key = None if scene is None else kept_scenes.keep_scene(scene, followed and followed.points, unique_id(cls))
         settings = {"smooth": smooth, "frames": frames, "radius": radius, "width": width, "height": height,
                     "focal": focal, "fit": fit, "relative": relative, "keep_aim": keep_aim}
-        return pack_path(path, scene, ex4d_scene=(key,), ex4d_keyframes=(keyframes,), ex4d_settings=(settings,))
+        return io.NodeOutput(*draw_path(path, scene), ui={
+            "ex4d_scene": (key,), "ex4d_keyframes": (keyframes,), "ex4d_settings": (settings,)})
+
+
+def is_used(cls: type[io.ComfyNode]) -> bool:
+    """Whether another node takes what this one makes; so it is where it is called without a server."""
+    graph = cls.hidden.dynprompt if cls.hidden else None
+    return graph is None or any(isinstance(value, list) and value[:1] == [cls.hidden.unique_id]
+                                for node in graph.all_node_ids() for value in graph.get_node(node)["inputs"].values())
+
+
+def complain(words: str, node: str) -> io.NodeOutput:
+    """Nothing but words, in the editor and in the log: as an output node it runs in graphs that need nothing of it."""
+    warn(f"Camera Keyframes makes no path: {words}")
+    kept_scenes.show_nothing(node)
+    return io.NodeOutput(None, None, block_execution=words, ui={"ex4d_scene": (None,), "ex4d_complaint": (words,)})
 
 
 def check_text(keyframes: str, frames: int) -> None:

@@ -77,6 +77,12 @@ def keep_alone(scene: VideoDepth | DWMesh, subject: Tensor | None) -> str:
     return key
 
 
+def show_nothing(node: str) -> None:
+    """Let a node run again the next time, whatever of it is cached."""
+    with keeping:
+        shown[node] = ""
+
+
 def count_losses(node: str) -> int:
     """How often the scene that a node has shown has gone: where that changes, the node must run again to show one."""
     with keeping:

@@ -151,16 +151,17 @@ def test_keyframes_for_a_length_that_is_not_known_yet_are_refused_where_they_fit
         assert isinstance(validate(text, 0), str), text
 
 
-def test_the_plot_is_shown_on_every_node_that_makes_a_path(nodes, take, folders):
+def test_the_plot_is_shown_on_every_node_that_makes_a_path_and_has_no_editor(nodes, take, folders):
     path, plot = nodes.run("CameraTrajectory", scene=take.depth)
     write_path(folders / "input" / "path.json", path)
-    inputs = {"CameraTrajectory": {"scene": take.depth}, "EX4DCameraKeyframes": {"scene": take.depth},
-              "EX4DLoadCameras": {"file": "path.json"}, "EX4DSourceCameras": {"scene": take.depth},
+    inputs = {"CameraTrajectory": {"scene": take.depth}, "EX4DLoadCameras": {"file": "path.json"},
+              "EX4DSourceCameras": {"scene": take.depth},
               "EX4DComposeCameras": {"cameras": path, "operation": {"operation": "reverse"}}}
     for node, given in inputs.items():
         (shown,) = nodes.ui(node, **given)["images"]
         picture = Image.open(folders / "temp" / shown["filename"])
         assert picture.size == (880, 540), node
+    assert "images" not in nodes.ui("EX4DCameraKeyframes", scene=take.depth)
 
 
 # ---- edits --------------------------------------------------------------------------------------

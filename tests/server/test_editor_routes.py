@@ -82,7 +82,7 @@ def shown(server, object_info, pictures) -> Shown:
 
 
 def test_the_node_tells_its_page_what_it_shows(shown):
-    assert len(shown.key) == 48 and shown.ui["ex4d_keyframes"] == [KEYS] and shown.ui["images"]
+    assert len(shown.key) == 48 and shown.ui["ex4d_keyframes"] == [KEYS]
     assert shown.ui["ex4d_settings"][0]["frames"] == FRAMES and shown.ui["ex4d_settings"][0]["relative"] == "world"
 
 

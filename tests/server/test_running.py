@@ -116,3 +116,30 @@ def test_a_changed_seed_renders_again_and_builds_nothing_again(server, workflow)
     assert cached(server, workflow) == set(workflow) - {path, prior, shown}
     workflow[clip]["inputs"]["seed"] = 23
     assert cached(server, workflow) == set()
+
+
+# ---- an output node that a saved workflow holds -------------------------------------------------
+
+
+TOO_LATE = '{"keys": [{"frame": 0}], "retime": [{"frame": 0, "source": 400}]}'
+UNMAKEABLE = [({}, "width, height: 0 takes the size from scene"), ({"width": 48, "height": 32}, "frames: 0 takes"),
+              ({"width": 48, "height": 32, "frames": 5}, "radius: 0 takes it"),
+              ({"scene": ["1", 1], "keyframes": TOO_LATE}, "retime: source frame 400 is not in the clip")]
+
+
+@pytest.mark.parametrize("given, words", UNMAKEABLE)
+def test_keyframes_that_cannot_be_made_stop_a_run_only_where_they_are_used(server, workflow, given, words):
+    """The node saves nothing, but runs in every graph that holds it, as it shows its scene."""
+    clip = workflow.clip()
+    _, _, prior = workflow.prior(clip)
+    shown = workflow.add("PreviewImage", images=[prior, 0])
+    keys = workflow.add("EX4DCameraKeyframes", **given)
+    for _ in range(2):
+        outputs = server.run(workflow)
+        assert len(outputs[shown]["images"]) == 5
+        assert outputs[keys]["ex4d_complaint"][0].startswith(words)
+    workflow.add("PreviewImage", images=[keys, 1])
+    with pytest.raises(Failed, match=words):
+        server.run(workflow)
+    workflow[keys]["inputs"] |= {"scene": [clip, 1], "keyframes": '[{"frame": 0}]'}
+    assert "ex4d_complaint" not in server.run(workflow)[keys]

@@ -2,6 +2,7 @@
 
 export interface Output {
     ex4d_scene?: (string | null)[];
+    ex4d_complaint?: string[];
     ex4d_keyframes?: string[];
     ex4d_settings?: Record<string, unknown>[];
 }

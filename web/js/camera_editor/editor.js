@@ -44,6 +44,7 @@ export class Editor {
         this.ran = {};
         /** @type {string | null} the text of the last run */
         this.ranText = null;
+        this.complaint = ""; // of the last run
         this.wasReadOnly = false;
         /** @type {import("./server.js").Path | null} */
         this.path = null;
@@ -176,6 +177,7 @@ export class Editor {
         const settings = Object.entries(output.ex4d_settings?.[0] ?? {});
         this.ran = Object.fromEntries(settings.filter(([name]) => linked.includes(name)));
         this.ranText = output.ex4d_keyframes?.[0] ?? null;
+        this.complaint = output.ex4d_complaint?.[0] ?? "";
         this.receive();
         this.openScene(output.ex4d_scene?.[0] ?? null);
     }

@@ -161,12 +161,12 @@ export class Layout {
 
     /** Words in place of a picture that is not there yet. */
     empty() {
-        const { host, script } = this.editor;
+        const { host, script, complaint } = this.editor;
         this.picture.clear();
         this.picture.seen.textContent = "";
         if (!script) return this.picture.say("The keyframes are not a JSON list of keyframes. Mend the text, or undo.");
         if (!host.hasScene()) return this.picture.say("Connect depth or a mesh to scene to see the picture.");
-        this.picture.say("Run this node to see the picture.", { label: "Run", act: () => host.run() });
+        this.picture.say(complaint || "Run this node to see the picture.", { label: "Run", act: () => host.run() });
     }
 
     draw() {
