@@ -18,7 +18,7 @@ import { Layout } from "./layout.js";
  * @typedef {{read: () => string, write: (text: string) => void, settings: () => Record<string, unknown>,
  *     isLinked: () => boolean, hasScene: () => boolean, run: () => void, fetch: import("./server.js").Fetch,
  *     passWheel: (event: WheelEvent) => void, passPointer: (event: PointerEvent) => void,
- *     viewer: () => Promise<{camera_info: object, model_3d_info?: object} | null>, resize: () => void}} Host
+ *     viewer: () => Promise<{camera_info: object, model_3d_info?: object} | null>, resize: () => void, stop: () => void}} Host
  */
 
 const FRAMES = 49; // of a path that is as long as a scene that is not known yet
@@ -27,8 +27,8 @@ const HINT = 3000; // milliseconds that words about a single act stand over the 
 const QUIET = 250; // milliseconds without a change before the coverage of a whole path is asked
 
 export class Editor {
-    /** @param {Host} host */
-    constructor(host) {
+    /** @param {Host} host @param {HTMLElement} root what it fills until it is stopped */
+    constructor(host, root) {
         this.host = host;
         this.server = new Server(host.fetch, `editor-${Math.random().toString(36).slice(2)}`);
         this.preferences = readPreferences();
@@ -60,11 +60,7 @@ export class Editor {
         this.paths = new Newest(() => this.fetchPath());
         this.coverages = new Newest(() => this.fetchCoverage());
         this.hand = new Hand(this);
-        this.layout = new Layout(this);
-    }
-
-    start() {
-        this.layout.start();
+        this.layout = new Layout(this, root);
         this.load();
         this.refresh();
     }
@@ -73,8 +69,9 @@ export class Editor {
         this.player.stop();
         clearTimeout(this.waiting);
         clearTimeout(this.hinting);
+        this.host.stop();
         this.layout.stop();
-        this.scene = this.path = this.coverage = null; // the front end may hold on to a node that is gone
+        this.sceneKey = null; // what is on its way shows nothing
     }
 
     async load() {

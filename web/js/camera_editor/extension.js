@@ -5,6 +5,8 @@ import { app as frontEnd } from "../../../../scripts/app.js";
 // @ts-expect-error served by the front end
 import { api as frontEndApi } from "../../../../scripts/api.js";
 import { Editor } from "./editor.js";
+import { make } from "./element.js";
+import { readPreferences } from "./preferences.js";
 
 /** @typedef {import("./comfyui").App} App */
 /** @typedef {import("./comfyui").Node} GraphNode */
@@ -114,6 +116,10 @@ class NodeHost {
         const [width, height] = node.size, least = node.computeSize();
         if (height < least[1]) node.setSize([width, least[1]]);
     }
+
+    stop() {
+        clearTimeout(this.waiting);
+    }
 }
 
 function isNodes2() {
@@ -145,19 +151,19 @@ function placeOfScene(node) {
     return `ex4d.scene:${app.rootGraph?.id}:${executionId(node)}`;
 }
 
-/** @param {GraphNode} node @param {Editor} editor @param {import("./comfyui").Output} output */
-function hear(node, editor, output) {
+/** @param {GraphNode} node @param {import("./comfyui").Output} output */
+function hear(node, output) {
     const key = output.ex4d_scene?.[0];
     if (key) sessionStorage.setItem(placeOfScene(node), key);
     const linked = SETTINGS.filter((name) => node.inputs?.find((one) => one.widget?.name === name)?.link != null);
-    editor.hear(output, linked);
+    editors.get(node)?.hear(output, linked);
 }
 
 /** The scene of an earlier run, where there is one and none has come yet. @param {GraphNode} node @param {Editor} editor */
 function recall(node, editor) {
     if (editor.sceneKey || !node.graph) return;
     const output = outputsOf(node);
-    if (output?.ex4d_scene) return hear(node, editor, output);
+    if (output?.ex4d_scene) return hear(node, output);
     const key = sessionStorage.getItem(placeOfScene(node));
     if (key) editor.openScene(key);
 }
@@ -178,14 +184,15 @@ function adopt(node, root) {
     requestAnimationFrame(look);
 }
 
-/** @param {GraphNode} node */
+/**
+ * The front end may keep a node for good that has gone, and with it whatever the node holds: an editor lives only while
+ * its node stands in a graph, and leaves an empty element behind.
+ * @param {GraphNode} node
+ */
 function giveEditor(node) {
+    const root = make("div", { className: "ex4d-editor", role: "group", "aria-label": "Camera editor" });
     const host = new NodeHost(node);
-    const editor = new Editor(host);
-    editors.set(node, editor);
-    Object.assign(editor.layout.root, { ex4d: editor }); // for tests and other packs
-    const { root } = editor.layout;
-    const height = () => (editor.preferences.panel ? LEAST_HEIGHT : LEAST_HEIGHT - PANEL);
+    const height = () => (readPreferences().panel ? LEAST_HEIGHT : LEAST_HEIGHT - PANEL);
     const widget = node.addDOMWidget("ex4d_view", "ex4d_view", root, {
         serialize: false, hideOnZoom: false, getMinHeight: height, getValue: () => "", setValue: () => {} });
     widget.serialize = false; // options.serialize keeps it out of the prompt, this out of the workflow
@@ -195,21 +202,37 @@ function giveEditor(node) {
         const { callback } = setting;
         setting.callback = function (...given) {
             callback?.apply(this, given);
-            if (name === TEXT) editor.receive();
-            else editor.refresh();
+            if (name === TEXT) editors.get(node)?.receive();
+            else editors.get(node)?.refresh();
         };
     }
-    after(node, "onExecuted", (output) => hear(node, editor, output ?? {}));
+    after(node, "onExecuted", (output) => hear(node, output ?? {}));
     after(node, "onConnectionsChange", () => {
-        editor.receive();
-        editor.refresh();
+        editors.get(node)?.receive();
+        editors.get(node)?.refresh();
     });
-    after(node, "onRemoved", () => editor.stop());
+    after(node, "onRemoved", () => stopEditor(node, root));
     after(node, "onAdded", () => {
-        editor.start();
+        startEditor(node, host, root);
         adopt(node, root);
     });
     if (node.size[0] < LEAST_WIDTH) node.setSize([LEAST_WIDTH, node.size[1]]);
+}
+
+/** @param {GraphNode} node @param {NodeHost} host @param {HTMLElement} root */
+function startEditor(node, host, root) {
+    stopEditor(node, root);
+    const editor = new Editor(host, root);
+    editors.set(node, editor);
+    Object.assign(root, { ex4d: editor }); // for tests and other packs
+    recall(node, editor);
+}
+
+/** @param {GraphNode} node @param {HTMLElement} root */
+function stopEditor(node, root) {
+    editors.get(node)?.stop();
+    editors.delete(node);
+    Object.assign(root, { ex4d: null });
 }
 
 /**

@@ -15,9 +15,11 @@ import { Views } from "./views.js";
 const STEPS = { angle: 1, share: 0.02, factor: 1.05 }; // of a key press: degrees, radii, distance
 
 export class Layout {
-    /** @param {Editor} editor */
-    constructor(editor) {
+    /** @param {Editor} editor @param {HTMLElement} root */
+    constructor(editor, root) {
         this.editor = editor;
+        this.root = root;
+        this.listening = new AbortController();
         this.tools = new Tools(editor);
         this.transport = new Transport(editor);
         this.isPointerInside = false;
@@ -42,24 +44,18 @@ export class Layout {
         this.tabs = make("div", { className: "ex4d-tabs", role: "tablist" }, ...Object.entries(PANELS).map(
             ([name, { title }]) => make("button", { type: "button", role: "tab", id: tabId(editor, name), onclick: () =>
                 editor.prefer({ panel: name === editor.preferences.panel ? "" : name }) }, title)));
-        this.root = make("div", { className: "ex4d-editor", role: "group", "aria-label": "Camera editor" },
-            this.picture.area, this.tools.area, this.transport.area, this.timeline.area, this.tabs, this.panel);
+        root.replaceChildren(this.picture.area, this.tools.area, this.transport.area, this.timeline.area, this.tabs,
+            this.panel);
         this.listen();
-    }
-
-    start() {
-        this.listening = new AbortController();
-        document.addEventListener("pointerdown", (event) => this.leave(event),
-            { capture: true, signal: this.listening.signal });
         this.timeline.resized.observe(this.timeline.area);
         this.views.resized.observe(this.views.area);
     }
 
     stop() {
-        this.listening?.abort();
+        this.listening.abort();
         this.timeline.resized.disconnect();
         this.views.resized.disconnect();
-        this.picture.clear();
+        this.root.replaceChildren();
     }
 
     // ---- edits of the list
@@ -76,25 +72,29 @@ export class Layout {
 
     listen() {
         const { root } = this;
-        root.addEventListener("pointerenter", () => {
+        const { signal } = this.listening;
+        /** @type {<Kind extends keyof HTMLElementEventMap>(kind: Kind, act: (event: HTMLElementEventMap[Kind]) => void) => void} */
+        const on = (kind, act) => root.addEventListener(kind, act, { signal });
+        document.addEventListener("pointerdown", (event) => this.leave(event), { capture: true, signal });
+        on("pointerenter", () => {
             this.isPointerInside = true;
             this.editor.receive();
         });
-        root.addEventListener("pointerleave", () => (this.isPointerInside = false));
-        root.addEventListener("pointerdown", (event) => {
+        on("pointerleave", () => (this.isPointerInside = false));
+        on("pointerdown", (event) => {
             this.isFocusedByPointer = true;
             if (!event.button) event.stopPropagation();
         });
-        root.addEventListener("focusin", () => this.editor.receive());
-        root.addEventListener("focusout", (event) => {
+        on("focusin", () => this.editor.receive());
+        on("focusout", (event) => {
             if (!root.contains(/** @type {Node | null} */ (event.relatedTarget))) this.isFocusedByPointer = false;
         });
-        root.addEventListener("keydown", (event) => this.press(event));
-        root.addEventListener("dragover", (event) => {
+        on("keydown", (event) => this.press(event));
+        on("dragover", (event) => {
             event.preventDefault();
             event.stopPropagation();
         });
-        root.addEventListener("drop", (event) => {
+        on("drop", (event) => {
             event.preventDefault();
             event.stopPropagation();
             const file = event.dataTransfer?.files[0];
