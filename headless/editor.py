@@ -34,6 +34,12 @@ IS_REST = """(root) => {
     const { pictures, paths } = root.ex4d;
     return root.isConnected && !pictures.isBusy && !paths.isBusy;
 }"""
+IS_STILL = """(node) => {
+    const root = (FIND)(node), { left, top, width } = root.getBoundingClientRect();
+    const place = [left, top, width].join(), isStill = root.isConnected && width > 0 && root.dataset.place === place;
+    root.dataset.place = place;
+    return isStill;
+}""".replace("FIND", FIND)
 USE_NODES_2 = "(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
 AT_ONE_TO_ONE = """(node) => {
     const [left, top] = app.graph.getNodeById(node)?.pos ?? [0, 0];
@@ -49,6 +55,16 @@ class CameraEditor:
 
     front_end: FrontEnd
     node: int
+
+    @classmethod
+    def open(cls, front_end: FrontEnd, text: str) -> CameraEditor:
+        """The editor of GRAPH, opened anew and run, with a text of keyframes."""
+        front_end.place_prompt(GRAPH, "editor")
+        front_end.set({NODE: {"keyframes": text}})
+        editor = cls(front_end, NODE)
+        editor.come_into_view()
+        editor.run()
+        return editor
 
     @property
     def page(self) -> Page:
@@ -89,7 +105,7 @@ class CameraEditor:
     def come_into_view(self) -> None:
         """At a scale of 1, so that pixels of the page are those of the node."""
         self.page.evaluate(AT_ONE_TO_ONE, self.node)
-        self.page.wait_for_timeout(200)
+        self.page.wait_for_function(IS_STILL, arg=self.node)
 
     def run(self) -> None:
         """Queue this node alone and wait until its picture is there."""
@@ -138,6 +154,17 @@ class CameraEditor:
         for key in keys:
             self.page.keyboard.press(key)
         self.rest()
+
+
+def count_alive(page: Page, prototype: str) -> int:
+    """How many objects of a prototype the page holds on to, which a script names."""
+    tools = page.context.new_cdp_session(page)
+    found = tools.send("Runtime.evaluate", {"expression": prototype})["result"]["objectId"]
+    alive = tools.send("Runtime.queryObjects", {"prototypeObjectId": found})["objects"]["objectId"]  # collects first
+    count = tools.send("Runtime.callFunctionOn", {
+        "objectId": alive, "functionDeclaration": "function () { return this.length; }", "returnByValue": True})
+    tools.detach()
+    return count["result"]["value"]
 
 
 def use_nodes_2(page: Page, on: bool) -> None:

@@ -56,10 +56,14 @@ class FrontEnd:
 
         boxes: the subgraphs that nodes of it may be, by their ids, as blueprints hold them.
         """
+        self.place_prompt(prompt, name, boxes)
+        self.fit()
+
+    def place_prompt(self, prompt: dict, name: str, boxes: Sequence[dict] = ()) -> None:
+        """The same, out of view as it may be."""
         empty = EMPTY | {"id": str(uuid.uuid4()), "definitions": {"subgraphs": list(boxes)}}
         self.page.evaluate("([workflow, name]) => frontEnd.open(workflow, name)", [empty, name])
         self.page.evaluate("(prompt) => frontEnd.place(prompt)", prompt)
-        self.fit()
 
     def fit(self) -> None:
         """Bring all of the graph into view; nodes out of view show no pictures."""

@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parents[1]
@@ -38,11 +38,31 @@ class Failed(RuntimeError):
 
 @dataclass(frozen=True)
 class Server:
-    """A running ComfyUI. base: its own folder with input, output, models and server.log."""
+    """A running ComfyUI. base: its own folder with input, output, models and server.log; starts: one after another."""
 
     url: str
     base: Path
-    process: subprocess.Popen
+    comfyui: Path
+    command: list[str]
+    starts: list[subprocess.Popen] = field(default_factory=list)
+
+    @property
+    def process(self) -> subprocess.Popen:
+        return self.starts[-1]
+
+    def start(self) -> None:
+        """Start it, again where it was stopped, and return once it answers. Raises RuntimeError where it ends."""
+        with open(self.base / "server.log", "a" if self.starts else "w") as log:
+            self.starts.append(subprocess.Popen(self.command, cwd=self.comfyui, stdout=log, stderr=subprocess.STDOUT))
+        wait_until_up(self)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def get(self, path: str) -> dict | list:
         with urllib.request.urlopen(self.url + path, timeout=60) as reply:
@@ -107,19 +127,13 @@ def serve(comfyui: Path, base: Path, flags: Sequence[str] = (), python: str = sy
     port = free_port()
     command = [python, "main.py", "--listen", "127.0.0.1", "--port", str(port), "--base-directory", str(base),
                "--database-url", f"sqlite:///{base / 'comfyui.db'}", "--disable-auto-launch", *flags]
-    with open(base / "server.log", "w") as log:
-        process = subprocess.Popen(command, cwd=comfyui, stdout=log, stderr=subprocess.STDOUT)
-    server = Server(f"http://127.0.0.1:{port}", base, process)
+    server = Server(f"http://127.0.0.1:{port}", base, comfyui, command)
     try:
-        wait_until_up(server)
+        server.start()
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if server.starts:
+            server.stop()
 
 
 def wait_until_up(server: Server) -> None:

@@ -293,7 +293,7 @@ def tell_import(asked: Asked) -> dict:
                              source=directed.shot.world_from_cam, length=rest.get("length", "fit"),
                              scale=rest.get("scale", 1.0), format=rest.get("format"), world=rest.get("world"))
         except (ValueError, binascii.Error) as error:
-            raise Unanswered(Reason.FILE, str(error).removeprefix(f"{file}: ")) from None
+            raise Unanswered(Reason.FILE, str(error).replace(str(file), rest["name"])) from None
     if asked.relative == "source":
         path = replace(path, cam_from_world=path.cam_from_world @ directed.source_of(path))
     return {"keyframes": keyframes_of(path, directed.fitted), "frames": len(path)}

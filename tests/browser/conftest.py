@@ -17,7 +17,7 @@ from ..example_files import NAMES, nodes_of, read
 from ..tiny_depth_models import save_video_depth_anything
 
 try:
-    from headless.editor import GRAPH, KEYS, NODE, CameraEditor, use_nodes_2
+    from headless.editor import KEYS, CameraEditor, use_nodes_2
     from headless.frontend import FrontEnd, find_browser, open_front_end
 except ModuleNotFoundError:
     find_browser = None
@@ -39,6 +39,7 @@ def find_lack() -> str | None:
 
 
 LACK = find_lack()
+usual: dict[tuple[str, ...], set[str]] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,11 +104,13 @@ def front_end(usual_complaints, server_with_files) -> Iterator[FrontEnd]:
 
 @pytest.fixture(scope="module")
 def usual_complaints(front_end_flags, tmp_path_factory) -> set[str]:
-    """What the console of ComfyUI complains of without any pack."""
-    base = tmp_path_factory.mktemp("bare")
+    """What the console of ComfyUI complains of without any pack; asked once for each front end."""
     flags = [*front_end_flags, "--disable-all-custom-nodes"]
-    with serve(COMFYUI, base, flags) as server, open_front_end(server.url) as page:
-        return set(page.complaints)
+    known = usual.get(tuple(flags))
+    if known is None:
+        with serve(COMFYUI, tmp_path_factory.mktemp("bare"), flags) as server, open_front_end(server.url) as page:
+            known = usual[tuple(flags)] = set(page.complaints)
+    return known
 
 
 @pytest.fixture(scope="module", params=["classic", "nodes_2"])
@@ -122,10 +125,5 @@ def renderer(request, front_end) -> Iterator[str]:
 def editor(renderer, front_end, usual_complaints) -> Iterator[CameraEditor]:
     """A camera editor whose node has run, with keyframes at frames 0, 4 and 8. The console may complain of nothing."""
     front_end.complaints.clear()
-    front_end.open_prompt(GRAPH, "editor")
-    front_end.set({NODE: {"keyframes": KEYS}})
-    editor = CameraEditor(front_end, NODE)
-    editor.come_into_view()
-    editor.run()
-    yield editor
+    yield CameraEditor.open(front_end, KEYS)
     assert set(front_end.complaints) <= usual_complaints

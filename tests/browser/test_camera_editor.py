@@ -5,7 +5,9 @@ import math
 
 import pytest
 
-from ex4d_ops.files import read_path
+from ex4d_ops.files import read_path, write_path
+from ex4d_ops.scene import sample_clip
+from ex4d_ops.trajectory import automatic_radius, move_path, parse_moves
 from headless.editor import KEYS, NODE, CameraEditor
 
 
@@ -91,6 +93,31 @@ def test_every_key_of_the_keyboard_does_its_step_only_where_the_focus_is(editor)
     assert editor.text == before and editor.ask("(editor) => editor.frame") == 4
 
 
+def test_one_finger_does_what_the_tool_does_and_two_move_and_come_closer(editor):
+    box, focal = view_of(editor)
+    x, y = box["left"] + box["width"] / 2, box["top"] + box["height"] / 2
+    tools = editor.page.context.new_cdp_session(editor.page)
+
+    def touch(*steps: list[tuple[float, float]]) -> None:
+        """Fingers go down at the first places and over the others, relative to the middle of the picture."""
+        for step, places in enumerate(steps):
+            points = [{"x": x + right, "y": y + down, "id": finger} for finger, (right, down) in enumerate(places)]
+            tools.send("Input.dispatchTouchEvent",
+                       {"type": "touchMove" if step else "touchStart", "touchPoints": points})
+        tools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        editor.wait("(editor) => !editor.layout.picture.gesture && editor.history.canUndo")
+
+    touch([(0, 0)], [(-20, 0)], [(-40, 0)])
+    assert editor.keys[0] == {"frame": 0, "yaw": pytest.approx(40 * 90 / box["width"], abs=0.01), "pitch": 0}
+    editor.ask("(editor) => editor.undo()")
+    touch([(-20, 0), (20, 0)], [(-30, 0), (30, 0)], [(-40, 0), (40, 0)])
+    assert editor.keys[0]["distance"] == pytest.approx(0.5, abs=0.01)
+    editor.ask("(editor) => editor.undo()")
+    touch([(-20, 0), (20, 0)], [(0, 0), (40, 0)], [(10, 0), (50, 0)])
+    assert editor.keys[0]["look_at"] == pytest.approx([-30 / focal, 0, 1], abs=2e-3)
+    assert editor.keys[0]["distance"] == pytest.approx(1, abs=0.01)
+
+
 # ---- keyframes ----------------------------------------------------------------------------------
 
 
@@ -171,6 +198,52 @@ def test_exact_numbers_holds_and_presets_are_written_into_the_text(editor, rende
     assert editor.keys[-1]["yaw"] == 60
     tab.filter(has_text="Views").click()
     editor.front_end.see(artifacts / f"editor_{renderer}.png")
+
+
+# ---- paths that come from elsewhere -------------------------------------------------------------
+
+
+DROP = """([area, name, content]) => {
+    const carried = new DataTransfer();
+    carried.items.add(new File([content], name));
+    for (const kind of ["dragover", "drop"])
+        area.dispatchEvent(new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_a_path_file_that_is_dropped_becomes_keyframes(editor, tmp_path):
+    _, depth = sample_clip("street", 9, (96, 128))
+    path = move_path(parse_moves("orbit:yaw=25,ease=linear"), 9, automatic_radius(depth), depth.intrinsics, depth.size)
+    write_path(tmp_path / "orbit.json", path)
+    area = editor.root.locator(".ex4d-picture").element_handle()
+    editor.page.evaluate(DROP, [area, "orbit.json", (tmp_path / "orbit.json").read_text()])
+    editor.wait("(editor) => editor.path?.moments[8].yaw > 24")
+    moments = editor.ask("(editor) => editor.path.moments")
+    shown = [moment["rotation"] for moment in moments]
+    assert path.cam_from_world[:, :3, :3].flatten(1).tolist() == [pytest.approx(one, abs=2e-3) for one in shown]
+    editor.page.evaluate(DROP, [area, "words.json", '{"words": 1}'])
+    editor.wait("(editor) => !editor.layout.picture.words.hidden")
+    assert editor.words.startswith("words.json: lacks cam_from_world")
+    assert len(editor.page.query_selector_all(".ex4d-editor")) == 1  # the page did not take it for a workflow
+
+
+def test_the_view_of_the_3d_viewer_becomes_a_keyframe(editor, front_end):
+    front_end.page.evaluate("""() => {
+        const viewer = LiteGraph.createNode("Preview3D");
+        viewer.pos = [900, 100];
+        app.graph.add(viewer);
+        viewer.properties["Camera Config"] = {};
+        const eye = { x: 1, y: 0.5, z: 0 }, target = { x: 0, y: 0, z: -3 };
+        viewer.addCustomWidget({ name: "taken", type: "custom", draw() {}, serializeValue: async () => ({
+            camera_info: { position: eye, target, zoom: 1, cameraType: "perspective", fov: 40, aspect: 1 } }) });
+    }""")
+    editor.seek(8)
+    editor.root.get_by_role("tab").filter(has_text="Presets").click()
+    editor.root.get_by_role("button", name="Take the view of ComfyUI's 3D viewer").click()
+    editor.wait("(editor) => editor.history.canUndo")
+    moment = editor.ask("(editor) => editor.path.moments[8]")
+    assert moment["eye"] == pytest.approx([1, -0.5, 0], abs=1e-3)  # y is up there and down here
+    editor.root.get_by_role("tab").filter(has_text="Views").click()
 
 
 # ---- the text is the only state -----------------------------------------------------------------

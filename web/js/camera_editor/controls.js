@@ -1,6 +1,6 @@
 // Two rows of controls: what a drag does and the lens; time, undo and the keyframe here.
 
-import { drawIcon, make, makeButton } from "./element.js";
+import { make, makeButton, setIcon, setWords } from "./element.js";
 import { deleteKey } from "./keys.js";
 import { MODES } from "./player.js";
 
@@ -45,7 +45,7 @@ export class Tools {
         if (!view) return;
         const zoom = this.editor.zoomOf(view);
         this.slider.value = String(Math.log2(zoom));
-        this.factor.textContent = `${zoom.toFixed(2)}×`;
+        setWords(this.factor, `${zoom.toFixed(2)}×`);
     }
 }
 
@@ -76,12 +76,10 @@ export class Transport {
     draw() {
         const { editor } = this;
         const { draft, frame, frames, isReadOnly, keyHere, preferences, script, source } = editor;
-        const name = editor.player.isOn ? "pause" : "play";
-        this.play.replaceChildren(drawIcon(name));
-        this.mode.replaceChildren(drawIcon(preferences.mode));
-        this.mode.title = `Playing: ${preferences.mode}`;
-        this.mode.setAttribute("aria-label", this.mode.title);
-        this.time.textContent = `${frame} / ${frames - 1}`;
+        const isOn = editor.player.isOn;
+        setIcon(this.play, isOn ? "pause" : "play", isOn ? "Pause (Space)" : "Play (Space)");
+        setIcon(this.mode, preferences.mode, `Playing: ${preferences.mode}`);
+        setWords(this.time, `${frame} / ${frames - 1}`);
         this.time.title = `Frame ${frame} of ${frames - 1}; source frame ${source}`;
         this.undo.disabled = isReadOnly || !(draft || editor.history.canUndo);
         this.redo.disabled = isReadOnly || !editor.history.canRedo;

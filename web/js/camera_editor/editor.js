@@ -33,6 +33,8 @@ export class Editor {
         this.server = new Server(host.fetch, `editor-${Math.random().toString(36).slice(2)}`);
         this.preferences = readPreferences();
         this.history = new History(host.read());
+        /** @type {{text: string | null, script: Script | null}} */
+        this.parsed = { text: null, script: null };
         this.frame = 0;
         /** @type {Key | null} a view that no keyframe holds yet */
         this.draft = null;
@@ -91,7 +93,8 @@ export class Editor {
 
     /** @returns {Script | null} */
     get script() {
-        return readScript(this.text);
+        if (this.parsed.text !== this.text) this.parsed = { text: this.text, script: readScript(this.text) };
+        return this.parsed.script;
     }
 
     get frames() {

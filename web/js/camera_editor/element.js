@@ -50,6 +50,25 @@ export function drawIcon(name) {
 }
 
 /**
+ * Another icon and other words for a button, where they are others.
+ * @param {HTMLElement} button
+ * @param {string} icon
+ * @param {string} words
+ */
+export function setIcon(button, icon, words) {
+    if (button.title === words && button.dataset.icon === icon) return;
+    button.dataset.icon = icon;
+    button.title = words;
+    button.setAttribute("aria-label", words);
+    button.replaceChildren(drawIcon(icon));
+}
+
+/** Other words for an element, where they are others: each writing costs a layout. @param {Element} element @param {string} words */
+export function setWords(element, words) {
+    if (element.textContent !== words) element.textContent = words;
+}
+
+/**
  * A button that shows an icon and says in words what it does.
  * @param {string} icon
  * @param {string} words

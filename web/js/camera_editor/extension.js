@@ -225,7 +225,6 @@ function startEditor(node, host, root) {
     const editor = new Editor(host, root);
     editors.set(node, editor);
     Object.assign(root, { ex4d: editor }); // for tests and other packs
-    recall(node, editor);
 }
 
 /** @param {GraphNode} node @param {HTMLElement} root */

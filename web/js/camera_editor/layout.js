@@ -1,7 +1,7 @@
 // The editor on the page: the picture, rows of controls below it, the time line and one open panel.
 
 import { Tools, Transport } from "./controls.js";
-import { make } from "./element.js";
+import { make, setWords } from "./element.js";
 import { cameraOf, dolly, orbit, roll, targetOf, truck, turn, turnsInPlace } from "./gestures.js";
 import { importFile } from "./files.js";
 import { copyKey, deleteKey, EASES, easeKey, frameOf, moveKey } from "./keys.js";
@@ -20,6 +20,7 @@ export class Layout {
         this.editor = editor;
         this.root = root;
         this.listening = new AbortController();
+        this.following = 0;
         this.tools = new Tools(editor);
         this.transport = new Transport(editor);
         this.isPointerInside = false;
@@ -53,6 +54,7 @@ export class Layout {
 
     stop() {
         this.listening.abort();
+        cancelAnimationFrame(this.following);
         this.timeline.resized.disconnect();
         this.views.resized.disconnect();
         this.root.replaceChildren();
@@ -150,7 +152,7 @@ export class Layout {
     /** What the picture shows is seen by this share. @param {number} share */
     see(share) {
         this.say("");
-        this.picture.seen.textContent = `${Math.round(100 * share)} % seen`;
+        setWords(this.picture.seen, `${Math.round(100 * share)} % seen`);
         this.transport.draw();
     }
 
@@ -180,7 +182,7 @@ export class Layout {
         });
         this.root.classList.toggle("ex4d-read-only", isReadOnly);
         this.drawTabs();
-        this.follow();
+        this.drawView();
     }
 
     drawTabs() {
@@ -192,14 +194,19 @@ export class Layout {
         if (open in PANELS) PANELS[open].draw(this.panel, editor);
     }
 
-    /** What changes with the view that is tried. */
+    /** Draw what changes with the view that is tried, once before the page is drawn again. */
     follow() {
-        const { editor } = this;
-        const { view } = editor;
+        this.following ||= requestAnimationFrame(() => this.drawView());
+    }
+
+    drawView() {
+        cancelAnimationFrame(this.following);
+        this.following = 0;
+        const { view } = this.editor;
+        this.drawViews(); // which reads sizes, before anything is written
         this.tools.draw();
         this.transport.draw();
-        this.picture.readout.textContent = view ? describe(view) : "";
-        this.drawViews();
+        setWords(this.picture.readout, view ? describe(view) : "");
     }
 
     drawViews() {

@@ -23,7 +23,7 @@ export class PictureArea {
         this.canvas = make("canvas", { className: "ex4d-canvas" });
         this.seen = make("output", { className: "ex4d-seen" });
         this.readout = make("div", { className: "ex4d-readout" });
-        this.words = make("div", { className: "ex4d-words", role: "status" });
+        this.words = make("div", { className: "ex4d-words", role: "status", hidden: true });
         this.area = make("div", {
             className: "ex4d-picture", tabIndex: 0, role: "application", "aria-roledescription": "camera view",
             "aria-label": "Camera view. Arrow keys circle the target, Shift moves, Alt turns, Control rolls, "
@@ -52,6 +52,7 @@ export class PictureArea {
      * @param {{label: string, act: () => void} | null} [action]
      */
     say(words, action = null) {
+        if (this.words.hidden && !words) return;
         this.words.replaceChildren(...(words ? [make("span", {}, words)] : []),
             ...(action ? [make("button", { type: "button", onclick: action.act }, action.label)] : []));
         this.words.hidden = !words;

@@ -18,7 +18,7 @@ export function frameAfter(start, passed, frames, mode) {
     return last - Math.abs(last - phase);
 }
 
-/** Calls show with one frame after the other at a rate, as often as the page is drawn. */
+/** Calls show with one frame after the other at a rate. */
 export class Player {
     /** @param {(frame: number) => void} show @param {() => void} end */
     constructor(show, end) {
@@ -36,6 +36,8 @@ export class Player {
         this.stop();
         const begin = performance.now();
         const from = mode === "once" && start >= frames - 1 ? 0 : start;
+        /** @type {number | null} */
+        let shown = null;
         const tick = () => {
             const frame = frameAfter(from, Math.floor(((performance.now() - begin) * fps) / 1000), frames, mode);
             if (frame === null) {
@@ -45,7 +47,8 @@ export class Player {
                 return;
             }
             this.running = requestAnimationFrame(tick);
-            this.show(frame);
+            if (frame !== shown) this.show(frame);
+            shown = frame;
         };
         this.running = requestAnimationFrame(tick);
     }

@@ -178,9 +178,12 @@ function follow(area, down, move, end = () => {}) {
 export function clearCanvas(canvas) {
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(height * scale);
+    const [columns, rows] = [Math.round(width * scale), Math.round(height * scale)];
+    if (canvas.width !== columns) canvas.width = columns; // each setting costs a layout
+    if (canvas.height !== rows) canvas.height = rows;
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    pen.resetTransform();
+    pen.clearRect(0, 0, columns, rows);
     pen.scale(scale, scale);
     return { pen, width, height, style: getComputedStyle(canvas) };
 }

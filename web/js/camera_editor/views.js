@@ -17,11 +17,9 @@ const SPREAD = 0.9; // share of the scene's points that a view makes room for; t
 
 export class Views {
     constructor() {
-        this.above = make("canvas", { className: "ex4d-view", role: "img", "aria-label": "From above" });
-        this.side = make("canvas", { className: "ex4d-view", role: "img", "aria-label": "From the right" });
-        this.area = make("div", { className: "ex4d-views" },
-            make("figure", {}, this.above, make("figcaption", {}, "from above")),
-            make("figure", {}, this.side, make("figcaption", {}, "from the right")));
+        this.views = [new View("from above", ([x, , z]) => [x, -z]), new View("from the right", ([, y, z]) => [z, y])];
+        this.area = make("div", { className: "ex4d-views" }, ...this.views.map(({ canvas, words }) =>
+            make("figure", {}, canvas, make("figcaption", {}, words))));
         /** @type {Shown | null} */
         this.shown = null;
         this.resized = new ResizeObserver(() => this.shown && this.draw(this.shown));
@@ -31,39 +29,80 @@ export class Views {
     draw(shown) {
         this.shown = shown;
         if (!this.area.isConnected) return;
-        paint(this.above, shown, ([x, , z]) => [x, -z]);
-        paint(this.side, shown, ([, y, z]) => [z, y]);
+        for (const view of this.views) view.paint(shown);
     }
 }
 
-/**
- * @param {HTMLCanvasElement} canvas
- * @param {Shown} shown
- * @param {(place: number[]) => number[]} flatten a place of the world to right and down in the view
- */
-function paint(canvas, shown, flatten) {
-    const { pen, width, height, style } = clearCanvas(canvas);
-    const color = (/** @type {string} */ name) => style.getPropertyValue(`--ex4d-${name}`);
-    const { scene, path, camera, target } = shown;
-    const trail = path?.moments.map((moment) => flatten(moment.eye)) ?? [];
-    const sources = scene?.cameras.map((one) => flatten(one.eye)) ?? [[0, 0]];
-    const points = scene ? triples(scene.points).map(flatten) : [];
-    const stands = [...trail, ...sources, ...[camera?.eye, target].flatMap((place) => (place ? [flatten(place)] : []))];
-    const { place, unit } = fitBounds(stands, points, width, height);
-    points.forEach((point, index) => {
-        const [x, y] = place(point);
-        pen.fillStyle = `rgb(${scene?.colors.slice(3 * index, 3 * index + 3).join(" ")} / 70%)`;
-        pen.fillRect(x - 0.75, y - 0.75, 1.5, 1.5);
-    });
-    drawLine(pen, sources.map(place), color("muted"), 1);
-    drawLine(pen, trail.map(place), color("accent"), 1.5);
-    const size = 14 / unit;
-    const source = scene?.cameras[Math.min(shown.source, scene.cameras.length - 1)];
-    if (source) drawFrustum(pen, source, size, 0.5, flatten, place, color("muted"));
-    for (const moment of shown.keys.flatMap((frame) => path?.moments.find((one) => one.frame === frame) ?? []))
-        drawDot(pen, place(flatten(moment.eye)), color("accent"));
-    if (target) drawCross(pen, place(flatten(target)), color("target"));
-    if (camera) drawFrustum(pen, camera, size * 1.4, shown.lens, flatten, place, color("strong"));
+/** One of the views. The scene's points, which change seldom, are a drawing of their own below the rest. */
+class View {
+    /** @param {string} words @param {(place: number[]) => number[]} flatten a place of the world to right and down */
+    constructor(words, flatten) {
+        this.words = words;
+        this.canvas = make("canvas", { className: "ex4d-view", role: "img", "aria-label": words });
+        this.flatten = flatten;
+        /** @type {Scene | null} */
+        this.scene = null;
+        /** @type {number[][]} */
+        this.points = [];
+        /** @type {string[]} */
+        this.colors = [];
+        /** @type {number[][]} of what most points span */
+        this.span = [];
+        this.ground = make("canvas");
+        this.drawn = "";
+    }
+
+    /** @param {Scene | null} scene */
+    take(scene) {
+        if (scene === this.scene) return;
+        this.scene = scene;
+        this.points = triples(scene?.points ?? []).map(this.flatten);
+        this.colors = triples(scene?.colors ?? []).map((color) => `rgb(${color.join(" ")} / 70%)`);
+        this.span = spanOf(this.points);
+        this.drawn = "";
+    }
+
+    /** @param {Shown} shown */
+    paint(shown) {
+        const { pen, width, height, style } = clearCanvas(this.canvas);
+        if (!width || !height) return; // a panel that is folded
+        const { flatten } = this;
+        const color = (/** @type {string} */ name) => style.getPropertyValue(`--ex4d-${name}`);
+        const { scene, path, camera, target } = shown;
+        this.take(scene);
+        const trail = path?.moments.map((moment) => flatten(moment.eye)) ?? [];
+        const sources = scene?.cameras.map((one) => flatten(one.eye)) ?? [[0, 0]];
+        const stands = [...trail, ...sources, ...this.span,
+            ...[camera?.eye, target].flatMap((place) => (place ? [flatten(place)] : []))];
+        const { place, unit } = fitBounds(stands, width, height);
+        this.paintGround(place);
+        pen.drawImage(this.ground, 0, 0, width, height);
+        drawLine(pen, sources.map(place), color("muted"), 1);
+        drawLine(pen, trail.map(place), color("accent"), 1.5);
+        const size = 14 / unit;
+        const source = scene?.cameras[Math.min(shown.source, scene.cameras.length - 1)];
+        if (source) drawFrustum(pen, source, size, 0.5, flatten, place, color("muted"));
+        for (const moment of shown.keys.flatMap((frame) => path?.moments.find((one) => one.frame === frame) ?? []))
+            drawDot(pen, place(flatten(moment.eye)), color("accent"));
+        if (target) drawCross(pen, place(flatten(target)), color("target"));
+        if (camera) drawFrustum(pen, camera, size * 1.4, shown.lens, flatten, place, color("strong"));
+    }
+
+    /** @param {(place: number[]) => number[]} place */
+    paintGround(place) {
+        const { ground } = this, { width, height } = this.canvas;
+        const drawn = [...place([0, 0]), ...place([1, 1]), width, height].join(" ");
+        if (drawn === this.drawn) return;
+        this.drawn = drawn;
+        [ground.width, ground.height] = [width, height]; // which empties it
+        const pen = /** @type {CanvasRenderingContext2D} */ (ground.getContext("2d"));
+        pen.scale(window.devicePixelRatio || 1, window.devicePixelRatio || 1);
+        this.points.forEach((point, index) => {
+            const [x, y] = place(point);
+            pen.fillStyle = this.colors[index];
+            pen.fillRect(x - 0.75, y - 0.75, 1.5, 1.5);
+        });
+    }
 }
 
 /** @param {number[]} numbers @returns {number[][]} */
@@ -71,18 +110,23 @@ function triples(numbers) {
     return Array.from({ length: numbers.length / 3 }, (_, index) => numbers.slice(3 * index, 3 * index + 3));
 }
 
+/** The least and the most, right and down, of what most points span; none where there are none. @param {number[][]} points */
+function spanOf(points) {
+    const cut = Math.floor((points.length * (1 - SPREAD)) / 2);
+    const [across, down] = [0, 1].map((axis) =>
+        points.map((point) => point[axis]).sort((one, other) => one - other).slice(cut, points.length - cut));
+    return across.length ? [[across[0], down[0]], [across[across.length - 1], down[down.length - 1]]] : [];
+}
+
 /**
- * The scale and place at which all stands and most points have room.
+ * The scale and place at which everything has room.
  * @param {number[][]} stands
- * @param {number[][]} points
  * @param {number} width
  * @param {number} height
  */
-function fitBounds(stands, points, width, height) {
+function fitBounds(stands, width, height) {
     const bounds = [0, 1].map((axis) => {
-        const inner = points.map((point) => point[axis]).sort((one, other) => one - other);
-        const cut = Math.floor((inner.length * (1 - SPREAD)) / 2);
-        const all = [...stands.map((stand) => stand[axis]), ...inner.slice(cut, inner.length - cut)];
+        const all = stands.map((stand) => stand[axis]);
         return [all.reduce((one, other) => Math.min(one, other)), all.reduce((one, other) => Math.max(one, other))];
     });
     const margin = 16;
