@@ -59,6 +59,7 @@ from .preview_requests import (
     text,
     whole,
 )
+from .progress import running_server
 
 VERSION = 1  # of what pages and routes say to each other; a page of another one asks to be loaded anew
 MOST_MOMENTS = 2000  # of a path that is told
@@ -150,7 +151,14 @@ def draw_picture(asked: Asked) -> web.Response:
     body = encode(sight, asked.rest.get("tint", True))
     return web.Response(body=body, content_type="image/jpeg", headers={
         "X-EX4D-Coverage": f"{sight.coverage:.4f}", "X-EX4D-Source": str(int(path.source_frame[frame])),
+        "X-EX4D-Queued": str(count_queued()),
         "X-EX4D-Milliseconds": f"{(time.perf_counter() - begun) * 1e3:.1f}"})
+
+
+def count_queued() -> int:
+    """Graphs that run or wait: beside one, pages ask for fewer pictures."""
+    server = running_server()
+    return server.prompt_queue.get_tasks_remaining() if server else 0
 
 
 def frame_of(asked: Asked, view: View) -> int:

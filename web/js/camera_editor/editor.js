@@ -24,6 +24,7 @@ import { Layout } from "./layout.js";
 const FRAMES = 49; // of a path that is as long as a scene that is not known yet
 const FPS = 16; // of playing, where the clip does not say
 const HINT = 3000; // milliseconds that words about a single act stand over the picture
+const PACE = 100; // milliseconds from one picture to the next while a graph runs, which the machine is there for
 const QUIET = 250; // milliseconds without a change before the coverage of a whole path is asked
 
 export class Editor {
@@ -213,17 +214,23 @@ export class Editor {
 
     async fetchPicture() {
         const asked = this.asked();
-        if (!asked.scene) return;
+        const begun = performance.now();
+        let isQueued = false;
         try {
-            const { picture, coverage, source } = await this.server.picture(asked);
+            if (!asked.scene) return;
+            const { picture, coverage, source, queued } = await this.server.picture(asked);
             if (asked.scene !== this.sceneKey) return; // the scene has gone meanwhile
+            isQueued = queued > 0;
             await this.layout.picture.show(picture);
             this.source = source;
             this.layout.see(coverage);
             this.shownPictures++;
         } catch (error) {
             this.refuse(error);
+        } finally {
+            this.layout.follow();
         }
+        if (isQueued) await new Promise((done) => setTimeout(done, PACE - (performance.now() - begun)));
     }
 
     async fetchPath() {
@@ -295,7 +302,6 @@ export class Editor {
     try(key) {
         this.draft = key;
         this.pictures.ask();
-        this.layout.follow();
     }
 
     /** Hold the present view in a keyframe. @param {string} kind */

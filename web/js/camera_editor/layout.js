@@ -153,7 +153,6 @@ export class Layout {
     see(share) {
         this.say("");
         setWords(this.picture.seen, `${Math.round(100 * share)} % seen`);
-        this.transport.draw();
     }
 
     /** @param {string} words */
@@ -194,7 +193,7 @@ export class Layout {
         if (open in PANELS) PANELS[open].draw(this.panel, editor);
     }
 
-    /** Draw what changes with the view that is tried, once before the page is drawn again. */
+    /** Draw what changes with the view that is tried, once before the page is drawn again: with its picture. */
     follow() {
         this.following ||= requestAnimationFrame(() => this.drawView());
     }

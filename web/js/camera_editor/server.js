@@ -32,7 +32,7 @@
 
 /** @typedef {{version?: number, ranges: Range[], eases: string[], moves: MoveKind[]}} Tables */
 
-/** @typedef {{picture: Blob, coverage: number, source: number}} Picture */
+/** queued: graphs that run or wait. @typedef {{picture: Blob, coverage: number, source: number, queued: number}} Picture */
 
 const VERSION = 1; // of the routes that this page knows
 
@@ -62,7 +62,7 @@ export class Server {
     async picture(asked) {
         const { reply } = await this.call("picture", { ...asked, editor: this.editor });
         return { picture: await reply.blob(), coverage: Number(reply.headers.get("X-EX4D-Coverage")),
-            source: Number(reply.headers.get("X-EX4D-Source")) };
+            source: Number(reply.headers.get("X-EX4D-Source")), queued: Number(reply.headers.get("X-EX4D-Queued")) };
     }
 
     /** @param {Settings} asked @returns {Promise<Path>} */
