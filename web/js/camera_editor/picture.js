@@ -133,6 +133,7 @@ export class PictureArea {
     /** @param {PointerEvent} event */
     release(event) {
         if (event.button === 1) return this.actions.passPointer(event);
+        if (event.type === "pointerup") this.move(event); // a busy browser leaves out the last moves
         if (!this.pointers.delete(event.pointerId)) return;
         event.stopPropagation();
         this.finish();
