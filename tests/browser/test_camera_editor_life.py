@@ -45,6 +45,7 @@ def other_tab(front_end):
 
 
 def test_comfyui_undoes_and_redoes_each_edit(editor):
+    editor.page.wait_for_timeout(TAKES_A_STEP)  # until the node has grown to its size
     editor.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()")
     editor.drag(-40, 0)
     editor.page.wait_for_timeout(TAKES_A_STEP)

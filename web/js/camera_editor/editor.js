@@ -1,7 +1,7 @@
 // The editor: the present text, frame and view, and what every part does to them. The text is the only state to keep.
 
 import { History } from "./history.js";
-import { findKey, frameOf, placeKey, readScript, setKey, writeScript } from "./keys.js";
+import { findKey, frameOf, nearest, placeKey, readScript, setKey, writeScript } from "./keys.js";
 import { Hand } from "./hand.js";
 import { keyOf, lensOf } from "./lens.js";
 import { Newest } from "./newest.js";
@@ -166,6 +166,13 @@ export class Editor {
         else this.history = new History(text);
         this.wasReadOnly = isLinked;
         this.draft = null;
+        this.refresh();
+    }
+
+    /** Begin with the text that the node was opened with: there is nothing to undo. */
+    open() {
+        this.history = new History(this.host.read());
+        this.receive();
         this.refresh();
     }
 
@@ -378,18 +385,4 @@ export class Editor {
         this.layout.draw();
         if ("panel" in choice) this.host.resize();
     }
-}
-
-/**
- * The one of some that stands nearest to a place.
- * @template One
- * @param {One[]} some
- * @param {(one: One) => number} placeOf
- * @param {number} place
- * @returns {One | undefined}
- */
-function nearest(some, placeOf, place) {
-    const distance = (/** @type {One} */ one) => Math.abs(placeOf(one) - place);
-    return some.reduce((/** @type {One | undefined} */ best, one) =>
-        (best === undefined || distance(one) < distance(best) ? one : best), undefined);
 }

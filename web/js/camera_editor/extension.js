@@ -268,7 +268,7 @@ app.registerExtension({
     loadedGraphNode(node) {
         const editor = editors.get(node);
         if (!editor) return;
-        editor.receive();
+        editor.open();
         recall(node, editor);
         setTimeout(() => recall(node, editor), LATER);
     },

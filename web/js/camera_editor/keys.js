@@ -165,3 +165,17 @@ function sortKeys(keys, frames) {
 export function round(value, digits) {
     return Number(value.toFixed(digits)) + 0; // + 0: no -0
 }
+
+/**
+ * The one of some that stands nearest to a place.
+ * @template One
+ * @param {One[]} some
+ * @param {(one: One) => number} placeOf
+ * @param {number} place
+ * @returns {One | undefined}
+ */
+export function nearest(some, placeOf, place) {
+    const distance = (/** @type {One} */ one) => Math.abs(placeOf(one) - place);
+    return some.reduce((/** @type {One | undefined} */ best, one) =>
+        (best === undefined || distance(one) < distance(best) ? one : best), undefined);
+}

@@ -96,6 +96,7 @@ export class PictureArea {
         event.stopPropagation(); // but no preventDefault: the mouseup that follows makes ComfyUI's undo entry
         this.area.focus({ preventScroll: true });
         this.area.setPointerCapture(event.pointerId);
+        if (event.isPrimary) this.pointers.clear(); // of fingers that went up unseen
         this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
         this.finish();
         this.gesture = { ...this.middle(), kind: this.pointers.size > 1 ? "pinch" : this.kindOf(event), begun: false };
