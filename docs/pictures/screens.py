@@ -22,7 +22,8 @@ from headless.server import PACK, Server, serve
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
 WINDOW = {"width": 1500, "height": 900}  # pixels
 GAP, MARGIN = 8, 16  # pixels: between two pictures side by side, and around the graph
-NAMES = {"00": "00_ex4d_video_from_a_new_view", "07": "07_ex4d_video_generated_as_released"}
+# The one that runs comes last: the front end shows films of a run on nodes of a workflow that is opened after it.
+NAMES = {"07": "07_ex4d_video_generated_as_released", "00": "00_ex4d_video_from_a_new_view"}
 # The node that estimates depth, in the box of workflow 0, and one that loads it wired to it.
 STAND_IN = """(file) => {
     const box = app.graph.nodes.find((node) => node.subgraph).subgraph;

@@ -162,7 +162,9 @@ def test_every_node_runs_in_two_graphs(server, workflow, new_workflow, object_in
     eyes = workflow.add("EX4DStereoCameras", cameras=[follow, 0], scene=[built, 0])
     both = workflow.add("EX4DStereoVideo", mesh=[built, 0], left=[eyes, 0], right=[eyes, 1])
     guide = workflow.add("EX4DGuideVideo", color=[prior, 0], visible=[prior, 1], style="black", frame_rate="as given")
-    for node in (part, both, guide):
+    last = workflow.add("ImageFromBatch", image=[clip, 0], batch_index=4, length=1)
+    anchored = workflow.add("EX4DAnchorFrames", color=[prior, 0], visible=[prior, 1], pictures=[last, 0])
+    for node in (part, both, guide, anchored):
         workflow.add("PreviewImage", images=[node, 0])
     sound = workflow.add("EX4DSoundForCameras", audio=[part, 1], cameras=[path, 0])
     workflow.add("PreviewAny", source=[sound, 0])
