@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from .. import raster
 from ..camera import CameraPath, invert_rigid, pixel_centers, resize_intrinsics, rigid
@@ -136,9 +135,11 @@ def compare_windows(drawn: Tensor, frame: Tensor, seen: Tensor) -> tuple[Tensor,
 
     Both in levels of 255. Only what is seen [H, W] counts.
     """
+    import cv2
+
     weight = seen.float()
     count, first, second, squares, others, products = (
-        avg_pool2d((weight * plane)[None], LOOKED, 1, LOOKED // 2)[0]
+        torch.from_numpy(cv2.blur((weight * plane).numpy(), (LOOKED, LOOKED), borderType=cv2.BORDER_CONSTANT))
         for plane in (torch.ones_like(drawn), drawn, frame, drawn * drawn, frame * frame, drawn * frame))
     count = count.clamp(min=1e-6)
     spread, other = squares / count - (first / count) ** 2, others / count - (second / count) ** 2

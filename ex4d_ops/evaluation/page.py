@@ -45,6 +45,9 @@ function draw(section, clip) {
   const place = (value, t) => (t / width * 1000) + ',' + (125 - 110 * (value - low) / (high - low || 1));
   curves.forEach((curve, k) => add('polyline', {fill: 'none', stroke: colors[k % colors.length], 'stroke-width': 2,
     points: curve.map((value, t) => value === null ? '' : place(value, t)).join(' ')}));
+  [...section.querySelectorAll('figcaption')].slice(-clip.runs.length).forEach((caption, k) => {
+    caption.style.color = colors[k % colors.length];
+  });
   add('line', {class: 'now', y1: 0, y2: 130, stroke: '#000'});
   section.querySelector('.span').textContent = low.toPrecision(4) + ' to ' + high.toPrecision(4);
 }
