@@ -114,6 +114,8 @@ demo-evaluate: $(READY)
 bench: .venv/ready-bench
 	@echo "== Speed, beside everything else that could do the work (some 5 minutes)"
 	$(BIN)/python benchmarks/speed.py
+	@echo "== What a user of the command line waits for (some 2 minutes)"
+	$(BIN)/python benchmarks/command_line.py
 	@echo "== Quality, on scenes whose every view is known (some 4 minutes)"
 	$(BIN)/python benchmarks/quality.py
 	@echo "== What moves, and what other frames add (some 10 minutes)"
