@@ -100,12 +100,13 @@ def test_one_finger_does_what_the_tool_does_and_two_move_and_come_closer(editor)
 
     def touch(*steps: list[tuple[float, float]]) -> None:
         """Fingers go down at the first places and over the others, relative to the middle of the picture."""
+        before = json.dumps(editor.text)
         for step, places in enumerate(steps):
             points = [{"x": x + right, "y": y + down, "id": finger} for finger, (right, down) in enumerate(places)]
             tools.send("Input.dispatchTouchEvent",
                        {"type": "touchMove" if step else "touchStart", "touchPoints": points})
         tools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        editor.wait("(editor) => !editor.layout.picture.gesture && editor.history.canUndo")
+        editor.wait(f"(editor) => !editor.layout.picture.gesture && editor.host.read() !== {before}")
 
     touch([(0, 0)], [(-20, 0)], [(-40, 0)])
     assert editor.keys[0] == {"frame": 0, "yaw": pytest.approx(40 * 90 / box["width"], abs=0.01), "pitch": 0}
