@@ -117,6 +117,7 @@ def test_one_finger_does_what_the_tool_does_and_two_move_and_come_closer(editor)
     touch([(-20, 0), (20, 0)], [(0, 0), (40, 0)], [(10, 0), (50, 0)])
     assert editor.keys[0]["look_at"] == pytest.approx([-30 / focal, 0, 1], abs=2e-3)
     assert editor.keys[0]["distance"] == pytest.approx(1, abs=0.01)
+    assert editor.page.evaluate("() => app.canvas.ds.scale") == 1  # the graph has not moved under the fingers
 
 
 # ---- keyframes ----------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ export interface App {
     registerExtension(extension: {
         name: string;
         setup?: () => void;
+        afterConfigureGraph?: () => void;
         nodeCreated?: (node: Node) => void;
         loadedGraphNode?: (node: Node) => void;
     }): void;

@@ -25,8 +25,8 @@ const LATER = 300; // milliseconds after which outputs of an earlier run are the
 const REST = 400; // milliseconds without an edit before it becomes a step of ComfyUI's undo
 const FRAMES = 30; // of waiting for an element to come onto the page
 
-/** @type {WeakMap<GraphNode, Editor>} */
-const editors = new WeakMap();
+/** Those whose nodes stand in a graph. @type {Map<GraphNode, Editor>} */
+const editors = new Map();
 
 /** A node as an editor's host. */
 class NodeHost {
@@ -211,7 +211,7 @@ function giveEditor(node) {
         editors.get(node)?.receive();
         editors.get(node)?.refresh();
     });
-    after(node, "onRemoved", () => stopEditor(node, root));
+    after(node, "onRemoved", () => stopEditor(node));
     after(node, "onAdded", () => {
         startEditor(node, host, root);
         adopt(node, root);
@@ -221,17 +221,25 @@ function giveEditor(node) {
 
 /** @param {GraphNode} node @param {NodeHost} host @param {HTMLElement} root */
 function startEditor(node, host, root) {
-    stopEditor(node, root);
+    stopEditor(node);
     const editor = new Editor(host, root);
     editors.set(node, editor);
     Object.assign(root, { ex4d: editor }); // for tests and other packs
 }
 
-/** @param {GraphNode} node @param {HTMLElement} root */
-function stopEditor(node, root) {
-    editors.get(node)?.stop();
+/** @param {GraphNode} node */
+function stopEditor(node) {
+    const editor = editors.get(node);
+    if (!editor) return;
+    editor.stop();
     editors.delete(node);
-    Object.assign(root, { ex4d: null });
+    Object.assign(editor.layout.root, { ex4d: null });
+}
+
+/** Nodes in subgraphs go with their workflow and are told nothing. */
+function stopThoseGone() {
+    const open = new Set(allEditors().map(([node]) => node));
+    for (const node of editors.keys()) if (!open.has(node)) stopEditor(node);
 }
 
 /**
@@ -262,6 +270,7 @@ app.registerExtension({
             editor.refresh();
         }));
     },
+    afterConfigureGraph: stopThoseGone,
     nodeCreated(node) {
         if (node.comfyClass === KIND) giveEditor(node);
     },

@@ -78,6 +78,9 @@ export class Layout {
         /** @type {<Kind extends keyof HTMLElementEventMap>(kind: Kind, act: (event: HTMLElementEventMap[Kind]) => void) => void} */
         const on = (kind, act) => root.addEventListener(kind, act, { signal });
         document.addEventListener("pointerdown", (event) => this.leave(event), { capture: true, signal });
+        for (const kind of ["touchstart", "touchmove", "touchend", "touchcancel"]) // with which ComfyUI zooms the graph
+            document.addEventListener(kind, (event) => this.holds(event) && event.stopPropagation(),
+                { capture: true, passive: true, signal });
         on("pointerenter", () => {
             this.isPointerInside = true;
             this.editor.receive();
@@ -107,7 +110,12 @@ export class Layout {
     /** A press elsewhere takes the focus away, and with it the keys. @param {PointerEvent} event */
     leave(event) {
         const focused = /** @type {HTMLElement | null} */ (document.activeElement);
-        if (!this.root.contains(/** @type {Node} */ (event.target)) && this.root.contains(focused)) focused?.blur();
+        if (!this.holds(event) && this.root.contains(focused)) focused?.blur();
+    }
+
+    /** Whether something happens inside. @param {Event} event */
+    holds(event) {
+        return this.root.contains(/** @type {Node} */ (event.target));
     }
 
     /** @param {KeyboardEvent} event */
