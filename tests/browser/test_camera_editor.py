@@ -241,8 +241,9 @@ def test_the_view_of_the_3d_viewer_becomes_a_keyframe(editor, front_end):
     }""")
     editor.seek(8)
     editor.root.get_by_role("tab").filter(has_text="Presets").click()
+    before = json.dumps(editor.text)
     editor.root.get_by_role("button", name="Take the view of ComfyUI's 3D viewer").click()
-    editor.wait("(editor) => editor.history.canUndo")
+    editor.wait(f"(editor) => editor.host.read() !== {before}")
     moment = editor.ask("(editor) => editor.path.moments[8]")
     assert moment["eye"] == pytest.approx([1, -0.5, 0], abs=1e-3)  # y is up there and down here
     editor.root.get_by_role("tab").filter(has_text="Views").click()
