@@ -38,8 +38,12 @@ def video_of(images: torch.Tensor):
     """The images as a video of core's in memory, with sound."""
     from comfy_api.latest import InputImpl, Types
 
-    sound = {"waveform": torch.linspace(-1, 1, 400).repeat(1, 2, 1), "sample_rate": 400}
-    return InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=Fraction(5)))
+    parts = Types.VideoComponents(images=images, audio=make_sound(), frame_rate=Fraction(5))
+    return InputImpl.VideoFromComponents(parts)
+
+
+def make_sound() -> dict:
+    return {"waveform": torch.linspace(-1, 1, 400).repeat(1, 2, 1), "sample_rate": 400}
 
 
 def inputs_of(case: str, take) -> tuple[str, dict]:
@@ -74,7 +78,8 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
                              "pictures": take.images[:1]},
         "EX4DGuideVideo": {"color": take.images, "visible": torch.ones(take.images.shape[:3]), "source": take.images,
                            "style": "black", "frame_rate": "as given",
-                           "audio": {"waveform": torch.linspace(-1, 1, 400).repeat(1, 2, 1), "sample_rate": 400}},
+                           "audio": make_sound()},
+        "EX4DSoundForCameras": {"audio": make_sound(), "cameras": take.path, "fps": 5.0},
         "EX4DLoadCameras": {"file": "path.json", "scene": take.depth},
         "EX4DSaveCameras": {"cameras": take.path},
         "EX4DCameraFromLoad3D": {"cameras": take.path, "frame": 4, "camera_info": {
@@ -98,8 +103,8 @@ CASES = [
     "EX4DMeshToMesh all", "CameraTrajectory", "EX4DCameraKeyframes", *[f"EX4DComposeCameras {edit}" for edit in EDITS],
     "EX4DClipFromVideo", "EX4DClipFromVideo custom", "EX4DSourceCameras", "EX4DLoadCameras", "EX4DSaveCameras",
     "EX4DCameraFromLoad3D",
-    "EX4DCameraToLoad3D", "EX4DStereoCameras", "EX4DStereoVideo", "EX4DAnchorFrames", "EX4DGuideVideo", "RenderDWMesh",
-    "RenderDWMesh moving", "EX4DMotionMask", "EX4DCoverageMap",
+    "EX4DCameraToLoad3D", "EX4DStereoCameras", "EX4DStereoVideo", "EX4DAnchorFrames", "EX4DGuideVideo",
+    "EX4DSoundForCameras", "RenderDWMesh", "RenderDWMesh moving", "EX4DMotionMask", "EX4DCoverageMap",
     "EstimateVideoDepth", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
 ]
 WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA", "EX4DTrainAdapter"}  # tested beside their models

@@ -136,8 +136,8 @@ def test_the_released_sizes_have_a_hundred_million_parameters():
 def test_another_base_model_is_refused_with_both_sizes(weights, tmp_path, base):
     adapter = load_from(tmp_path, weights)
     adapter.check_base(256, 512, 3)
-    with pytest.raises(ValueError, match=rf"Wan of 3 blocks of dim 256 \(ffn 512\), the model has {base[2]} of dim "
-                                         rf"{base[0]} \(ffn {base[1]}\)"):
+    with pytest.raises(ValueError, match=rf"3 blocks of dim 256 \(ffn 512\), the model has {base[2]} of dim {base[0]} "
+                                         rf"\(ffn {base[1]}\)"):
         adapter.check_base(*base)
 
 

@@ -223,7 +223,10 @@ def wrong_lengths(workflow) -> None:
 
 
 def too_long_a_path(workflow) -> None:
-    workflow.add("PreviewImage", images=[workflow.prior(workflow.clip(frames=3), frames=9)[2], 0])
+    mesh, path, prior = workflow.prior(workflow.clip(frames=3), frames=9)
+    turned = workflow.add("EX4DComposeCameras", cameras=[path, 0], operation="reverse")
+    workflow[prior]["inputs"]["cameras"] = [turned, 0]
+    workflow.add("PreviewImage", images=[prior, 0])
 
 
 def colored_depth(workflow) -> None:
