@@ -123,7 +123,7 @@ def new_workflow(object_info) -> Callable[[], Workflow]:
     return lambda: Workflow(object_info)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pictures(server):
     """pictures(said): the images [T, H, W, 3] in [0, 1] that an output node says it has saved or previewed."""
 
@@ -135,7 +135,7 @@ def pictures(server):
     return read
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def follow(server):
     """follow(workflow, react): queue it and return what the server says of it, message by message, until it ends.
 
