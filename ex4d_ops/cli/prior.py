@@ -96,6 +96,11 @@ def add_prior_command(commands) -> None:
     add_estimate_options(parser)
     add_camera_options(parser)
     add_mesh_options(parser)
+    add_render_options(parser)
+    add_stereo_options(parser)
+
+
+def add_render_options(parser) -> None:
     render = parser.add_argument_group("rendering")
     render.add_argument("--engine", choices=["auto", *ENGINES, ON_A_CLUSTER], default="auto",
                         help="renderer; or ray, to work on a folder of clips on the cluster at RAY_ADDRESS, whose "
@@ -130,7 +135,6 @@ def add_prior_command(commands) -> None:
     render.add_argument("--closed-ring", action="store_true",
                         help="close the border of --mesh with a ring of faces, so that every edge has exactly two "
                         "faces (default: the released model's two large faces)")
-    add_stereo_options(parser)
 
 
 def add_camera_options(parser) -> None:

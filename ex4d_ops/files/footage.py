@@ -99,7 +99,7 @@ def hold_pictures(path: Path, timed: Iterable[tuple[float, object]], fps: float)
             if step - count > MAX_HELD:
                 raise CutShort(f"its timestamps jump by {seconds - begin - count / fps:.0f} s")
             if steady and held is not None and step != count + 1:
-                log.warning("%s: variable frame rate, resampled to %.4g frames per second", path, fps)
+                tell_resampled(path, fps)
                 steady = False
             for _ in range(count, step):
                 yield held
@@ -142,6 +142,10 @@ def squared(picture: np.ndarray, aspect: Fraction, exact: bool) -> np.ndarray:
 def resampled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A picture [H, W, 3] float32 resampled to size (H, W)."""
     return resize_frame(torch.from_numpy(np.ascontiguousarray(picture)), size).numpy()
+
+
+def tell_resampled(path: Path, fps: float) -> None:
+    log.warning("%s: variable frame rate, resampled to %.4g frames per second", path, fps)
 
 
 def gray_of(path: Path, picture: np.ndarray) -> np.ndarray:

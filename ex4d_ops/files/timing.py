@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .footage import PICTURE_SUFFIXES
+from .footage import PICTURE_SUFFIXES, tell_resampled
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def follow_clip(path: Path, count: Callable[[Path], int], clip: Path, span: slic
         raise ValueError(f"{path}: has {held} pictures, but {clip.name} has {decoded} frames at a variable rate, shown "
                          f"as {shown}: they cannot be matched; make its rate constant first (ffmpeg -i "
                          f"{clip.name} -vf fps={fps:.4g} constant.mp4), then estimate the depth of that")
+    tell_resampled(clip, fps)  # which comes first, though frames may be read after their depth
     log.warning("%s: variable frame rate, each frame is shown with its own depth, one of the %d in %s",
                 clip, held, path)
     return slice(int(frames[0]), int(frames[-1]) + 1), torch.from_numpy(frames - frames[0])
