@@ -51,14 +51,9 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
     npz holds depth, None to find it. Raises ValueError in one sentence.
     """
     path = Path(path)
-    span, shown = frame_span(path, start, frames), None
-    if clip is not None:
-        span, shown = follow_clip(path, partial(count_pictures, channel=channel), Path(clip), span)
-    numbers, said = open_numbers(path, span, units, channel)
+    numbers, said, units, shown = find_numbers(path, units, start, frames, clip, channel)
     values = stack_pictures(path, one_by_one(numbers.frames(), numbers.length, progress), numbers.length)
-    if shown is not None:
-        values, said = values[shown], said.of_frames(shown)
-    units = known_units(path, units, said)
+    values = values if shown is None else values[shown]
     if units.kind.startswith("normalized"):
         values /= numbers.white
     try:
@@ -72,6 +67,18 @@ def read_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
         return replace(made, confidence=said.read_confidence())
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def find_numbers(path: Path, units: DepthUnits | None, start: int, frames: int | None, clip: str | Path | None,
+                 channel: str | None) -> tuple[Numbers, Meaning, DepthUnits, Tensor | None]:
+    """The numbers of a depth file for some frames, still to be read; what it says of the frames; what the numbers mean;
+    and which of them each frame shows, None for all in turn. Settings and errors are those of read_depth.
+    """
+    span, shown = frame_span(path, start, frames), None
+    if clip is not None:
+        span, shown = follow_clip(path, partial(count_pictures, channel=channel), Path(clip), span)
+    numbers, said = open_numbers(path, span, units, channel)
+    return numbers, said if shown is None else said.of_frames(shown), known_units(path, units, said), shown
 
 
 def known_units(path: Path, units: DepthUnits | None, said: Meaning) -> DepthUnits:

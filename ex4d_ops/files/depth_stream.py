@@ -25,10 +25,9 @@ from ..depth import (
     released_ends,
 )
 from ..doubts import choose, doubt_look, glance, moments, plain_kind
-from .depth import count_pictures, known_units, open_numbers
+from .depth import find_numbers
 from .depth_arrays import Numbers
-from .footage import frame_span, of_one_size
-from .timing import follow_clip
+from .footage import of_one_size
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +48,7 @@ def open_depth(path: str | Path, units: DepthUnits | None = None, start: int = 0
                fill: bool = False, clip: str | Path | None = None, channel: str | None = None) -> DepthStream:
     """Depth of a clip as read_depth reads it, with the same settings and refusals, but without its confidence."""
     path = Path(path)
-    span, shown = frame_span(path, start, frames), None
-    if clip is not None:
-        span, shown = follow_clip(path, partial(count_pictures, channel=channel), Path(clip), span)
-    numbers, said = open_numbers(path, span, units, channel)
-    said = said if shown is None else said.of_frames(shown)
-    units = known_units(path, units, said)
+    numbers, said, units, shown = find_numbers(path, units, start, frames, clip, channel)
     read = partial(read_numbers, path, numbers, shown, numbers.white if units.kind.startswith("normalized") else 1.0)
     try:
         count, ends, doubt = survey(read, units, fill)
