@@ -28,10 +28,10 @@ def sound_along(wave: Tensor, rate: int, source_frame: Tensor, fps: float, retim
     at = place / fps * rate
     heard = heard & (at > -0.5) & (at <= wave.shape[-1] - 0.5)
     left = np.floor(at + 1e-6)  # of a sample that is met but for rounding, itself
-    left, share = torch.from_numpy(left).long(), torch.from_numpy(np.clip(at - left, 0, 1)).to(wave)
+    left, share = torch.from_numpy(left).long(), torch.from_numpy(np.clip(at - left, 0, 1)).to(wave.dtype)
     last = wave.shape[-1] - 1
     before, after = (wave.cpu()[..., index.clamp(0, last)] for index in (left, left + 1))
-    return torch.lerp(before, after, share.cpu()) * torch.from_numpy(fade(heard, round(FADE * rate))).to(before)
+    return torch.lerp(before, after, share) * torch.from_numpy(fade(heard, round(FADE * rate))).to(before)
 
 
 def play(shown: np.ndarray, times: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:

@@ -4,10 +4,10 @@ import pytest
 
 from .test_memory import CASES, files, inputs_of  # noqa: F401
 
-# Cameras and single frames are done at once; files hold all their frames in one read, as do videos of that size.
+# Cameras, single frames and sound are done at once; files hold all their frames in one read, as do videos of that size.
 AT_ONCE = ("EX4DMeshToMesh", "CameraTrajectory", "EX4DCameraKeyframes", "EX4DComposeCameras", "EX4DLoadCameras",
            "EX4DSaveCameras", "EX4DCameraFromLoad3D", "EX4DCameraToLoad3D", "EX4DDepthFromGeometry", "EX4DLoadDepth",
-           "EX4DSaveDepth", "EX4DSourceCameras", "EX4DStereoCameras", "EX4DAnchorFrames")
+           "EX4DSaveDepth", "EX4DSourceCameras", "EX4DStereoCameras", "EX4DAnchorFrames", "EX4DSoundForCameras")
 BY_FRAME = [case for case in CASES if not case.startswith(AT_ONCE) and case != "EX4DClipFromVideo"]
 FRAMES = {"EX4DSampleScene": 2}
 

@@ -2,8 +2,10 @@
 
 import json
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -115,14 +117,21 @@ def resident(kind: str) -> int:
                                          ("depth", ClipRules("near and far", alignment="none", cuts="ignore")),
                                          ("depth", ClipRules("as given", alignment="none", cuts="ignore"))])
 def test_memory_is_little_more_than_twice_that_of_the_depth(kind, rules):
+    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:  # what others freed would not count
+        peak = fresh.submit(measure_peak, kind, rules).result()
+    assert peak < 3, "what it is made from, and itself"
+
+
+def measure_peak(kind: str, rules: ClipRules) -> float:
+    """Most memory that this process takes more while it makes a clip's depth, in times that depth's own."""
     clip, truth = sample_clip("street", 1, (512, 512))
-    count = 40
+    count = 80
     frames, depth = clip.expand(count, -1, -1, -1), truth.depth.expand(count, -1, -1)
     estimate_clip_depth(frames[:3], knows(depth[:3], kind), True, rules)  # loads what is loaded once
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     made = estimate_clip_depth(frames, knows(depth, kind), True, rules)
-    assert resident("VmHWM") - before < 3 * made.depth.depth.nbytes, "what it is made from, and itself"
+    return (resident("VmHWM") - before) / made.depth.depth.nbytes
 
 
 def test_progress_goes_forward_and_cancels():
