@@ -22,6 +22,7 @@ wp.get_module(__name__).name = "ex4d_raster"
 F64 = wp.float64
 MAP = wp.types.matrix(shape=(3, 4), dtype=wp.float64)
 SMALL = wp.constant(16)  # pixels; a quad whose box holds more waits in the queue
+NARROW = wp.constant(2048.0)  # pixels; the edge functions of wider quads are not exact where they grow step by step
 NEAREST = wp.constant(F64(NEAR))
 ROUND = wp.constant(F64(SNAP))
 ROUNDING = wp.constant(F64(1e-6))
@@ -101,13 +102,11 @@ def inside(edges: wp.vec3d) -> wp.bool:
 
 
 @wp.func
-def draw_pixel(keys: wp.array(dtype=wp.uint64), pixel: wp.int32, face: wp.int32, edges: wp.vec3d, inverse_z: wp.vec3d,
-               depth: wp.vec3d, limit: wp.float32):
+def draw_pixel(keys: wp.array(dtype=wp.uint64), pixel: wp.int32, face: wp.int32, edges: wp.vec3d, area: wp.float64,
+               inverse_z: wp.vec3d, depth: wp.vec3d, limit: wp.float32):
     """Keep a face whose vertices lie beyond NEAR where it is nearer than what the pixel holds, and not cut off."""
-    if inside(edges):
-        total = edges[0] + edges[1] + edges[2]
-        if total != F64(0.0) and before(limit, edges, inverse_z, depth):
-            wp.atomic_max(keys, pixel, key(wp.float32(wp.dot(edges, inverse_z) / total), face))
+    if inside(edges) and area != F64(0.0) and before(limit, edges, inverse_z, depth):
+        wp.atomic_max(keys, pixel, key(wp.float32(wp.dot(edges, inverse_z) / area), face))
 
 
 @wp.func
@@ -124,25 +123,51 @@ def seen_from(p: wp.vec4, x: wp.float64, y: wp.float64) -> wp.vec2d:
 @wp.func
 def draw_small_quad(keys: wp.array(dtype=wp.uint64), width: wp.int32, quad: wp.int32, quads: wp.int32, a: wp.vec4,
                     b: wp.vec4, c: wp.vec4, d: wp.vec4, depth: wp.vec4, limit: wp.vec2, box: wp.vec4i):
-    """Draw both faces of a quad into its box (x0, x1, y0, y1). depth: of a, b, c, d in the grid's camera."""
+    """Draw both faces of a quad into its box (x0, x1, y0, y1). depth: of a, b, c, d in the grid's camera.
+
+    The edge functions of the box's first pixel grow by the same from each pixel to the next: exactly so, for corners
+    lie on multiples of 1/2^14 px.
+    """
     upper_z = wp.vec3d(F64(c[3]), F64(a[3]), F64(b[3]))
     lower_z = wp.vec3d(F64(c[3]), F64(b[3]), F64(d[3]))
     upper_depth = wp.vec3d(F64(depth[2]), F64(depth[0]), F64(depth[1]))
     lower_depth = wp.vec3d(F64(depth[2]), F64(depth[1]), F64(depth[3]))
+    from_a = seen_from(a, F64(box[0]), F64(box[2]))
+    from_b = seen_from(b, F64(box[0]), F64(box[2]))
+    from_c = seen_from(c, F64(box[0]), F64(box[2]))
+    from_d = seen_from(d, F64(box[0]), F64(box[2]))
+    ab = cross(from_a, from_b)
+    bc = cross(from_b, from_c)
+    ca = cross(from_c, from_a)
+    bd = cross(from_b, from_d)
+    dc = cross(from_d, from_c)
+    upper_area = ab + bc + ca
+    lower_area = bd + dc - bc
     y = box[2]  # for loops over so few pixels would cost more than what they repeat
     while y <= box[3]:
         x = box[0]
+        pixel = y * width + x
+        ab_x = ab
+        bc_x = bc
+        ca_x = ca
+        bd_x = bd
+        dc_x = dc
         while x <= box[1]:
-            from_a = seen_from(a, F64(x), F64(y))
-            from_b = seen_from(b, F64(x), F64(y))
-            from_c = seen_from(c, F64(x), F64(y))
-            from_d = seen_from(d, F64(x), F64(y))
-            diagonal = cross(from_b, from_c)
-            upper = wp.vec3d(cross(from_a, from_b), diagonal, cross(from_c, from_a))
-            lower = wp.vec3d(cross(from_b, from_d), cross(from_d, from_c), -diagonal)
-            draw_pixel(keys, y * width + x, quad, upper, upper_z, upper_depth, limit[0])
-            draw_pixel(keys, y * width + x, quad + quads, lower, lower_z, lower_depth, limit[1])
+            draw_pixel(keys, pixel, quad, wp.vec3d(ab_x, bc_x, ca_x), upper_area, upper_z, upper_depth, limit[0])
+            draw_pixel(keys, pixel, quad + quads, wp.vec3d(bd_x, dc_x, -bc_x), lower_area, lower_z, lower_depth,
+                       limit[1])
+            ab_x += from_a[1] - from_b[1]
+            bc_x += from_b[1] - from_c[1]
+            ca_x += from_c[1] - from_a[1]
+            bd_x += from_b[1] - from_d[1]
+            dc_x += from_d[1] - from_c[1]
             x += 1
+            pixel += 1
+        ab += from_b[0] - from_a[0]
+        bc += from_c[0] - from_b[0]
+        ca += from_a[0] - from_c[0]
+        bd += from_d[0] - from_b[0]
+        dc += from_c[0] - from_d[0]
         y += 1
 
 
@@ -185,7 +210,8 @@ def draw_quads(sizes: Sizes, span: wp.int32, depth: wp.array(dtype=wp.float32), 
             y0 = wp.int32(wp.ceil(more(lowest[1], 0.0)))
             y1 = wp.int32(wp.floor(less(highest[1], bottom)))
             if x0 <= x1 and y0 <= y1:
-                if (x1 - x0 + 1) * (y1 - y0 + 1) <= SMALL:
+                narrow = more(highest[0] - lowest[0], highest[1] - lowest[1]) <= NARROW
+                if narrow and (x1 - x0 + 1) * (y1 - y0 + 1) <= SMALL:
                     corners = wp.vec4(depth[top + j], depth[top + j + 1], depth[low + j], depth[low + j + 1])
                     box = wp.vec4i(x0, x1, y0, y1)
                     draw_small_quad(keys, sizes.width, quad, quads, a, b, c, d, corners, limit, box)
