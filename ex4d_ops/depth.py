@@ -183,21 +183,20 @@ def check_normalized(ends: Iterable[Tensor]) -> None:
 
 def check_depth(depth: Iterable[Tensor]) -> None:
     """Raise ValueError unless every pixel of depth [T, H, W] is > 0 (inf = sky) and two surfaces differ."""
-    counts, ends, pixels = [], [], 0
+    invalid, ends, pixels = [], [], 0  # plain numbers: small tensors kept between large ones would scatter memory
     for frame in depth:
-        counts.append(invalid_pixels(frame).sum())
-        ends.append(torch.stack(frame.aminmax()))
+        invalid.append(int(invalid_pixels(frame).sum()))
+        ends.extend(float(end) for end in frame.aminmax())
         pixels += frame.numel()
-    invalid = torch.stack(counts)
-    if invalid.sum() == pixels:
+    if sum(invalid) == pixels:
         raise ValueError("depth: no pixel is a positive number; check what its numbers mean")
-    if invalid.any():
-        raise ValueError(f"depth: {int(invalid.sum())} of {pixels} pixels are NaN, zero or negative, first in frame "
-                         f"{int(invalid.nonzero()[0])}; fill them from their neighbors (fill) or repair the source")
-    low, high = torch.cat(ends).aminmax()
-    if low == high:
-        raise ValueError(f"depth: {float(low):g} everywhere, so the scene is flat; check the source and what its "
-                         "numbers mean")
+    if any(invalid):
+        first = next(t for t, count in enumerate(invalid) if count)
+        raise ValueError(f"depth: {sum(invalid)} of {pixels} pixels are NaN, zero or negative, first in frame {first}; "
+                         "fill them from their neighbors (fill) or repair the source")
+    if min(ends) == max(ends):
+        raise ValueError(f"depth: {ends[0]:g} everywhere, so the scene is flat; check the source and what its numbers "
+                         "mean")
 
 
 def invalid_pixels(depth: Tensor) -> Tensor:

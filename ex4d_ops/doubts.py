@@ -46,7 +46,10 @@ def plain_kind(units: DepthUnits) -> str:
 
 def look(values: Tensor) -> Tensor:
     """Some frames of the numbers [T, H, W] at a small size, unknown ones NaN, infinite ones the largest."""
-    return choose([glance(values[int(t)]) for t in moments(len(values))])
+    glances = Glances()
+    for t in moments(len(values)):
+        glances.add(values[int(t)])
+    return glances.choose()
 
 
 def moments(count: int) -> Tensor:
@@ -54,19 +57,32 @@ def moments(count: int) -> Tensor:
     return torch.linspace(0, count - 1, min(MOMENTS, count)).long()
 
 
-def glance(frame: Tensor) -> tuple[Tensor, Tensor]:
-    """A frame of numbers [H, W] at a small size, and the largest of all its finite ones, [1] or [0]."""
-    frame = frame.float()
-    largest = torch.where(torch.isfinite(frame), frame, -torch.inf).amax()[None]
-    largest = largest[torch.isfinite(largest)]
-    return interpolate(frame[None, None], GRID, mode="nearest-exact")[0, 0].cpu(), largest
+class Glances:
+    """Frames of numbers at a small size, of as many as come.
 
+    They are kept in one piece: a small tensor each, between the large ones of a clip, would scatter its memory.
+    """
 
-def choose(glances: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """The frames that were looked at, [N, h, w], infinite numbers the largest of all."""
-    largest = torch.cat([most.cpu() for _, most in glances])
-    small = torch.stack([frame for frame, _ in glances])
-    return torch.where(small == torch.inf, largest.max() if len(largest) else 0.0, small)
+    def __init__(self) -> None:
+        self.small = bytearray()
+        self.largest: list[list[float]] = []  # of the finite numbers of each frame, if any
+
+    def __len__(self) -> int:
+        return len(self.largest)
+
+    def add(self, frame: Tensor) -> None:
+        """Keep a frame [H, W]."""
+        frame = frame.float()
+        self.small += interpolate(frame[None, None], GRID, mode="nearest-exact").cpu().numpy().tobytes()
+        most = torch.where(torch.isfinite(frame), frame, -torch.inf).amax()
+        self.largest.append(most[torch.isfinite(most)].tolist())
+
+    def choose(self) -> Tensor:
+        """Some of the frames, [N, h, w], infinite numbers the largest of theirs."""
+        chosen = moments(len(self))
+        small = torch.frombuffer(self.small, dtype=torch.float32).view(-1, *GRID)[chosen]
+        largest = [most for t in chosen.tolist() for most in self.largest[t]]
+        return torch.where(small == torch.inf, max(largest, default=0.0), small)
 
 
 def sky_value(small: Tensor) -> tuple[int, str]:

@@ -24,7 +24,7 @@ from ..depth import (
     normalized_ends,
     released_ends,
 )
-from ..doubts import choose, doubt_look, glance, moments, plain_kind
+from ..doubts import Glances, doubt_look, plain_kind
 from .depth import find_numbers
 from .depth_arrays import Numbers
 from .footage import of_one_size
@@ -69,11 +69,11 @@ def survey(read: Callable[[], Iterator[Tensor]], units: DepthUnits,
     Goes through the clip once, or twice where all of it says what its numbers mean. Raises ValueError where read_depth
     does.
     """
-    glances: list[tuple[Tensor, Tensor]] = []
+    glances = Glances()
 
     def watched() -> Iterator[Tensor]:
         for values in read():
-            glances.append(glance(values))
+            glances.add(values)
             yield values
 
     found = None
@@ -85,8 +85,7 @@ def survey(read: Callable[[], Iterator[Tensor]], units: DepthUnits,
         check_depth(as_depth(read(), units, found, fill))
     else:
         check_depth(as_depth(watched(), units, found, fill))
-    seen = choose([glances[t] for t in moments(len(glances)).tolist()])
-    return len(glances), found, doubt_look(seen, plain_kind(units))
+    return len(glances), found, doubt_look(glances.choose(), plain_kind(units))
 
 
 def as_depth(numbers: Iterator[Tensor], units: DepthUnits, ends: tuple[Tensor, Tensor] | None,
