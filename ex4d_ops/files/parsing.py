@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,10 +26,12 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_text(path: Path) -> str:
+    """A text in UTF-8, or in UTF-16 with the mark that Windows puts before it."""
+    content = path.read_bytes()
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("is not a text file") from None
+        raise ValueError("is not a text file in UTF-8; save it as one") from None
 
 
 def read_json(path: Path) -> object:
@@ -39,6 +42,8 @@ def read_json(path: Path) -> object:
         raise ValueError(f"line {error.lineno} is not JSON ({error.msg})") from None
     except RecursionError:
         raise ValueError("is nested too deep for a camera path") from None
+    except ValueError:  # Python reads no more than some thousand digits
+        raise ValueError("contains a number of too many digits") from None
 
 
 def list_names(names: Iterable[str]) -> str:

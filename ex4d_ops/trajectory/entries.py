@@ -85,6 +85,8 @@ def read_text(text: str, name: str) -> object:
         raise ValueError(f"{name}: line {error.lineno} is not JSON ({error.msg})") from None
     except RecursionError:
         raise ValueError(f"{name}: nested too deep; write a flat list of objects") from None
+    except ValueError:  # Python reads no more than some thousand digits
+        raise ValueError(f"{name}: contains a number of too many digits") from None
 
 
 def split_list(text: str, start: int, name: str) -> list[Entry]:

@@ -14,7 +14,7 @@ from ...camera import CameraPath, flip_yz_of_rigid, invert_rigid, rigid, view_fr
 from ...rotation import rotate_about
 from ..parsing import number_row, read_lines, read_text
 from ..path_settings import ROTATION_ORDERS
-from .request import Request, make_path, pinhole_row, text_file, viewed_lens
+from .request import Request, make_path, pinhole_row, tell_gaps, text_file, viewed_lens
 
 log = logging.getLogger(__name__)
 USUAL_ORDER = "ZXY"  # Nuke's own; Blender's exporter writes XYZ
@@ -28,7 +28,10 @@ def read_chan(path: Path, request: Request) -> CameraPath:
     lines = read_lines(path)
     columns = (8,) if len(lines[0].split()) == 8 else (7,)
     layout = "frame tx ty tz rx ry rz [vertical field of view]"
-    rows = torch.tensor([number_row(line, columns, layout) for line in lines], dtype=torch.float64)
+    rows = torch.tensor(sorted(number_row(line, columns, layout) for line in lines), dtype=torch.float64)
+    if (rows[:, 0].diff() == 0).any():
+        raise ValueError("has two lines for one frame; keep one of them")
+    tell_gaps(path, rows[:, 0].tolist())
     order = request.rotation_order or noted_order(read_text(path))
     if order is None:
         order = USUAL_ORDER

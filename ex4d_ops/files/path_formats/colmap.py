@@ -14,13 +14,15 @@ import torch
 from ...camera import CameraPath, rigid
 from ...rotation import quaternion_of, rotation_of
 from ..damage import quote
-from ..parsing import list_names, natural_order, number_row, read_lines
+from ..parsing import are_numbers, list_names, natural_order, number_row, read_lines
 from .request import Request, Size, make_path, pinhole, pinhole_row, text_file, whole_size
 
 log = logging.getLogger(__name__)
 MOST_POINTS = 2**40  # of one image; what a damaged file claims beyond is past its end anyway
 MODEL_FILES = {"cameras.txt", "images.txt", "cameras.bin", "images.bin"}
-MODEL_PLACES = ("", "sparse/0", "sparse", "colmap/sparse/0", "dense/sparse", "0")  # within a project's folder
+# Within a project's folder: COLMAP's own, nerfstudio's, 3D Gaussian Splatting's.
+MODEL_PLACES = ("", "sparse/0", "sparse", "colmap/sparse/0", "dense/sparse", "0", "dense/0/sparse", "colmap/sparse",
+                "distorted/sparse/0")
 # COLMAP's src/colmap/sensor/models.h: the numbers of a lens by the model's place in the list, which is its id.
 MODELS = {"SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4, "RADIAL": 5, "OPENCV": 8, "OPENCV_FISHEYE": 8,
           "FULL_OPENCV": 12, "FOV": 5, "SIMPLE_RADIAL_FISHEYE": 4, "RADIAL_FISHEYE": 5, "THIN_PRISM_FISHEYE": 12,
@@ -122,7 +124,7 @@ def text_lens(line: str) -> tuple[str, Lens]:
 def is_image(line: str) -> bool:
     """Whether a line of images.txt names an image; the others list its points, three numbers each."""
     words = line.split()
-    return len(words) >= 10 and (len(words) % 3 != 0 or not words[9].replace(".", "", 1).lstrip("-").isdigit())
+    return len(words) >= 10 and (len(words) % 3 != 0 or not are_numbers(words))
 
 
 def text_image(line: str) -> Image:

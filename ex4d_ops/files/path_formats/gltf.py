@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from ..parsing import list_names, number_array, read_json
 from .request import Request, make_path, shared_lens
 from .transforms import number_in
 
+log = logging.getLogger(__name__)
 MAGIC, JSON_CHUNK, DATA_CHUNK = b"glTF", 0x4E4F534A, 0x004E4942  # glTF 2.0, 4.4 Binary glTF layout
 WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
 FLOAT = 5126  # component type; the specification lets a camera's places and exporters' rotations be nothing else
@@ -63,7 +66,7 @@ def read_gltf(path: Path, request: Request) -> CameraPath:
     scene, data = read_scene(path)
     node = choose_camera(scene, request.camera)
     chain = chain_of(scene, node)
-    tracks = tracks_of(scene, data, path.parent, chain)
+    tracks = tracks_of(scene, data, path, chain)
     seconds = frame_times(tracks, request.frames)
     world_from_cam = torch.eye(4, dtype=torch.float64).expand(len(seconds), 4, 4)
     for above in chain:  # from the root down to the camera
@@ -117,8 +120,11 @@ def offset(holder: dict, field: str) -> int:
 
 def choose_camera(scene: dict, name: str | None) -> int:
     """The node that carries the camera asked for, or the only one."""
-    named = {str(node.get("name", f"node{index}")): index for index, node in enumerate(list_of(scene, "nodes"))
-             if isinstance(node, dict) and "camera" in node}
+    named: dict[str, int] = {}
+    for index, node in enumerate(list_of(scene, "nodes")):
+        if isinstance(node, dict) and "camera" in node:
+            called = str(node.get("name", f"node{index}"))
+            named[called if called not in named else f"{called} (node{index})"] = index
     if not named:
         raise ValueError("the scene does not contain a camera; export it with its cameras")
     name = name or (next(iter(named)) if len(named) == 1 else None)
@@ -140,8 +146,9 @@ def chain_of(scene: dict, node: int) -> list[int]:
     return chain
 
 
-def tracks_of(scene: dict, data: bytes, folder: Path, chain: list[int]) -> dict[int, dict[str, Track]]:
-    """How the nodes of a chain run in the first animation that moves one of them."""
+def tracks_of(scene: dict, data: bytes, path: Path, chain: list[int]) -> dict[int, dict[str, Track]]:
+    """How the nodes of a chain run in the first animation that moves one of them; logs where another does too."""
+    first: dict[int, dict[str, Track]] = {}
     for index in range(len(list_of(scene, "animations"))):
         animation, tracks = entry(scene, "animations", index), {}
         for channel in range(len(list_of(animation, "channels"))):
@@ -150,10 +157,13 @@ def tracks_of(scene: dict, data: bytes, folder: Path, chain: list[int]) -> dict[
             if (isinstance(target, dict) and target.get("node") in chain
                     and target.get("path") in ("translation", "rotation", "scale")):
                 sampler = entry(animation, "samplers", moved.get("sampler"))
-                tracks.setdefault(target["node"], {})[target["path"]] = read_track(scene, data, folder, sampler)
-        if tracks:
-            return tracks
-    return {}
+                tracks.setdefault(target["node"], {})[target["path"]] = read_track(scene, data, path.parent, sampler)
+        if tracks and first:
+            log.warning("%s: the camera moves in more than one animation, and only the first is read; merge them into "
+                        "one before the export", path)
+            break
+        first = first or tracks
+    return first
 
 
 def read_track(scene: dict, data: bytes, folder: Path, sampler: dict) -> Track:
@@ -194,10 +204,11 @@ def buffer_of(scene: dict, data: bytes, folder: Path, index: object) -> bytes:
             return base64.b64decode(address.partition(",")[2], validate=True)
         except binascii.Error:
             raise ValueError("a buffer's data is damaged; export it again") from None
-    beside = folder / str(address)
-    if Path(str(address)).name != address or beside.resolve().parent != folder.resolve():
-        raise ValueError(f"refers to the file {quote(address)}, which is not in its folder; export it as .glb")
-    return beside.read_bytes()
+    for name in (address, unquote(address)) if isinstance(address, str) else ():  # most exporters write my%20scene.bin
+        beside = folder / name.partition("\0")[0]
+        if beside.name == name and beside.resolve().parent == folder.resolve() and beside.is_file():
+            return beside.read_bytes()
+    raise ValueError(f"refers to the file {quote(address)}, which is not in its folder; export it as .glb")
 
 
 def frame_times(tracks: dict[int, dict[str, Track]], frames: int | None) -> Tensor:

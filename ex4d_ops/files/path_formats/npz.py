@@ -15,7 +15,7 @@ from ...camera import FLIP_YZ, CameraPath, invert_rigid
 from ..arrays import find_array, list_arrays
 from ..parsing import list_names, number_array
 from .ours import whole_frames
-from .request import Request, centered_size, make_path, pinhole, whole_size
+from .request import Request, Size, centered_size, make_path, pinhole, shared_lens, whole_size
 
 log = logging.getLogger(__name__)
 LARGEST_ARRAY = 2**26  # bytes of one array of cameras
@@ -47,14 +47,14 @@ def pick_array(arrays: dict[str, np.ndarray | None], names: Sequence[str]) -> np
 def read_released(path: Path, request: Request) -> CameraPath:
     """The npz of the released code: extrinsics [T, 4, 4] and intrinsics [3, 3]; ours adds size and source_frame.
 
-    Without a size it is 2 cx by 2 cy, as the released code centres its pictures.
+    Without a size it is 2 cx by 2 cy, as the released code centers its pictures.
     """
     content = read_arrays(path, ("extrinsics", "intrinsics", "size", "source_frame"))
     stored = number_array("extrinsics", pick_array(content, ["extrinsics"]), (None, 4, 4))
     intrinsics = lens_matrices(pick_array(content, ["intrinsics"]), len(stored))
-    size = whole_size(content["size"]) if "size" in content else centered_size(intrinsics.reshape(-1, 3, 3))
+    size = whole_size(content["size"]) if "size" in content else None
     source_frame = whole_frames(content["source_frame"], len(stored)) if "source_frame" in content else None
-    return make_path(undo_negated_rows(stored), intrinsics, size, source_frame)
+    return make_path(undo_negated_rows(stored), *lens_and_size(intrinsics, request, size), source_frame)
 
 
 def write_released(cameras: CameraPath) -> dict[str, bytes]:
@@ -76,20 +76,17 @@ def undo_negated_rows(stored: Tensor) -> Tensor:
 
 
 def read_opencv(path: Path, request: Request) -> CameraPath:
-    """The npz of Depth Anything 3 and VGGT: cam_from_world [T, 3 or 4, 4] or [1, T, 3 or 4, 4], intrinsics in pixels.
-
-    Their pictures are 2 cx by 2 cy.
-    """
+    """The npz of Depth Anything 3 and VGGT: cam_from_world [T, 3 or 4, 4] or [1, T, 3 or 4, 4], and intrinsics."""
     content = read_arrays(path, MATRICES + LENSES)
     cameras = square_matrices("extrinsics", pick_array(content, MATRICES))
     intrinsics = lens_matrices(pick_array(content, LENSES), len(cameras))
-    return make_path(cameras, intrinsics, centered_size(intrinsics.reshape(-1, 3, 3)))
+    return make_path(cameras, *lens_and_size(intrinsics, request))
 
 
 def read_vista4d(path: Path, request: Request) -> CameraPath:
     """The npz of Vista4D's camera editor, and of MegaSaM: cam_c2w [T, 4, 4] is world_from_cam in OpenCV's axes.
 
-    intrinsics are (fx, fy, cx, cy) in pixels or matrices; the picture is 2 cx by 2 cy.
+    intrinsics are (fx, fy, cx, cy) or matrices.
     """
     content = read_arrays(path, ("cam_c2w", *LENSES))
     world_from_cam = square_matrices("cam_c2w", pick_array(content, ["cam_c2w"]))
@@ -98,7 +95,7 @@ def read_vista4d(path: Path, request: Request) -> CameraPath:
         intrinsics = pinhole(*number_array("intrinsics", lens, (len(world_from_cam), 4)).unbind(-1))
     else:
         intrinsics = lens_matrices(lens, len(world_from_cam))
-    return make_path(invert_rigid(world_from_cam), intrinsics, centered_size(intrinsics.reshape(-1, 3, 3)))
+    return make_path(invert_rigid(world_from_cam), *lens_and_size(intrinsics, request))
 
 
 def square_matrices(name: str, stored: np.ndarray) -> Tensor:
@@ -114,6 +111,19 @@ def lens_matrices(stored: np.ndarray, frames: int) -> Tensor:
     """Intrinsics [3, 3] or [T, 3, 3] as stored, or of [1, T, 3, 3]; ValueError for anything else."""
     stored = stored[0] if stored.ndim == 4 and len(stored) == 1 else stored
     return number_array("intrinsics", stored, (3, 3) if stored.ndim == 2 else (frames, 3, 3))
+
+
+def lens_and_size(intrinsics: Tensor, request: Request, size: Size | None = None) -> tuple[Tensor, Size]:
+    """Intrinsics [3, 3] or [T, 3, 3] in pixels and the size of their picture, where it isn't known 2 cx by 2 cy.
+
+    Those that are shares of the picture's sides, as MoGe gives them, become pixels of the size asked for.
+    """
+    rows = intrinsics.reshape(-1, 9)[:, [0, 4, 2, 5]]  # fx, fy, cx, cy
+    if size is None and ((rows[:, 2:] > 0) & (rows[:, 2:] <= 1)).all():
+        size = request.needed_size()
+        lens = shared_lens(rows, (1.0, float(rows[0, 1] / rows[0, 0])), size)
+        return lens if intrinsics.ndim == 3 else lens[0], size
+    return intrinsics, size or centered_size(intrinsics.reshape(-1, 3, 3))
 
 
 def guess_npz(path: Path) -> str:

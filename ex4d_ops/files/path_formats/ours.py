@@ -46,8 +46,8 @@ def write_ex4d(cameras: CameraPath) -> dict[str, bytes]:
 
 def whole_frames(value: object, frames: int) -> Tensor:
     numbers = number_array("source_frame", value, (frames,))
-    if not (numbers.abs() <= 2**31).all():
-        raise ValueError("source_frame must be frame numbers")
+    if not (numbers.abs() <= 2**31).all() or (numbers % 1).any():
+        raise ValueError("source_frame must be whole frame numbers")
     return numbers.to(torch.int64)
 
 

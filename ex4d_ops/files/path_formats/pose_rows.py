@@ -14,6 +14,7 @@ from .request import Request, make_path, pinhole_row, shared_lens, text_file, wh
 
 COLUMNS = 19
 LAYOUT = "time fx fy cx cy k1 k2 and 12 numbers of a 3x4 matrix"
+FARTHEST_CENTER = 8.0  # sides of the picture; a center that seems farther off is in pixels
 SMALLEST_SIDE = 16  # pixels; distortions are far smaller, so that larger numbers in their columns are a picture's size
 
 
@@ -33,6 +34,9 @@ def read_realestate(path: Path, request: Request) -> CameraPath:
     shares = rows[:, 1:5]
     if not ((shares[:, :2] > 1e-4) & (shares[:, :2] < 1e4)).all():
         raise ValueError("fx and fy must be shares of the picture's width and height, above 0.0001 and below 10000")
+    if (shares[:, 2:].abs() > FARTHEST_CENTER).any():
+        raise ValueError("fx fy cx cy are in pixels, but must be shares: divide fx and cx by the picture's width, fy "
+                         "and cy by its height")
     own = named or (1.0, float(shares[0, 1] / shares[0, 0]))
     poses = rows[:, 7:].unflatten(-1, (3, 4))
     return make_path(rigid(poses[:, :, :3], poses[:, :, 3]), shared_lens(shares, own, size), size)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from ...camera import CameraPath, cover_intrinsics, default_intrinsics, focal_from_view
 from ..parsing import number_array
 
+log = logging.getLogger(__name__)
 Size = tuple[int, int]
 LARGEST_SIDE = 2**16  # pixels
 
@@ -55,6 +58,13 @@ def make_path(cam_from_world: Tensor, intrinsics: Tensor, size: Size, source_fra
         raise ValueError("does not contain a camera")
     shown = torch.arange(frames, device=cam_from_world.device) if source_frame is None else source_frame
     return CameraPath(cam_from_world.float(), intrinsics.float().expand(frames, 3, 3), size, shown)
+
+
+def tell_gaps(path: Path, numbers: list[float]) -> None:
+    """Log where the numbers of frames, which rise, leave some out: cameras come one after the other all the same."""
+    if numbers[-1] - numbers[0] > len(numbers) - 1:
+        log.warning("%s: has %d cameras for the frames %g to %g, and they are read as frames that follow each other; "
+                    "export a camera for every frame", path, len(numbers), numbers[0], numbers[-1])
 
 
 def whole_size(value: object) -> Size:

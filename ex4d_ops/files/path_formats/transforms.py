@@ -16,7 +16,7 @@ from .request import Request, Size, make_path, pinhole, whole_size
 # nerfstudio's and Blender's world has z up and y ahead.
 OPENCV_FROM_Z_UP = torch.tensor([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], dtype=torch.float64)
 PINHOLE_MODELS = {None, "OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE"}
-DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
+DISTORTIONS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 
 
 def read_nerfstudio(path: Path, request: Request) -> CameraPath:
@@ -56,23 +56,40 @@ def matrix_of(frame: dict) -> Tensor:
 def nerfstudio_lens(frame: dict, request: Request) -> tuple[Tensor, Size]:
     """Intrinsics [3, 3] and size of one frame, or ValueError where the lens is not a pinhole."""
     model = frame.get("camera_model")
-    if not isinstance(model, (str, type(None))) or model not in PINHOLE_MODELS or frame.get("is_fisheye"):
-        raise ValueError(f"camera_model {quote(model, '')} is not a pinhole; undistort the pictures first")
+    odd = next((kind for kind in ("is_fisheye", "orthographic") if frame.get(kind)), None)
+    if odd or not isinstance(model, (str, type(None))) or model not in PINHOLE_MODELS:
+        said = f"{odd} is {quote(frame[odd], '')}, so it" if odd else f"camera_model {quote(model, '')}"
+        raise ValueError(f"{said} is not a pinhole; undistort the pictures first")
     listed = number_array("distortion_params", frame.get("distortion_params", [0]), (None,))
     if listed.any() or any(number_in(frame, name, 0.0) for name in DISTORTIONS):
         raise ValueError(f"has lens distortion ({', '.join(DISTORTIONS)}); undistort the pictures first")
-    size = whole_size([frame["h"], frame["w"]]) if "h" in frame and "w" in frame else request.needed_size()
-    if "fl_x" in frame:
-        fx = number_in(frame, "fl_x")
-    elif "camera_angle_x" in frame:
-        view = number_in(frame, "camera_angle_x")
-        if not 0 < view < math.pi:
-            raise ValueError(f"camera_angle_x is {view:g}, must be above 0 and below pi, radians")
-        fx = focal_from_view(view, size[1])
-    else:
+    size = picture_size(frame, request)
+    fx, fy = (focal_length(frame, f"fl_{axis}", f"camera_angle_{axis}", side) for axis, side in zip("xy", size[::-1]))
+    if fx is None and fy is None:
         raise ValueError("has neither fl_x nor camera_angle_x")
-    lens = (fx, number_in(frame, "fl_y", fx), number_in(frame, "cx", size[1] / 2), number_in(frame, "cy", size[0] / 2))
+    lens = (fx or fy, fy or fx, number_in(frame, "cx", size[1] / 2), number_in(frame, "cy", size[0] / 2))
     return pinhole(*torch.tensor(lens, dtype=torch.float64)[:, None])[0], size
+
+
+def picture_size(frame: dict, request: Request) -> Size:
+    """(H, W) of a frame's picture: as it says, else 2 cx by 2 cy where its lens is in pixels, else as asked for."""
+    if "h" in frame and "w" in frame:
+        return whole_size([frame["h"], frame["w"]])
+    if {"fl_x", "fl_y"} & set(frame) and {"cx", "cy"} <= set(frame):
+        return whole_size([round(2 * number_in(frame, "cy")), round(2 * number_in(frame, "cx"))])
+    return request.needed_size()
+
+
+def focal_length(frame: dict, pixels: str, angle: str, side: int) -> float | None:
+    """The focal length along one axis, whose side of the picture is so long; None where the frame doesn't say it."""
+    if pixels in frame:
+        return number_in(frame, pixels)
+    if angle not in frame:
+        return None
+    view = number_in(frame, angle)
+    if not 0 < view < math.pi:
+        raise ValueError(f"{angle} is {view:g}, must be above 0 and below pi, radians")
+    return focal_from_view(view, side)
 
 
 def number_in(frame: dict, field: str, default: float | None = None) -> float:

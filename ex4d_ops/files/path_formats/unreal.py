@@ -12,7 +12,7 @@ from torch import Tensor
 from ...camera import CameraPath, invert_rigid
 from ..damage import quote
 from ..parsing import list_names, number_row, read_json
-from .request import Request, make_path
+from .request import Request, make_path, tell_gaps
 
 UNREAL_FROM_OPENCV = torch.tensor([[0.0, 0, 1, 0], [1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=torch.float64)
 CENTIMETRES = 100.0  # per metre; Unreal's unit
@@ -29,6 +29,7 @@ def read_recammaster(path: Path, request: Request) -> CameraPath:
         raise ValueError(f"does not contain a camera {quote(name, '')}; choose one of {list_names(names)}" if name else
                          f"contains the cameras {list_names(names)}; give the name of one")
     frames = sorted((key for key in content if re.fullmatch(r"frame\d{1,6}", key)), key=lambda key: int(key[5:]))
+    tell_gaps(path, [int(key[5:]) for key in frames])
     poses = torch.stack([unreal_matrix(key, content[key], name) for key in frames])
     return make_path(invert_rigid(opencv_from_unreal(poses)), request.lens(), request.needed_size())
 
