@@ -101,13 +101,13 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
                          "or Base, or leave min_confidence off")
     first = depth.depth[0] if first is None else first
     limit = None if rules.depth_jump is None else rules.depth_jump * depth_range(first)
-    closed = torch.empty_like(depth.depth)
+    closed, lenses = torch.empty_like(depth.depth), depth.intrinsics.cpu()  # a GPU does not wait for each frame's
     count, height, width = closed.shape
     occluded = torch.empty(count, height - 1, width - 1, 2, dtype=torch.bool, device=closed.device)
 
     def build(t: int) -> None:
         closed[t] = close_border(depth.depth[t], rules)
-        occluded[t] = occluded_faces(closed[t], depth.intrinsics[t], rules, limit)
+        occluded[t] = occluded_faces(closed[t], lenses[t], rules, limit)
         if rules.min_confidence is not None and depth.confidence is not None:
             occluded[t] |= faces_touching(depth.confidence[t] < rules.min_confidence)
 
@@ -188,7 +188,7 @@ def squared_sides(depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Te
     along the edge and not from the difference of two lifted points, so that nothing cancels far away.
     """
     height, width = depth.shape
-    fx, fy, cx, cy = (float(intrinsics[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    (fx, _, cx), (_, fy, cy), _ = intrinsics.tolist()
     x = (torch.arange(width, device=depth.device) + (0.5 - cx)) / fx  # the ray through a vertex is (x, y, 1)
     y = ((torch.arange(height, device=depth.device) + (0.5 - cy)) / fy)[:, None]
 
@@ -204,7 +204,7 @@ def squared_sides(depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Te
 
 def steep_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Tensor) -> None:
     """Write into hidden [H-1, W-1, 2] where max |dz| / max(max |dx|, max |dy|) > 2. Released filter "boundary"."""
-    points = lift(depth, intrinsics)
+    points = lift(depth, intrinsics.to(depth.device))
     extents = [face_extents(points[..., axis]) for axis in range(3)]
     for k in range(2):
         dx, dy, dz = (extent[k] for extent in extents)

@@ -74,7 +74,7 @@ def coverage_map(mesh: DWMesh, yaw: Tensor, pitch: Tensor, frame: int = 0, radiu
     shares = torch.empty(len(cameras))
 
     def look(k: int) -> None:
-        seen = render_frame(mesh, cameras, k, rules, engine)
+        seen = render_frame(mesh, frame, cameras, k, rules, engine)
         shares[k] = (seen.rgba[..., 3] > VISIBLE_ALPHA).float().mean()
 
     each_frame(look, len(cameras), place, progress)

@@ -71,6 +71,7 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
         cameras, background = replace(cameras, source_frame=torch.zeros_like(cameras.source_frame)), None
     frames, (height, width), home = len(cameras), cameras.size, mesh.depth.device
     check_frames_exist(mesh, cameras)
+    sources = cameras.source_frame.tolist()  # all at once, for a GPU would be waited for at each
     place = raster.drawing_device(engine, home)
     mesh, cameras = move_to(mesh, place), move_to(cameras, place)
     background = None if background is None else move_background(background, place)
@@ -81,13 +82,13 @@ def render_prior(mesh: DWMesh, cameras: CameraPath, rules: RenderRules = RenderR
     anchored = source_fit(mesh, cameras) if rules.anchor_first else None
 
     def render(t: int) -> None:
-        source = int(cameras.source_frame[t])
+        source = sources[t]
         if t == 0 and anchored:
             write_anchor(color[0], visible[0], mesh.colors[source], anchored)
             if origin is not None:
                 origin[0] = torch.where(visible[0], source, -1)
             return
-        seen = render_frame(mesh, cameras, t, rules, engine)
+        seen = render_frame(mesh, source, cameras, t, rules, engine)
         shown = seen.rgba[..., 3] > VISIBLE_ALPHA
         if background is not None and origin is not None:
             origin[t] = torch.where(shown, source, -1)
@@ -130,7 +131,7 @@ def draw_single(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, k
     if anchored:
         write_anchor(color, visible, mesh.colors[0], anchored)
     else:
-        seen = render_frame(mesh, here, 0, rules, engine)
+        seen = render_frame(mesh, 0, here, 0, rules, engine)
         write_seen(color, visible, seen.rgba[..., :3], seen.rgba[..., 3] > VISIBLE_ALPHA, kernel)
     return color, visible
 
@@ -224,9 +225,9 @@ def begins_at_source(mesh: DWMesh, cameras: CameraPath, fit: Fit = "stretch") ->
     return bool((seen - corners[:, :2]).abs().max() < 0.5)
 
 
-def render_frame(mesh: DWMesh, cameras: CameraPath, t: int, rules: RenderRules, engine: str) -> raster.Fragments:
-    """What output frame t sees of its source frame, hidden surfaces transparent."""
-    source = int(cameras.source_frame[t])
+def render_frame(mesh: DWMesh, source: int, cameras: CameraPath, t: int, rules: RenderRules,
+                 engine: str) -> raster.Fragments:
+    """What output frame t sees of a source frame, hidden surfaces transparent."""
     cam_from_mesh = cameras.cam_from_world[t] @ mesh.world_from_cam[source]
     if rules.surface != "mesh":
         return draw_points(open_surface(mesh, source), mesh.colors[source], mesh.intrinsics[source], cam_from_mesh,

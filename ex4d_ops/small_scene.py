@@ -197,7 +197,7 @@ def point_at(scene: SmallScene, cameras: CameraPath, t: int, x: float, y: float)
     """The world point [3] that output frame t shows at (x, y), shares of its sides; None in a hole or in the sky."""
     small, mesh = shrink_path(cameras), scene.frame(shown_frame(scene, cameras, t))
     height, width = small.size
-    seen = render_frame(mesh, only_frame(small, t), 0, RenderRules(), "auto")
+    seen = render_frame(mesh, 0, only_frame(small, t), 0, RenderRules(), "auto")
     row, column = min(int(y * height), height - 1), min(int(x * width), width - 1)
     if seen.rgba[row, column, 3] <= VISIBLE_ALPHA:
         return None

@@ -17,7 +17,7 @@ def pixels_from_grid(intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: 
     (x, y) counted so that whole numbers are pixel centres.
     """
     pixels_from_cam = center_on_pixels(cam_intrinsics) @ cam_from_mesh[:3].double()
-    rays_from_grid = torch.linalg.inv(center_on_pixels(intrinsics))
+    rays_from_grid = torch.linalg.inv_ex(center_on_pixels(intrinsics)).inverse  # inv waits for a GPU
     return torch.cat([pixels_from_cam[:, :3] @ rays_from_grid, pixels_from_cam[:, 3:]], -1)
 
 

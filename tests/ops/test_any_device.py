@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ex4d_ops import raster
 from ex4d_ops.adapter import fit_prior
@@ -30,7 +31,7 @@ from ex4d_ops.trajectory import automatic_radius, editing, move_path, parse_move
 from ex4d_ops.trajectory.keyframes import keyframe_path, parse_keyframes
 from ex4d_ops.trajectory.viewer import load3d_from_camera
 
-from ..narrow_device import NARROW, narrow_device
+from ..narrow_device import NARROW, NarrowTensor, narrow_device
 
 FRAMES, DEPTH = sample_clip("colonnade", 5, (32, 48), seed=3)
 MESH = build_dw_mesh(FRAMES, DEPTH)
@@ -129,6 +130,49 @@ def test_every_result_is_the_same_on_a_gpu_without_float64(name):
                 torch.testing.assert_close(part.cpu(), cpu, rtol=bound, atol=bound / 10, equal_nan=True)
             else:
                 assert part == cpu
+
+
+class Waits(TorchDispatchMode):
+    """Counts how often numbers are asked for of tensors of a kind, usually those of the pretended GPU."""
+
+    def __init__(self, kind: type = NarrowTensor) -> None:
+        super().__init__()
+        self.kind, self.count = kind, 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name, kwargs = operation._schema.name.split("::")[-1], kwargs or {}
+        brings = name == "_to_copy" and torch.device(kwargs.get("device") or NARROW).type == "cpu"
+        asks = name in ("_local_scalar_dense", "nonzero", "_linalg_check_errors")
+        self.count += (brings or asks) and any(isinstance(value, self.kind) for value in args)
+        return operation(*args, **kwargs)
+
+
+@pytest.mark.parametrize("work", ["mesh", "prior"])
+def test_a_gpu_is_waited_for_no_more_often_in_a_longer_clip(monkeypatch, work):
+    drawn = raster.rasterize(MESH.depth[1], torch.ones(32, 48, 4), MESH.intrinsics[1], PATH.cam_from_world[1],
+                             PATH.intrinsics[1], (32, 48))
+    monkeypatch.setattr(raster, "drawing_device", lambda engine, device: NARROW)
+    monkeypatch.setattr(raster, "choose_engine", lambda engine, device: "warp")
+    monkeypatch.setattr(raster, "rasterize", lambda *scene: move_to(drawn, NARROW))  # engines are tested by themselves
+    waited = []
+    for count in (3, 5):
+        frames, path = FRAMES[:count].clone(), editing.fit(PATH, count)
+        depth = make_video_depth(DEPTH.depth[:count].clone(), DEPTH.intrinsics[:count], DEPTH.world_from_cam[:count])
+        mesh = build_dw_mesh(frames, depth)
+        with narrow_device():
+            frames, depth, mesh, path = frames.to(NARROW), *(move_to(part, NARROW) for part in (depth, mesh, path))
+            with Waits() as waits:
+                build_dw_mesh(frames, depth) if work == "mesh" else render_prior(mesh, path)
+        waited.append(waits.count)
+    assert waited[0] == waited[1] > 0
+
+
+def test_warp_asks_for_no_number_of_what_it_draws():
+    """Where the numbers lie on a GPU it would have to wait for them."""
+    with Waits(torch.Tensor) as asked:
+        raster.rasterize(MESH.depth[1], torch.ones(32, 48, 4), MESH.intrinsics[1], PATH.cam_from_world[1],
+                         PATH.intrinsics[1], (32, 48), "warp")
+    assert asked.count == 0
 
 
 def test_the_pretended_gpu_refuses_what_a_real_one_refuses():

@@ -32,6 +32,16 @@ def test_kernels_compile_where_the_pack_is_named_by_its_path(named_by_its_path):
     assert engine.find_obstacle(torch.device("cpu")) is None
 
 
+@pytest.mark.parametrize("generation", [75, 86, 89, 90, 120])  # Turing, Ampere, Ada, Hopper, Blackwell
+def test_kernels_compile_for_every_generation_of_gpus_that_warp_knows(tmp_path, generation):
+    warp = pytest.importorskip("warp", minversion="1.19")  # older ones need a GPU for it
+    from ex4d_ops.raster import warp_kernels
+
+    warp.compile_aot_module(warp.get_module(warp_kernels.__name__), arch=generation, module_dir=tmp_path, use_ptx=True)
+    (compiled,) = tmp_path.glob("*.ptx")
+    assert f".target sm_{generation}" in compiled.read_text()
+
+
 CHOICE = """
 import logging, sys, tempfile, torch
 logging.basicConfig(format="said: %(message)s")
