@@ -23,6 +23,8 @@ TEXT_FORMATS = {"tty", "lavfi", "concat"}  # FFmpeg draws or follows text files;
 MATROSKA_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")  # such as 00:00:02.040000000
 REORDERED = 100  # packets; more than a decoder holds back, so that the times of those before are whole
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha of webm out
+HEIF_BRANDS = {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis"}  # of phones' photos
+HEIF_HEAD = 2**16  # bytes; what describes the pictures stands before them
 WIDEST_PIXEL = 4  # times as wide as high, or high as wide; what a file states beyond that is damage
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,9 @@ def opened(path: Path) -> Iterator[tuple]:
             streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
             if not streams or container.format.name in TEXT_FORMATS or not streams[0].codec_context:
                 raise ValueError(f"{path}: does not contain a video")
+            if container.metadata.get("major_brand") in HEIF_BRANDS and (len(streams) > 1 or is_cropped(path)):
+                raise ValueError(f"{path}: is a HEIF picture of several parts (tiles, transparency, an animation, a "
+                                 "crop), which are not put together; save it as PNG, or an animation as a video")
             context, most = streams[0].codec_context, most_pixels(path)
             if context.width * context.height > most:
                 raise ValueError(f"{path}: is {context.width}x{context.height}, but at most {most} pixels are read "
@@ -84,12 +89,19 @@ def opened(path: Path) -> Iterator[tuple]:
                          "complete") from error
 
 
+def is_cropped(path: Path) -> bool:
+    """Whether a HEIF picture shows only a part of what it stores (a box "clap"), which FFmpeg does not cut out."""
+    with open(path, "rb") as file:
+        return b"clap" in file.read(HEIF_HEAD)
+
+
 def open_container(path: Path):
     """Open a file whatever its metadata is written in: PyAV before 19 refuses all but UTF-8 unless told."""
+    name = str(path.absolute())  # FFmpeg takes what stands before a colon in a relative one for a protocol
     try:
-        return av.open(str(path))
+        return av.open(name)
     except UnicodeDecodeError:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(name, metadata_errors="replace")
 
 
 def timed_frames(path: Path, fps: float, timed: bool) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -145,8 +157,18 @@ def stated_end(container, stream) -> float:
 
 
 def upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
-    """Turn a picture as the file says it is to be shown, in quarter turns."""
-    return np.rot90(picture, round(frame.rotation / 90))
+    """A picture as the file says it is to be shown: in quarter turns, mirrored where a camera says so.
+
+    Its matrix, of row vectors, takes columns and rows of what is stored to those of what is shown; FFmpeg's
+    av_display_rotation_get leaves mirrors out.
+    """
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    if stored is None:
+        return picture
+    (a, b), (c, d) = np.frombuffer(bytes(stored), "<i4").reshape(3, 3)[:2, :2].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        picture, a, d = np.swapaxes(picture, 0, 1), c, b
+    return picture[::-1 if d < 0 else 1, ::-1 if a < 0 else 1]
 
 
 def pixel_aspect(path: Path, stream: av.VideoStream) -> Fraction:

@@ -173,7 +173,7 @@ def encode(target: Path | BytesIO, pictures: Iterator[np.ndarray], fps: float, c
     first = next(pictures)
     make_frame, options = {"ffv1": (lossless_frame, {"level": "3", "slicecrc": "1"}),
                            "h264": (preview_frame, PREVIEW)}[codec]
-    place, container = (target, "matroska") if isinstance(target, BytesIO) else (str(target), None)
+    place, container = (target, "matroska") if isinstance(target, BytesIO) else (str(target.absolute()), None)
     with av.open(place, "w", container) as container:
         stream = container.add_stream({"ffv1": "ffv1", "h264": "libx264"}[codec], as_fraction(fps), options)
         frame = make_frame(first)

@@ -57,11 +57,11 @@ def encode(path: Path, pictures, codec="libx264", pixels="yuv420p", rate=10, tim
     return path
 
 
-def turn(path: Path, matrix: tuple[int, ...]) -> None:
+def turn(path: Path, matrix: tuple[float, ...]) -> None:
     """Set the display matrix of an mp4's track, rows (a, b), (c, d), as a phone held sideways does."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 44  # type, version, times, id, duration, layer, group, volume
-    a, b, c, d = (value << 16 for value in matrix)
+    a, b, c, d = (round(value * 2**16) for value in matrix)
     struct.pack_into(">9i", data, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
 
@@ -232,9 +232,13 @@ def test_more_than_8_bits_are_kept(tmp_path):
 
 @pytest.mark.parametrize("matrix, turned", [
     (IDENTITY, lambda a: a), (QUARTER, lambda a: np.rot90(a, -1)), (HALF, lambda a: np.rot90(a, 2)),
-    (THREE_QUARTERS, lambda a: np.rot90(a, 1)),
+    (THREE_QUARTERS, lambda a: np.rot90(a, 1)), ((-1, 0, 0, 1), lambda a: a[:, ::-1]),
+    ((1, 0, 0, -1), lambda a: a[::-1]), ((0, 1, 1, 0), lambda a: a.swapaxes(0, 1)),
+    ((0, -1, -1, 0), lambda a: np.rot90(a, 2).swapaxes(0, 1)), ((0, 0, 0, 0), lambda a: a),
+    ((2, 0, 0, 2), lambda a: a), ((0.9, 0.1, -0.1, 0.9), lambda a: a),
+    ((0.1, 0.9, -0.9, 0.1), lambda a: np.rot90(a, -1)),
 ])
-def test_rotation_in_the_file_is_applied(tmp_path, matrix, turned):
+def test_every_rotation_and_mirror_in_the_file_is_applied(tmp_path, matrix, turned):
     picture = np.zeros((32, 48, 3), np.uint8)
     picture[:16, :24], picture[16:, 24:] = 255, 120
     turn(encode(tmp_path / "phone.mp4", [picture] * 3), matrix)

@@ -355,3 +355,43 @@ def test_a_clip_larger_than_memory_is_one_sentence():
 
     with pytest.raises(ValueError, match="clip: more than 1 frames of 5x4 do not fit into memory; read fewer"):
         stack_pictures(Path("clip"), pictures(), 2)
+
+
+# ---- pictures and names that FFmpeg takes for something else --------------------------------------
+
+
+def branded(path: Path, brand: bytes, streams: int, title: str) -> Path:
+    """A file whose brand says that it is a picture of a phone, as its parts would stand in it."""
+    with av.open(str(path), "w") as file:
+        file.metadata["title"] = title
+        parts = [file.add_stream("libx264", 25) for _ in range(streams)]
+        for stream in parts:
+            stream.width = stream.height = 16
+            stream.pix_fmt = "yuv420p"
+        for stream in parts:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((16, 16, 3), 99, np.uint8), "rgb24")))
+            file.mux(stream.encode(None))
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + brand + content[12:])
+    return path
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"avif", b"avis"])
+@pytest.mark.parametrize("streams, title", [(2, ""), (12, ""), (1, "clap")])
+def test_every_picture_of_several_parts_is_refused_and_not_shown_in_part(tmp_path, brand, streams, title):
+    path = branded(tmp_path / "photo.mp4", brand, streams, title)
+    with pytest.raises(ValueError, match="photo.mp4: is a HEIF picture of several parts .* save it as PNG"):
+        read_video(path)
+
+
+@pytest.mark.parametrize("brand, streams, title", [(b"avif", 1, ""), (b"heic", 1, ""), (b"isom", 2, "clap")])
+def test_pictures_of_one_part_and_videos_of_several_streams_are_read(tmp_path, brand, streams, title):
+    assert len(read_video(branded(tmp_path / "a.mp4", brand, streams, title))) == 1
+
+
+@pytest.mark.parametrize("name", ["http:a.mp4", "concat:a|b.mp4", "data:a.mp4", "-i.mp4", "a%03d.mp4", "a#1 ?x=2.mp4",
+                                  "пример.mp4"])
+def test_every_name_is_that_of_a_file_wherever_the_command_runs(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(name, torch.rand(3, 16, 16, 3, generator=torch.Generator().manual_seed(0)), 25)
+    assert [file.name for file in tmp_path.iterdir()] == [name] and len(read_video(name)) == 3
