@@ -72,9 +72,11 @@ def read_portable(path: Path) -> DeepPicture | None:
             raise ValueError(f"it is {width}x{height}, but only 1 to {MAX_PIXELS} pixels are read")
         channels = 3 if kind in (b"P3", b"P6", b"PF") else 1
         count = width * height * channels
-        file.seek(match.end())
-        if kind in (b"PF", b"Pf"):
-            numbers = np.frombuffer(file.read(4 * count), "<f4" if white < 0 else ">f4", count)
+        is_float = kind in (b"PF", b"Pf")
+        size = 4 if is_float else 1 if white < 256 else 2
+        file.seek(end_of_header(match.end(), head, path.stat().st_size, size * count))
+        if is_float:
+            numbers = np.frombuffer(file.read(size * count), "<f4" if white < 0 else ">f4", count)
             rows = numbers.reshape(height, width, channels)[::-1]  # from the bottom up
             return DeepPicture(rows.astype(np.float32), 1.0)
         if not 1 <= white <= 65535 or white % 1:
@@ -82,9 +84,13 @@ def read_portable(path: Path) -> DeepPicture | None:
         if kind in (b"P2", b"P3"):
             numbers = np.array(file.read().split()[:count], np.uint16)
         else:
-            size = 1 if white < 256 else 2
             numbers = np.frombuffer(file.read(size * count), f">u{size}", count)
         return DeepPicture(numbers.reshape(height, width, channels), white)
+
+
+def end_of_header(end: int, head: bytes, file_size: int, numbers_size: int) -> int:
+    """Where the numbers begin after a header that ends here: one byte later where it was written on Windows."""
+    return end + (head[end - 1:end + 1] == b"\r\n" and file_size - end == numbers_size + 1)
 
 
 def read_deep(path: Path, image: Image.Image, upright: Image.Image) -> DeepPicture | None:

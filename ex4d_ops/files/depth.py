@@ -24,6 +24,7 @@ from .damage import quote, reading
 from .depth_arrays import CAMERAS, Meaning, Numbers, as_matrices, count_frames, cut, open_arrays
 from .exr import find_channels, read_exr
 from .footage import UNTIMED_FPS, frame_span, stack_pictures
+from .parsing import read_text
 from .pictures import list_pictures
 from .timing import follow_clip
 from .video import encode, open_footage, write_pngs
@@ -93,18 +94,23 @@ def count_pictures(path: Path, channel: str | None) -> int:
     """How many pictures a depth file holds."""
     if path.suffix.lower() in ARRAYS:
         return count_frames(path, channel)
-    if path.suffix.lower() == ".exr" or path.is_dir() and any(path.glob("*.exr")):
+    if holds_exr(path):
         return len(list_pictures(path, {".exr"})) if path.is_dir() else 1
     return open_footage(path, slice(0, None), gray=True).length
 
 
+def holds_exr(path: Path) -> bool:
+    """Whether depth is an EXR file or a folder of them."""
+    names = [file.name for file in path.iterdir()] if path.is_dir() else [path.name]
+    return any(name.lower().endswith(".exr") and not name.startswith(".") for name in names)
+
+
 def open_numbers(path: Path, span: slice, units: DepthUnits | None, channel: str | None) -> tuple[Numbers, Meaning]:
     """The numbers of a depth file, still to be read, and what it says of them."""
-    suffix = path.suffix.lower()
-    if suffix in ARRAYS:
+    if path.suffix.lower() in ARRAYS:
         return open_arrays(path, span, channel, units is not None)
     said = read_sidecar(path, span)
-    if suffix == ".exr" or path.is_dir() and any(path.glob("*.exr")):
+    if holds_exr(path):
         return open_exrs(path, span, nothing_in(units or said.units), channel), said
     if channel is not None:
         raise ValueError(f"{path}: only EXR and npz files have named channels; leave the depth channel out")
@@ -139,7 +145,7 @@ def read_sidecar(path: Path, span: slice) -> Meaning:
     if not file.is_file():
         return Meaning()
     with reading(file, "the description of a depth file"):
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(read_text(file))
         if not isinstance(said, dict) or "depth_units" not in said:
             return Meaning()
         cameras = [cut(as_matrices(key, np.array(said[key])), span) for key in CAMERAS]

@@ -85,12 +85,12 @@ def no_depth(path: Path, channels: Iterable[Channel]) -> str:
 def depth_channels(channels: list[Channel]) -> list[Channel]:
     """The channels that look like a depth pass: those of its own name first, else all that end in Z or depth.
 
-    A Z beside an X or Y is the third number of a normal, a position or a motion.
+    A Z beside an X or Y is the third number of a normal, a position or a motion; a Y alone is gray.
     """
     siblings: dict[str, set[str]] = {}
     for channel in channels:
         siblings.setdefault(channel.layer, set()).add(channel.last.lower())
-    alone = [channel for channel in channels if not siblings[channel.layer] & {"x", "y"}]
+    alone = [channel for channel in channels if not (siblings[channel.layer] - {channel.last.lower()}) & {"x", "y"}]
     ending = [channel for channel in alone if channel.last.lower() in ("z", "depth")]
     for group in ([channel for channel in ending if channel.name == channel.key == channel.last],
                   [channel for channel in alone if len(siblings[channel.layer]) == 1 and names_depth(channel.layer)],

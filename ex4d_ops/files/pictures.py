@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ from .whole import written_whole
 ANIMATIONS = {"GIF", "PNG", "WEBP"}  # a JPEG's further pictures are its thumbnails, a TIFF's its pages
 UNSTATED_DURATION = 0.1  # seconds; what browsers show a GIF frame of duration 0 for
 WHITES = {"I": 65535.0, "I;16": 65535.0, "I;16B": 65535.0, "F": 1.0}  # by Pillow mode; all others are 8-bit
+
+log = logging.getLogger(__name__)
 
 
 def open_pictures(path: Path, gray: bool) -> Footage:
@@ -58,8 +61,9 @@ def read_picture(path: Path, white: float | None = None) -> Image.Image | DeepPi
 
 
 def read_by_pillow(path: Path) -> Image.Image | DeepPicture:
-    with reading(path, "an image"):
+    with reading(path, "an image", "save it as PNG, or depth in floats as EXR"):
         image = Image.open(path)
+    with reading(path, "an image"):
         check_pixels(path, image)
         upright = ImageOps.exif_transpose(image)
         upright.load()
@@ -78,6 +82,17 @@ def check_pixels(path: Path, image: Image.Image) -> None:
     if image.width * image.height > most:
         raise ValueError(f"it is {image.width}x{image.height}, but at most {most} pixels are read from a file of its "
                          "size")
+
+
+def tell_pages(path: Path, image: Image.Image) -> None:
+    """Log where a TIFF has more pages of the size of the first, which alone is read; others are its thumbnails."""
+    if image.format != "TIFF" or (pages := getattr(image, "n_frames", 1)) < 2:
+        return
+    size = image.size
+    image.seek(1)
+    if image.size == size:
+        log.warning("%s: has %d pages, and only the first is read; save them as a folder of pictures", path, pages)
+    image.seek(0)
 
 
 def animation_frames(path: Path) -> Iterator[tuple[float, Image.Image]]:
@@ -99,6 +114,7 @@ def picture_times(path: Path) -> tuple[list[float], float]:
         return [], UNTIMED_FPS
     with reading(path, "an image"), Image.open(path) as image:
         moves = image.format in ANIMATIONS
+        tell_pages(path, image)
     times = animation_times(path) if moves else []
     return times, estimate_rate(times, None) or UNTIMED_FPS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -28,6 +29,7 @@ PREVIEW = {"crf": "17", "preset": "veryfast", "rc-lookahead": "0", "bf": "0"}
 BT709 = 1  # AVCOL_SPC_BT709, and likewise for primaries and transfer
 MPEG_RANGE = 1  # AVCOL_RANGE_MPEG
 WAITING_FRAMES = 1  # of each video that is being written
+log = logging.getLogger(__name__)
 ENDED, STOPPED = object(), object()  # in place of a frame
 
 
@@ -68,7 +70,20 @@ def open_footage(path: Path, span: slice, gray: bool = False) -> Footage:
 
         footage = open_video(path, gray, span.stop)
     length = len(range(footage.length)[span])
-    return replace(footage, pictures=islice(footage.pictures, span.start, span.stop), length=length)
+    pictures = tell_sizes(path, islice(footage.pictures, span.start, span.stop))
+    return replace(footage, pictures=pictures, length=length)
+
+
+def tell_sizes(path: Path, pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pictures as they come. Logs one line where they change their size, for whoever resamples each of them."""
+    last, said = None, False
+    for count, picture in enumerate(pictures):
+        if last is not None and picture.shape != last and not said:
+            log.warning("%s: its pictures are not of one size: picture %d from the start is %dx%d, those before it "
+                        "%dx%d", path, count, *picture.shape[1::-1], *last[1::-1])
+            said = True
+        last = picture.shape
+        yield picture
 
 
 def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, codec: Codec | None = None) -> None:

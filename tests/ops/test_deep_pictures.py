@@ -112,6 +112,36 @@ def test_a_pfm_keeps_its_floats(tmp_path_factory, low, high, order, channels, sc
     assert np.array_equal(read_depth(path, Z).depth[0], plane)
 
 
+@pytest.mark.parametrize("head, dtype, kind", [
+    ("Pf\r\n7 5\r\n-1.0\r\n", "<f4", "pfm"), ("Pf\r\n7 5\r\n1.0\r\n", ">f4", "PFM"), ("Pf 7 5 -1.0\r\n", "<f4", "pfm"),
+    ("P5\r\n7 5\r\n65535\r\n", ">u2", "pgm"), ("P5\r\n7 5\r\n200\r\n", "u1", "pgm"),
+    ("P5\n7 5\n65535\n", ">u2", "PGM"), ("P5\n7 5\n65535\r", ">u2", "pgm")])
+@pytest.mark.parametrize("first", [1, 10, 13])
+def test_a_header_with_the_line_ends_of_windows_shifts_no_number(tmp_path, head, dtype, kind, first):
+    plane = first + np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    rows = plane[::-1] if "f" in kind.lower() else plane
+    (tmp_path / f"a.{kind}").write_bytes(head.encode() + rows.astype(dtype).tobytes())
+    assert np.array_equal(read_depth(tmp_path / f"a.{kind}", Z).depth[0], plane.astype(np.float32))
+
+
+@pytest.mark.parametrize("pages, said", [([(9, 8)], False), ([(9, 8)] * 2, True), ([(9, 8)] * 30, True),
+                                         ([(9, 8), (4, 4)], False), ([(9, 8), (4, 4), (9, 8)], False)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_pages_of_a_tiff_that_are_not_read_are_said(tmp_path, caplog, pages, said, dtype):
+    first, *rest = (Image.fromarray(np.linspace(0.1, 1, height * width).reshape(height, width).astype(dtype))
+                    for width, height in pages)
+    first.save(tmp_path / "a.tif", save_all=True, append_images=rest)
+    assert len(read_video(tmp_path / "a.tif")) == 1
+    assert caplog.text.count(f"has {len(pages)} pages, and only the first is read") == said
+
+
+@pytest.mark.parametrize("content", [b"II*\0" + bytes(40), b"not a picture", b"\x89PNG"])
+def test_a_picture_that_is_not_known_is_told_what_to_save(tmp_path, content):
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ValueError, match="a.tif: cannot be read as an image .*; save it as PNG, or depth in floats"):
+        read_depth(tmp_path / "a.tif", Z)
+
+
 @pytest.mark.parametrize("dtype, top", [(np.float32, 9.5), (np.int32, 100_000), (np.int16, 30_000),
                                         (np.uint16, 60_000)])
 def test_a_gray_tiff_keeps_its_numbers(tmp_path, dtype, top):

@@ -236,6 +236,15 @@ def test_a_damaged_sidecar_is_named(tmp_path, content):
         read_depth(tmp_path / "pngs")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_description_is_read_in_every_encoding_of_windows(tmp_path, encoding):
+    write_depth(tmp_path / "d.mkv", make_depth(), "video")
+    said = (tmp_path / "d.json").read_text()
+    exact = read_depth(tmp_path / "d.mkv")
+    (tmp_path / "d.json").write_bytes(said.encode(encoding))
+    assert torch.equal(read_depth(tmp_path / "d.mkv").depth, exact.depth)
+
+
 def test_anothers_json_beside_a_video_says_nothing(tmp_path):
     write_video(tmp_path / "depth.mkv", torch.linspace(0, 1, 24).reshape(1, 4, 6), 10)
     (tmp_path / "depth.json").write_text(json.dumps({"prompt": "a flower"}))

@@ -56,6 +56,8 @@ FOUND = {
     "lower case": RGB | {"depth": DEPTH},
     "both eyes": {"Z": DEPTH, "right.Z": OTHER},
     "Z of an unknown layer": RGB | {"rays.Z": DEPTH},
+    "gray in a layer of depth": layer("", "RGB") | {"Depth.Y": DEPTH} | layer("N", "XYZ"),
+    "X in a layer of depth": layer("", "RGB") | {"depth.X": DEPTH},
 }
 
 
@@ -118,6 +120,21 @@ def test_the_depth_of_several_parts_is_found_by_its_parts_name(tmp_path):
     assert np.array_equal(read_depth(tmp_path / "a.exr", Z).depth[0], DEPTH)
     write_parts(tmp_path / "b.exr", beauty=RGB | {"Z": DEPTH}, normals=layer("", "XYZ"))
     assert np.array_equal(read_depth(tmp_path / "b.exr", Z).depth[0], DEPTH)
+
+
+@pytest.mark.parametrize("last", ["Y", "X", "Z", "V", "R"])
+def test_a_part_named_depth_is_depth_beside_one_of_gray_colors(tmp_path, last):
+    gray = dict.fromkeys("RGB", OTHER)
+    write_parts(tmp_path / "a.exr", beauty=gray, Depth={last: DEPTH})
+    assert np.array_equal(read_depth(tmp_path / "a.exr", Z).depth[0], DEPTH)
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".EXR", ".Exr"])
+def test_every_case_of_the_suffix_is_an_exr_in_a_folder_too(tmp_path, suffix):
+    for t in range(3):
+        write(tmp_path / f"{t}.exr", {"Z": DEPTH + t}).rename(tmp_path / f"{t}{suffix}")
+    (tmp_path / "._0.exr").write_bytes(b"of a Mac")
+    assert torch.equal(read_depth(tmp_path, Z).depth[:, 0, 0], torch.tensor([1.0, 2.0, 3.0]))
 
 
 def test_parts_that_repeat_their_name_are_named_once(tmp_path):

@@ -395,3 +395,17 @@ def test_every_name_is_that_of_a_file_wherever_the_command_runs(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     write_video(name, torch.rand(3, 16, 16, 3, generator=torch.Generator().manual_seed(0)), 25)
     assert [file.name for file in tmp_path.iterdir()] == [name] and len(read_video(name)) == 3
+
+
+@pytest.mark.parametrize("sizes, said", [
+    ([(20, 30)] * 3, []), ([(20, 30), (20, 31), (20, 31)], ["1 from the start is 31x20"]),
+    ([(20, 30), (20, 30), (40, 60), (9, 9)], ["2 from the start is 60x40"])])
+def test_pictures_of_several_sizes_are_refused_or_resampled_and_that_is_said(tmp_path, caplog, sizes, said):
+    for t, size in enumerate(sizes):
+        Image.fromarray(np.full((*size, 3), 99, np.uint8)).save(tmp_path / f"{t}.png")
+    assert read_video(tmp_path, size=(16, 16)).frames.shape == (len(sizes), 16, 16, 3)
+    words = [record.getMessage() for record in caplog.records]
+    assert len(words) == len(said) and all(part in word for part, word in zip(said, words))
+    if said:
+        with pytest.raises(ValueError, match="all must be of one size"):
+            read_video(tmp_path)
