@@ -45,8 +45,8 @@ def open_video(path: Path, gray: bool, limit: int | None) -> Footage:
         doubt_transfer(path, transfer)
         pictures = ((seconds, frame, color_of(path, frame, transfer, primaries))
                     for seconds, frame in deinterlaced(path, frames))
-    shown = ((seconds, upright(squared(picture, aspect, gray), frame)) for seconds, frame, picture in pictures)
-    return Footage(at_rate(path, shown, fps), fps, white, length)
+    shown = ((seconds, frame, squared(picture, aspect, gray)) for seconds, frame, picture in pictures)
+    return Footage(at_rate(path, upright(shown), fps), fps, white, length)
 
 
 def frame_times(path: Path, limit: int | None) -> tuple[list[float], float]:
@@ -156,19 +156,22 @@ def stated_end(container, stream) -> float:
     return 0.0
 
 
-def upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
-    """A picture as the file says it is to be shown: in quarter turns, mirrored where a camera says so.
+def upright(shown: Iterable[tuple[float, av.VideoFrame, np.ndarray]]) -> Iterator[tuple[float, np.ndarray]]:
+    """Pictures as the file says they are to be shown: in quarter turns, mirrored where a camera says so."""
+    matrices: dict[int, list[list[int]]] = {}  # by angle, as a frame that was asked for its own is not freed soon
+    for seconds, frame, picture in shown:
+        if frame.rotation not in matrices:
+            matrices[frame.rotation] = display_matrix(frame)
+        (a, b), (c, d) = matrices[frame.rotation]
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            picture, a, d = np.swapaxes(picture, 0, 1), c, b
+        yield seconds, picture[::-1 if d < 0 else 1, ::-1 if a < 0 else 1]
 
-    Its matrix, of row vectors, takes columns and rows of what is stored to those of what is shown; FFmpeg's
-    av_display_rotation_get leaves mirrors out.
-    """
+
+def display_matrix(frame: av.VideoFrame) -> list[list[int]]:
+    """What takes (x, y) of what is stored, as a row, to that of what is shown; FFmpeg's angle leaves mirrors out."""
     stored = frame.side_data.get("DISPLAYMATRIX")
-    if stored is None:
-        return picture
-    (a, b), (c, d) = np.frombuffer(bytes(stored), "<i4").reshape(3, 3)[:2, :2].tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        picture, a, d = np.swapaxes(picture, 0, 1), c, b
-    return picture[::-1 if d < 0 else 1, ::-1 if a < 0 else 1]
+    return [[1, 0], [0, 1]] if stored is None else np.frombuffer(bytes(stored), "<i4").reshape(3, 3)[:2, :2].tolist()
 
 
 def pixel_aspect(path: Path, stream: av.VideoStream) -> Fraction:
