@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -223,3 +226,26 @@ def test_a_first_frame_of_sky_needs_a_distance(clip, tmp_path, capsys, options, 
     assert cli.main(["prior", str(clip / "clip.mkv"), "--depth", str(tmp_path / "sky.npz"), "--out",
                      str(tmp_path / "out"), *options]) == status
     assert ("frame 0 is all sky" in capsys.readouterr().err) == (status == 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("frame", [1, FRAMES - 1])
+def test_a_prior_that_is_killed_while_it_is_written_leaves_no_half_file(clip, tmp_path, frame):
+    """Killed by the system, which runs no clean-up; the next run sweeps what is left, and is whole."""
+    command = ["prior", str(clip / "clip.mkv"), "--depth", str(clip / "depth.npz"), "--preset", "30", "--out",
+               str(tmp_path)]
+    code = """
+import os, signal, sys
+from ex4d_ops import cli
+from ex4d_ops.cli import rendering
+show = rendering.show
+shown = iter(range(int(sys.argv[1])))
+rendering.show = lambda *given: show(*given) if next(shown, None) is not None else os.kill(os.getpid(), signal.SIGKILL)
+cli.main(sys.argv[2:])
+"""
+    assert subprocess.run([sys.executable, "-c", code, str(frame), *command]).returncode == -signal.SIGKILL
+    left = [path.name for path in tmp_path.iterdir()]
+    assert (left or frame == 1) and all(".part" in name for name in left)
+    assert cli.main(command) == 0
+    assert (tmp_path / "run.json").is_file() and not list(tmp_path.glob(".*.part*"))
+    assert len(files.read_video(tmp_path / "color.mkv")) == FRAMES
