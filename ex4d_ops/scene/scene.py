@@ -18,7 +18,7 @@ from .solids import Paint, Solid, hit, spans, surface
 
 FPS = 15  # frames a second; released inference
 LATTICE = [((k + 0.5) / 5 - 0.5, (2 * k % 5 + 0.5) / 5 - 0.5) for k in range(5)]  # where pixels are sampled at edges
-PIXELS_AT_ONCE = 2**20  # shaded together; a picture of 4K has eight times as many
+PIXELS_AT_ONCE = 2**17  # shaded together; a picture of 4K has sixty times as many
 SEEN_TOLERANCE = 1e-6  # of the depth, far above what double precision loses
 SHADOW_EDGE = (0.8, 1.25)  # radii of the caster between which its shadow fades
 SKY = -1
