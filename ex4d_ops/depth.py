@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
 
@@ -9,13 +10,17 @@ import torch
 from torch import Tensor
 
 from .camera import check_rigid, check_tensor, default_intrinsics, fit_intrinsics, resize_intrinsics
-from .clip import Fit, Progress, box_size, fit_boxes, size_of
+from .clip import SAME_SHAPE, Fit, Progress, box_size, fit_boxes, lost_share, size_of
 from .depth_units import DepthUnits
 from .parallel import one_by_one
 
 RELEASED_FAR = 10000.0  # scene units, at disparity 0; released code
 RELEASED_GAIN = 3900.0  # disparity 1 lies at 10000 / 3900 = 2.564 scene units; released code
 EDGE_RATIO = 1.1  # neighbours whose depths differ by a larger factor lie on different surfaces
+MOST_SQUEEZED = 0.75  # of a side; a network's squares take less of the widest film
+
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class VideoDepth:
@@ -258,7 +263,32 @@ def match_depth(frames: Tensor, depth: VideoDepth, resize: bool = False) -> Vide
     if not resize:
         raise ValueError(f"depth: {depth.size[1]}x{depth.size[0]}, but the clip is {width}x{height}; resize one to the "
                          "other")
-    return resize_depth(depth, (height, width))
+    resized = resize_depth(depth, (height, width))
+    if is_squeezed(depth.size, (height, width)):
+        return replace(resized, intrinsics=stretch_lens(depth, (height, width)))
+    return resized
+
+
+def is_squeezed(size: tuple[int, int], clip: tuple[int, int], name: str = "depth") -> bool:
+    """Whether depth of size (H, W) is not shaped like its clip, as where a network takes squares; logs that.
+
+    Raises ValueError where it cannot be depth of the clip at all.
+    """
+    lost = lost_share(size, clip)
+    shapes = f"{name}: {size[1]}x{size[0]}, but the clip is {clip[1]}x{clip[0]}"
+    if lost > MOST_SQUEEZED:
+        raise ValueError(f"{shapes}; check that it is depth of this clip, [frames, height, width]")
+    if lost > SAME_SHAPE:
+        log.warning("%s, so it is stretched over the clip; if it shows only a part, crop the clip to that", shapes)
+    return lost > SAME_SHAPE
+
+
+def stretch_lens(depth: VideoDepth, size: tuple[int, int]) -> Tensor:
+    """Intrinsics [T, 3, 3] of depth resized to another shape; the usual lens becomes the usual one of the new shape."""
+    usual = default_intrinsics(depth.size).to(depth.intrinsics).expand_as(depth.intrinsics)
+    if torch.equal(depth.intrinsics, usual):
+        return default_intrinsics(size).to(depth.intrinsics).repeat(len(depth), 1, 1)
+    return resize_intrinsics(depth.intrinsics, depth.size, size)
 
 
 def resize_depth(depth: VideoDepth, size: tuple[int, int]) -> VideoDepth:

@@ -14,6 +14,7 @@ from torch import Tensor
 from .. import files
 from ..camera import fit_intrinsics, intrinsics_from_focal, move_to
 from ..clip import (
+    SAME_SHAPE,
     WAN_GRID,
     Clip,
     Fit,
@@ -21,12 +22,13 @@ from ..clip import (
     describe_fit,
     fit_boxes,
     fit_frame,
+    lost_share,
     nearest_wan_lengths,
     size_of,
     wan_size,
     without_bars,
 )
-from ..depth import VideoDepth, check_length, fit_depth
+from ..depth import VideoDepth, check_length, fit_depth, is_squeezed, resize_depth, stretch_lens
 from ..files.footage import frame_span
 from ..files.video import open_footage
 from ..mesh import DWMesh, MeshRules, build_dw_mesh
@@ -95,7 +97,7 @@ def take(options, rules: MeshRules, count: int | None = None) -> Taken:
     lens = None if options.focal is None else intrinsics_from_focal(options.focal, size_inside)
     whole = options.depth_model is not None or options.min_confidence is not None
     open_depth = hold_depth if whole else stream_depth
-    outline, depths = open_depth(options, start, length, size_inside, lens)
+    outline, depths = open_depth(options, start, length, filmed, size_inside, lens)
     if len(outline) < length and (exact := look_at(options, start, most, believe=False)[1]) < length:
         raise OtherLength(exact)
     check_length(outline, length)
@@ -151,22 +153,25 @@ def choose_length(options, count: int) -> int:
 Depths = Callable[[], Iterator[Callable[[], VideoDepth]]]  # of one frame after the other, made when asked for
 
 
-def stream_depth(options, start: int, length: int, size: tuple[int, int],
+def stream_depth(options, start: int, length: int, filmed: tuple[int, int], size: tuple[int, int],
                  lens: Tensor | None) -> tuple[VideoDepth, Depths]:
-    """The outline and the depth of just these frames, resized to them, on the device to work on."""
+    """The outline and the depth of just these frames, resized to them, on the device to work on.
+
+    filmed, size: (H, W) of the clip, and of what it is brought to.
+    """
     device, fit = torch.device(options.device), without_bars(options.fit)
     with alone():
         stream = files.open_depth(options.depth, depth_units(options), start, length, options.fill_depth,
                                   clip=options.input, channel=options.depth_channel)
     found = stream.outline
     length = len(found)
-    if found.size != size:
-        say(f"{options.depth}: {describe_size(found.size)}, resized to {describe_size(size)}")
-    intrinsics = fit_intrinsics(found.intrinsics, found.size, size, fit) if lens is None else lens.expand(length, 3, 3)
+    shape, shaped = over_clip(options, found, filmed, size)
+    intrinsics = fit_intrinsics(shaped, shape, size, fit) if lens is None else lens.expand(length, 3, 3)
 
     def at_size(depth: Tensor, t: int) -> VideoDepth:
         one = VideoDepth(depth[None], found.intrinsics[t : t + 1], found.world_from_cam[t : t + 1], found.metric)
-        return move_to(replace(fit_depth(one, size, fit), intrinsics=intrinsics[t : t + 1].contiguous()), device)
+        fitted = fit_depth(resize_depth(one, shape), size, fit)
+        return move_to(replace(fitted, intrinsics=intrinsics[t : t + 1].contiguous()), device)
 
     def depths() -> Iterator[Callable[[], VideoDepth]]:
         for t, depth in enumerate(stream.frames()):
@@ -178,7 +183,23 @@ def stream_depth(options, start: int, length: int, size: tuple[int, int],
     return outline, depths
 
 
-def hold_depth(options, start: int, length: int, size: tuple[int, int],
+def over_clip(options, found: VideoDepth, filmed: tuple[int, int],
+              size: tuple[int, int]) -> tuple[tuple[int, int], Tensor]:
+    """The size (H, W) and the lens [T, 3, 3] of depth before it is fitted as the clip is.
+
+    Those of the clip where depth has neither its shape nor that of what becomes of it, else its own.
+    """
+    if found.size != size:
+        say(f"{options.depth}: {describe_size(found.size)}, resized to {describe_size(size)}")
+    if lost_share(found.size, size) < SAME_SHAPE <= lost_share(size, filmed):
+        say(f"{options.depth}: shaped like {describe_size(size)}, which the clip becomes, so it is taken for depth of "
+            "that and not of the whole clip")
+    elif is_squeezed(found.size, filmed, str(options.depth)):
+        return filmed, stretch_lens(found, filmed)
+    return found.size, found.intrinsics
+
+
+def hold_depth(options, start: int, length: int, filmed: tuple[int, int], size: tuple[int, int],
                lens: Tensor | None) -> tuple[VideoDepth, Depths]:
     """The same where all of it is in memory: what a model finds in all frames, or with how sure its source is."""
     if options.depth_model is not None:
@@ -191,9 +212,8 @@ def hold_depth(options, start: int, length: int, size: tuple[int, int],
     else:
         depth = files.read_depth(options.depth, depth_units(options), start, length, options.fill_depth,
                                  clip=options.input, channel=options.depth_channel)
-        if depth.size != size:
-            say(f"{options.depth}: {describe_size(depth.size)}, resized to {describe_size(size)}")
-        depth = fit_depth(depth, size, without_bars(options.fit))
+        shape, shaped = over_clip(options, depth, filmed, size)
+        depth = fit_depth(replace(resize_depth(depth, shape), intrinsics=shaped), size, without_bars(options.fit))
         depth = depth if lens is None else replace(depth, intrinsics=lens.expand_as(depth.intrinsics))
     depth = move_to(depth, torch.device(options.device))
     return depth, lambda: (lambda t=t: depth.of_frame(t) for t in range(len(depth)))

@@ -1,15 +1,18 @@
 """What the command line says of a depth file is what the library, and so the node, reads."""
 
 import argparse
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 
 from ex4d_ops import cli, files
+from ex4d_ops.cli.footage import take
 from ex4d_ops.cli.options import FLAGS, add_depth_options, depth_units
 from ex4d_ops.depth import DepthUnits
 from ex4d_ops.depth_units import UNIT_SETTINGS
+from ex4d_ops.mesh import MeshRules
 
 VALUES = {"scale": 0.5, "shift": 0.25, "metric": True, "near": 0.7, "far": 30.0}
 
@@ -64,3 +67,47 @@ def test_the_depth_channel_can_be_named(tmp_path, capsys, monkeypatch, command):
     assert torch.equal(first, torch.from_numpy(depth * 2)[0])
     assert cli.main([*words, *file]) == 2
     assert "contains left, right; the depth must be named depth" in capsys.readouterr().err
+
+
+# ---- depth of another shape than its clip -------------------------------------------------------
+
+WALL = 3 / 4  # of the width: where near ends and far begins, in the clip and in its depth
+
+
+def write_clip(folder, size: tuple[int, int], depth_size: tuple[int, int], **more) -> list[str]:
+    """A clip whose bright part is near, and its depth at a size of its own. Returns the words that name them."""
+    height, width = size
+    frames = (torch.arange(width) < WALL * width).float()[None, :, None].expand(5, height, width, 3)
+    files.write_video(folder / "clip.mkv", frames, 15)
+    near = np.arange(depth_size[1]) < WALL * depth_size[1]
+    np.savez(folder / "depth.npz", depth=np.broadcast_to(np.where(near, 2.0, 8.0), (5, *depth_size)), **more)
+    return ["prior", str(folder / "clip.mkv"), "--depth", str(folder / "depth.npz"), "--preset", "30", "--out", "out"]
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("choice", [[], ["--size", "64x64"], ["--size", "96x64"], ["--min-confidence", "0.5"]])
+@pytest.mark.parametrize("depth_size, squeezed", [((64, 160), False), ((32, 80), False), ((70, 70), True),
+                                                  ((48, 96), True), ((40, 200), True)])
+def test_depth_of_every_shape_lies_over_its_clip(tmp_path, caplog, capsys, fit, choice, depth_size, squeezed):
+    confidence = {"confidence": np.ones((5, *depth_size), np.float32),
+                  "world_from_cam": np.tile(np.eye(4), (5, 1, 1)),
+                  "intrinsics": np.diag([100.0, 100, 1])} if "--min-confidence" in choice else {}
+    words = write_clip(tmp_path, (64, 160), depth_size, **confidence)
+    options = cli.build_parser().parse_args([*words, "--fit", fit, *choice])
+    taken = take(options, MeshRules())
+    if "which the clip becomes" in capsys.readouterr().err:  # nothing tells it from depth of the clip after its crop
+        assert choice == ["--size", "64x64"] and fit != "pad" and depth_size == (70, 70)
+        return
+    assert ("stretched over the clip" in caplog.text) == squeezed
+    for source in islice(taken.sources(), 2):
+        frame, depth = source.made
+        bright, near = (frame[0, 20, :, 0] > 0.5).sum(), (depth.depth[0, 20] < 4).sum()
+        assert abs(int(bright) - int(near)) <= 2
+
+
+@pytest.mark.parametrize("shape", [(120, 160, 5), (5, 64, 8), (5, 8, 160)])
+def test_depth_that_cannot_be_that_of_the_clip_is_refused(tmp_path, shape):
+    words = write_clip(tmp_path, (64, 160), (64, 160))
+    np.savez(tmp_path / "depth.npz", depth=np.random.default_rng(0).uniform(1, 9, shape))
+    with pytest.raises(ValueError, match="depth.npz: .*, but the clip is 160x64; check that it is depth of this clip"):
+        take(cli.build_parser().parse_args(words), MeshRules())

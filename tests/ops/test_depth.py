@@ -1,6 +1,7 @@
 """Laws of depth: what numbers mean, which pixels are refused, what resizing may and may not do."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -228,6 +229,22 @@ def test_matching_says_both_sizes_and_resizes_only_when_told():
         match_depth(torch.zeros(3, 16, 24, 3), depth)
     assert match_depth(torch.zeros(3, 16, 24, 3), depth, resize=True).size == (16, 24)
     assert match_depth(torch.zeros(3, 8, 12, 3), depth) is depth
+
+
+@pytest.mark.parametrize("size, said", [((8, 12), False), ((16, 24), False), ((18, 26), True), ((12, 8), True),
+                                        ((40, 160), True)])
+def test_depth_of_another_shape_is_stretched_and_that_is_said(caplog, size, said):
+    depth = make_video_depth(1 + random_values(8, 3, 8, 12))
+    matched = match_depth(torch.zeros(3, *size, 3), depth, resize=True)
+    assert ("stretched over the clip" in caplog.text) == said
+    assert torch.allclose(matched.intrinsics[0], default_intrinsics(size), rtol=1e-3)
+    measured = match_depth(torch.zeros(3, *size, 3), replace(depth, intrinsics=depth.intrinsics * 0.999), resize=True)
+    assert measured.intrinsics[0, 0, 0] / measured.intrinsics[0, 1, 1] == pytest.approx(size[1] / 12 / (size[0] / 8))
+
+
+def test_depth_that_cannot_be_that_of_its_frames_is_refused():
+    with pytest.raises(ValueError, match="depth: 12x8, but the clip is 100x8; check that it is depth of this clip"):
+        match_depth(torch.zeros(3, 8, 100, 3), make_video_depth(1 + random_values(8, 3, 8, 12)), resize=True)
 
 
 def test_depth_of_another_length_is_never_matched():
