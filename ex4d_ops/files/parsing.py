@@ -29,9 +29,14 @@ def read_text(path: Path) -> str:
     """A text in UTF-8, or in UTF-16 with the mark that Windows puts before it."""
     content = path.read_bytes()
     try:
-        return content.decode("utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
+        return content.decode(text_encoding(content))
     except UnicodeDecodeError:
         raise ValueError("is not a text file in UTF-8; save it as one") from None
+
+
+def text_encoding(start: bytes) -> str:
+    """The encoding of a text that begins with these bytes."""
+    return "utf-16" if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
 
 
 def read_json(path: Path) -> object:

@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"}
@@ -17,6 +18,7 @@ COLUMNS = {"video": ("video", "path", "file", "file_name", "filename", "video_pa
            "caption": ("caption", "text", "prompt", "description")}
 DEPTH_SUFFIXES = (".npz", ".npy", ".exr", ".mkv", ".mp4", "")  # "": a folder of pictures
 BESIDE = ("{stem}.npz", "{stem}.depth.npz", "depth.npz")  # names of depth that lies beside its video
+DELIMITERS = (",", "\t", ";")
 NO_CHARACTER = "\ufffd"  # Unicode's stand-in for what is not one
 
 log = logging.getLogger(__name__)
@@ -66,11 +68,18 @@ def find_depth_file(source: Source, folder: Path | None) -> Path:
 
 def read_table(table: Path, videos: Path) -> Iterator[Source]:
     """The rows of a CSV file, one at a time; one that names no video is warned of and left out."""
+    from ..files.parsing import text_encoding
+
     csv.field_size_limit(2**24)  # captions can be long
-    with open(table, newline="", encoding="utf-8-sig") as content:
+    with open(table, "rb") as content:
+        encoding = text_encoding(content.read(2))
+    with open(table, newline="", encoding=encoding) as content:
         lines = (line.replace("\0", NO_CHARACTER) for line in content)  # Python 3.10's csv refuses the whole table
-        rows = csv.DictReader(lines, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
+        rows = csv.DictReader([])
         try:
+            head = next(lines, "")
+            head = next(lines, "") if head.startswith("sep=") else head  # which Excel understands and writes
+            rows = csv.DictReader(chain([head], lines), delimiter=choose_delimiter(head))
             video, caption = (find_column(rows.fieldnames or (), what) for what in ("video", "caption"))
             if video is None:
                 raise ValueError(f"{table}: does not have a column of videos; name one {', '.join(COLUMNS['video'])}")
@@ -85,7 +94,16 @@ def read_table(table: Path, videos: Path) -> Iterator[Source]:
                              "in UTF-8") from None
 
 
+def choose_delimiter(head: str) -> str:
+    """What stands between the columns of a table with this first line: a comma unless another makes a column of videos.
+
+    Where commas are in numbers, Excel writes semicolons.
+    """
+    return next((mark for mark in DELIMITERS if find_column(head.rstrip("\r\n").replace('"', "").split(mark), "video")),
+                DELIMITERS[0])
+
+
 def find_column(names: Sequence[str], what: str) -> str | None:
     """The name of the column of videos or captions, None where there is none."""
-    known = {name.strip().lower(): name for name in names if name}
+    known = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in names if name}
     return next((known[name] for name in COLUMNS[what] if name in known), None)

@@ -178,6 +178,22 @@ def test_tables_of_other_programs_are_understood_by_the_names_of_their_columns(t
     assert source.path == tmp_path / "a" / "b.mp4" and source.caption == "a garden, in summer"
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("head", ["", "sep={}\n"])
+@pytest.mark.parametrize("names", [("video", "caption"), ("Video Path", "Text"), ("file-name", "prompt"),
+                                   ('"video"', '"caption"')])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".tsv"])
+def test_every_delimiter_and_encoding_of_a_spreadsheet_is_understood(tmp_path, mark, head, names, encoding, ends,
+                                                                     suffix):
+    rows = [mark.join(names), mark.join(["a.mp4", '"a, b; c\td"']), mark.join(["b.mp4", "schön"])]
+    text = (head.format(mark) + "\n".join(rows) + "\n").replace("\n", ends)
+    (tmp_path / f"t{suffix}").write_bytes(text.encode(encoding))
+    sources = list(list_sources(tmp_path / f"t{suffix}"))
+    assert [(source.name, source.caption) for source in sources] == [("a.mp4", "a, b; c\td"), ("b.mp4", "schön")]
+
+
 @pytest.mark.parametrize("row", ["broken row", "a,", "a, ", "", ",", "a,b\0.mp4"])
 def test_a_row_that_names_no_video_is_left_out_and_said(tmp_path, caplog, row):
     (tmp_path / "t.csv").write_text(f"caption,video\nfirst,a.mp4\n{row}\nlast,b.mp4\n")
