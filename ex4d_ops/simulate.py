@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
 from . import raster
-from .camera import CameraPath, move_to, pixel_centers
+from .camera import CameraPath, move_to
 from .clip import Progress, size_of
 from .depth import VideoDepth
 from .mesh import DWMesh
@@ -193,7 +193,8 @@ def crop_depth(depth: VideoDepth, windows: Tensor, progress: Progress | None = N
 
 def sampling_grids(size: tuple[int, int], windows: Tensor) -> Iterator[Tensor]:
     """Where every pixel of a cropped picture of size (H, W) lies in the whole one, [H, W, 2] in -1..1, per window."""
-    full = windows.new_tensor([size[1], size[0]])
-    for window in windows:
-        places = window[:2] + pixel_centers(size, dtype=windows.dtype) * window[2:] / full
-        yield (2 * places / full - 1).float()
+    height, width = size
+    for left, top, wide, high in windows.tolist():
+        x, y = ((2 * (start + (torch.arange(side, dtype=windows.dtype) + 0.5) * extent / side) / side - 1).float()
+                for start, extent, side in ((left, wide, width), (top, high, height)))
+        yield torch.stack([x.expand(size), y[:, None].expand(size)], -1)
