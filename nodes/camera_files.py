@@ -6,8 +6,7 @@ from comfy_api.latest import io
 
 from ..ex4d_ops.camera import cover_intrinsics
 from ..ex4d_ops.files import read_path, write_path
-from ..ex4d_ops.files.path_formats.colmap import MODEL_FILES
-from ..ex4d_ops.files.path_settings import READ_SUFFIXES, SCALE_HELP, SETTINGS
+from ..ex4d_ops.files.path_settings import MODEL_FILES, READ_SUFFIXES, SCALE_HELP, SETTINGS
 from ..ex4d_ops.files.paths import WRITTEN
 from . import folders, sockets
 from .camera import MAX_FRAMES, choose_size, pack_path, path_outputs, scene_radius, view_inputs

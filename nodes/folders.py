@@ -9,6 +9,7 @@ from pathlib import Path
 import folder_paths
 
 from ..ex4d_ops.estimators import registry
+from ..ex4d_ops.files.path_settings import MODEL_FILES
 
 MODEL_FOLDERS = ("ex4d", *registry.FOLDERS)  # below ComfyUI's models folder
 
@@ -55,6 +56,7 @@ def check_links(path: Path, input: str) -> None:
     """Raise ValueError where a file of a folder, or what stands beside a file, links out of ComfyUI's folders."""
     roots = (folder_paths.get_input_directory(), folder_paths.get_output_directory())
     entries = [path.with_suffix(".json")]  # in which depth says what its numbers mean
+    entries += [path.with_name(name) for name in MODEL_FILES if path.name in MODEL_FILES]  # a model is read by any file
     for inside, folders, files in os.walk(path):  # which follows no links to folders
         entries += [Path(inside, name) for name in (*folders, *files)]
     for entry in entries:

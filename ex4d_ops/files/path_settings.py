@@ -12,6 +12,7 @@ FORMAT_NAMES = ("ex4d", "keyframes", "released", "colmap", "chan", "realestate",
 BY_SUFFIX = {".json": "ex4d", ".npz": "released", "": "colmap", ".chan": "chan", ".txt": "realestate", ".glb": "gltf",
              ".gltf": "gltf"}
 READ_SUFFIXES = set(BY_SUFFIX) - {""}
+MODEL_FILES = {"cameras.txt", "images.txt", "cameras.bin", "images.bin"}  # of COLMAP
 ROTATION_ORDERS = tuple("".join(axes) for axes in permutations("XYZ"))
 
 

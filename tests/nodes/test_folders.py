@@ -31,7 +31,9 @@ def link(inside, outside) -> None:
     ("EX4DLoadDepth", "png", "png/000000.png"), ("EX4DLoadDepth", "depth.mkv", "depth.json"),
     ("EX4DLoadDepth", "depth.mkv", "depth.mkv"), ("EX4DLoadDepth", "depth.npz", "depth.npz"),
     ("EX4DLoadCameras", "colmap", "colmap/images.txt"), ("EX4DLoadCameras", "colmap", "colmap/cameras.txt"),
-    ("EX4DLoadCameras", "path.json", "path.json"),
+    ("EX4DLoadCameras", "path.json", "path.json"), ("EX4DLoadCameras", "colmap/images.txt", "colmap/cameras.txt"),
+    ("EX4DLoadCameras", "colmap/cameras.txt", "colmap/images.txt"),
+    ("EX4DLoadCameras", "colmap/images.txt", "colmap/images.txt"),
 ])
 def test_links_that_lead_out_are_refused_wherever_they_lie(nodes, take, folders, outside, node, choice, linked):
     inputs = {"file": choice, **({"scene": take.depth} if node == "EX4DLoadCameras" else {})}

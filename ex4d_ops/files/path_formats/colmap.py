@@ -15,11 +15,11 @@ from ...camera import CameraPath, rigid
 from ...rotation import quaternion_of, rotation_of
 from ..damage import quote
 from ..parsing import are_numbers, list_names, natural_order, number_row, read_lines
+from ..path_settings import MODEL_FILES
 from .request import Request, Size, make_path, pinhole, pinhole_row, text_file, whole_size
 
 log = logging.getLogger(__name__)
 MOST_POINTS = 2**40  # of one image; what a damaged file claims beyond is past its end anyway
-MODEL_FILES = {"cameras.txt", "images.txt", "cameras.bin", "images.bin"}
 # Within a project's folder: COLMAP's own, nerfstudio's, 3D Gaussian Splatting's.
 MODEL_PLACES = ("", "sparse/0", "sparse", "colmap/sparse/0", "dense/sparse", "0", "dense/0/sparse", "colmap/sparse",
                 "distorted/sparse/0")

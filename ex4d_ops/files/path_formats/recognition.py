@@ -8,8 +8,8 @@ from pathlib import Path
 from ...trajectory.keyframes import FIELDS
 from ..damage import quote
 from ..parsing import are_numbers, list_names, read_json, read_lines
-from ..path_settings import BY_SUFFIX
-from . import colmap, npz, pose_rows
+from ..path_settings import BY_SUFFIX, MODEL_FILES
+from . import npz, pose_rows
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def guess_format(path: Path) -> str:
     """The format of a file. Where its content can't tell formats apart, what it is taken for is said."""
     suffix = path.suffix.lower()
-    if path.is_dir() or path.name in colmap.MODEL_FILES:
+    if path.is_dir() or path.name in MODEL_FILES:
         return "colmap"
     if suffix == ".json":
         return guess_json(read_json(path))
