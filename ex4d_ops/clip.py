@@ -52,8 +52,8 @@ def nearest_wan_lengths(frames: int) -> tuple[int, int]:
 def check_wan_length(frames: int) -> None:
     """Raise ValueError, naming the lengths to use, unless Wan takes this number of frames."""
     below, above = nearest_wan_lengths(frames)
-    if below != above:
-        raise ValueError(f"frames: T={frames}, but Wan needs 4k+1; use {below} or {above}")
+    if below != above or frames < 1:
+        raise ValueError(f"frames: T={frames}, but Wan needs 4k+1; use {below} or {below + WAN_STRIDE}")
 
 
 def wan_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -103,8 +103,10 @@ def describe_angle(cameras: CameraPath) -> str:
     target = common_target(cameras)
     # What turns: the way from the target to the camera, behind it at first, or where the camera looks.
     ways = cameras.eye.cpu() - target if len(target) else -cameras.cam_from_world[:, 2, :3].cpu()
+    ways = ways.double()  # the squares of a tiny way are 0 in single precision
     side = 1 if len(target) else -1
-    yaw, pitch = torch.atan2(side * ways[:, 0], -ways[:, 2]), torch.asin(-side * ways[:, 1] / ways.norm(dim=-1))
+    yaw = torch.atan2(side * ways[:, 0], -ways[:, 2])
+    pitch = torch.asin(-side * ways[:, 1] / ways.norm(dim=-1)).nan_to_num()  # 0 where the camera is at its target
     frame = int(torch.hypot(yaw, pitch).argmax())
     across, up = round(math.degrees(yaw[frame])), round(math.degrees(pitch[frame]))
     parts = [f"{abs(across)}° to the {'right' if across > 0 else 'left'}"] if across else []

@@ -225,13 +225,13 @@ def check_options(options) -> None:
     subject = options.target is not None or options.subject is not None
     if options.keep_aim and not subject:
         raise ValueError("--keep-aim: is used only with --target or --subject; add one of them")
-    if subject and not (options.preset or options.move):
+    if subject and options.preset is None and options.move is None:
         raise ValueError("--target, --subject: are used only with --preset or --move; leave them out")
     if options.depth is not None:
         depth_units(options)
     mesh_rules(options)
     check_stereo(options)
-    if options.move:
+    if options.move is not None:
         parse_moves(options.move)
     check_exists(options.input, options.depth, options.path, options.moving, options.subject,
                  *(file for _, file in options.anchor))

@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import __name__ as library
 from ..clip import WAN_GRID
+from ..files.damage import first_line
 from ..rules import parse_frame
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch names no type for it on CPUs
@@ -83,8 +84,8 @@ def parse_device(text: str) -> str:
         device = torch.device(text)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
-        reason = str(error).splitlines()[0]
-        raise argparse.ArgumentTypeError(f"{text!r} is not a device that runs here ({reason}); use cpu") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a device that runs here ({first_line(error)}); use "
+                                         "cpu") from None
     return text
 
 
@@ -141,8 +142,11 @@ def attempt(command: Callable[[], object]) -> str | None:
     library_log.addHandler(terminal)
     try:
         command()
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         return str(error)
+    except OSError as error:  # the library's own says more than the system's
+        return str(error) if error.errno is None else (
+            f"{error.filename}: cannot be read or written ({error.strerror}); check the path, and your rights to it")
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(words in str(error) for words in OUT_OF_MEMORY):
             raise

@@ -110,6 +110,9 @@ def test_clips_are_trimmed_to_a_length_wan_takes(sample, tmp_path, capsys):
 
 @pytest.mark.parametrize("options, sentence", [
     (["--frames", "6"], "T=6, but Wan needs 4k+1; use 5 or 9"),
+    (["--frames", "0"], "T=0, but Wan needs 4k+1; use 1 or 5"),
+    (["--frames", "-3"], "T=-3, but Wan needs 4k+1; use 1 or 5"),
+    (["--move", ""], "'' is not a move"),
     (["--frames", "9"], "only 5 frames from frame 0 on, but --frames is 9"),
     (["--size", "100x64"], "Wan needs multiples of 16, got 100x64; use 96x64"),
     (["--move", "orbitt:yaw=3"], "'orbitt' is not a move"),
@@ -199,10 +202,27 @@ def test_meshes_are_written_in_the_format_and_topology_asked_for(sample, tmp_pat
     assert not trimesh.load(tmp_path / "mesh_0002.ply", process=False).is_watertight
 
 
-def test_an_output_that_cannot_be_written_gets_one_sentence(sample, tmp_path, capsys):
+@pytest.mark.parametrize("place", ["file", "file/out", "\0", "x" * 300])
+def test_an_output_that_cannot_be_written_gets_one_sentence(sample, tmp_path, capsys, place):
     (tmp_path / "file").write_text("in the way")
-    assert run_prior(sample, tmp_path / "file" / "out") == 2
-    assert "ex4d: error: " in capsys.readouterr().err
+    assert run_prior(sample, tmp_path / place) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("ex4d: error: ") and "Errno" not in error
+    assert "\0" in place or "cannot be read or written" in error and "check the path" in error
+
+
+@pytest.mark.parametrize("name", ["banana", "cuda:99", "mps", "xpu", "meta:", "cpu:x"])
+def test_a_device_that_is_not_here_is_refused_in_one_line(sample, tmp_path, capsys, name):
+    with pytest.raises(SystemExit):
+        run_prior(sample, tmp_path / "out", "--device", name)
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"'{name}' is not a device that runs here" in error and error.endswith("; use cpu") and len(error) < 300
+
+
+@pytest.mark.parametrize("radius", ["1e-30", "1e-6", "1e30"])
+def test_every_radius_makes_a_prior(sample, tmp_path, radius):
+    assert run_prior(sample, tmp_path / "out", "--radius", radius) == 0
+    assert (tmp_path / "out" / "path.png").exists()
 
 
 def test_out_of_memory_gets_one_sentence(sample, tmp_path, capsys, monkeypatch):
