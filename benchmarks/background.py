@@ -85,8 +85,7 @@ def places(scene: Scene) -> Tensor:
 
 def owners(shot: Shot) -> tuple[Tensor, Tensor]:
     """The solid [H, W] that each pixel shows, SKY for none, and the homogeneous points there [4, H*W]."""
-    pixels = shot.centers()
-    return shot.trace(pixels, shot.cast(pixels))[1].view(shot.size), shot.points()
+    return shot.trace_all()[2].view(shot.size), shot.points()
 
 
 def at_rest(scene: Scene, owner: Tensor) -> Tensor:

@@ -125,9 +125,7 @@ def find_thin(scene: Scene, cameras: CameraPath) -> Tensor:
     thin = torch.tensor([sorted(solid.half)[1] <= THIN for solid in scene.solids] + [False])  # the sky is the last, -1
     found = []
     for t in range(len(cameras)):
-        shot = Shot(scene, cameras, t)
-        pixels = shot.centers()
-        _, nearest = shot.trace(pixels, shot.cast(pixels))
+        _, _, nearest = Shot(scene, cameras, t).trace_all()
         found.append(thin[nearest].reshape(cameras.size))
     return torch.stack(found)
 

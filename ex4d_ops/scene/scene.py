@@ -127,11 +127,15 @@ class Shot:
             nearest[near[closer]] = k
         return depth, nearest
 
-    def points(self) -> Tensor:
-        """The surface at every pixel's centre, homogeneous in the world [4, H*W]; (direction, 0) where it is sky."""
+    def trace_all(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The rays [3, H*W] through every pixel's center, and what trace finds along them."""
         pixels = self.centers(torch.arange(self.size[0] * self.size[1]))
         rays = self.cast(pixels)
-        depth, nearest = self.trace(pixels, rays)
+        return rays, *self.trace(pixels, rays)
+
+    def points(self) -> Tensor:
+        """The surface at every pixel's centre, homogeneous in the world [4, H*W]; (direction, 0) where it is sky."""
+        rays, depth, nearest = self.trace_all()
         sky = nearest == SKY
         points = torch.where(sky, rays, self.eye[:, None] + rays * depth)
         return torch.cat([points, (~sky).double()[None]])
