@@ -18,6 +18,7 @@ from .depth import EDGE_RATIO, VideoDepth
 from .mesh import DWMesh, describe_clip, faces_touching, touched_vertices
 from .motion import Tolerance, View, find_motion, grow, look, measure_tolerance, nearer, rests, shown_by, slides
 from .parallel import each_frame
+from .reach import find_set
 
 __all__ = ["Background", "BackgroundRules", "Layer", "fill_frame", "find_motion", "make_background"]
 
@@ -27,6 +28,7 @@ COARSE = 64  # pixels of the longer side at which frames are chosen and their ex
 FINE = 320  # the same, at which the parts that each adds are found
 SHARPER = 1.25  # a surface is taken from the frame that is not farther away than this times another's
 EXPOSURES = (0.5, 2.0)  # least and greatest change of light between frames that is evened out
+BEYOND = 10 * raster.FAR  # scene units, from where nothing is drawn
 TELLING = (0.05, 0.95)  # colors in between tell of exposure; darker and brighter ones are cut off
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ class BackgroundRules:
     which what moves is widened, as its rim is mixed with what lies behind.
     """
 
-    frames: int = 5
+    frames: int = 6
     least: float = 0.005
     margin: int = 2
 
@@ -224,8 +226,8 @@ def cut_layer(mesh: DWMesh, t: int, added: Tensor, moving: Tensor, gain: Tensor,
     kept, depth = kept[area], depth[area]
     drawn = ~(faces_touching(~kept) | occluded[quads])
     rgba = torch.cat([mesh.colors[t][area], kept[..., None].float()], -1)
-    # A rim around, of which nothing is drawn: the back hangs at its corners, behind everything.
-    depth = pad(depth, (1, 1, 1, 1), value=float(depth.max()))
+    # A rim around, of which nothing is drawn: the back hangs at its corners, too far away to be.
+    depth = pad(depth, (1, 1, 1, 1), value=BEYOND)
     limits = pad(torch.zeros_like(drawn, dtype=torch.float32).masked_fill(drawn, torch.inf), (0, 0, 1, 1, 1, 1))
     intrinsics = mesh.intrinsics[t].clone()
     intrinsics[0, 2] -= left - 1
@@ -258,7 +260,7 @@ def fill_frame(background: Background, cameras: CameraPath, t: int, seen: raster
         drawn = raster.rasterize(layer.depth, layer.rgba, layer.intrinsics,
                                  cameras.cam_from_world[t] @ layer.world_from_cam, cameras.intrinsics[t], cameras.size,
                                  engine, layer.limits)
-        pixel = ((drawn.rgba[..., 3] > 0.5) & (drawn.depth < nearest)).view(-1).nonzero()[:, 0]
+        pixel = find_set(drawn.depth < nearest)
         points = place_pixels(cameras, t, pixel, drawn.depth)
         pixel = pixel[~looked_through(background, source, points)]
         nearest.view(-1)[pixel] = drawn.depth.view(-1)[pixel]
@@ -276,7 +278,7 @@ def open_depth(background: Background, cameras: CameraPath, t: int, seen: raster
     quads = (height - 1) * (width - 1)
     hidden = ~shown & (seen.face >= 0) & (seen.face < 2 * quads)
     depth = torch.where(shown, 0.0, torch.where(hidden, seen.depth, torch.inf))
-    pixel = hidden.view(-1).nonzero()[:, 0]
+    pixel = find_set(hidden)
     moving = faces_touching(background.moving[int(cameras.source_frame[t])])[..., 0].reshape(-1)
     pixel = pixel[~moving[seen.face.view(-1)[pixel] % quads]]
     points = place_pixels(cameras, t, pixel, seen.depth)

@@ -32,7 +32,8 @@ DOUBT = 6.0  # the same in deviations of what the depth and the colors of a clip
 LIGHT = (0.3, 3.0)  # least and greatest change of light that is not motion: shadows, exposure
 SURFACE_RATIO = 1.05  # neighbors whose depths differ by a larger factor lie on different surfaces
 LOOSE = 0.15  # share of a surface's pixels that must slide for any to count: over the others, shadows do
-WHOLE = 0.4  # share of a surface's pixels that must be seen to move for all of it to move
+THICK = 2  # pixels at SIDE on either side of a pixel; what is narrower joins no surfaces
+WHOLE = 0.35  # share of a surface's pixels that must be seen to move for all of it to move
 DENSE = 0.6  # share of pixels around one whose paint changed that must have changed too: edges flicker by themselves
 
 
@@ -221,12 +222,13 @@ def judge(here: View, others: list[View], tolerance: Tolerance, resting: bool) -
         painted += anew
         slid += led
         stayed += same & ~anew & ~led
-    slid *= whole_surfaces(here.depth, slid >= VOTES, LOOSE)
-    gone = empty >= min(VOTES + (not resting and tolerance.depth > NEARER), len(others))
+    parts = number_surfaces(here.depth)
+    slid *= hold_share(parts, slid >= VOTES, LOOSE)
+    gone = empty >= min(VOTES + (tolerance.depth > NEARER), len(others))
     votes = empty + painted + slid
     changed = (votes >= min(VOTES + 1, len(others))) | (votes >= VOTES) & (votes > stayed)
     moves = gone | changed & (around((gone | changed).float()[None])[0] >= DENSE)
-    moves |= whole_surfaces(here.depth, gone | changed, WHOLE)
+    moves |= hold_share(parts, gone | changed, WHOLE)
     moves |= here.between & grow(moves, 2)
     return ~grow(~grow(moves, 1), 1)
 
@@ -259,22 +261,45 @@ def slides(here: View, there: View) -> Tensor:
     return slid & before
 
 
-def whole_surfaces(depth: Tensor, moves: Tensor, least: float) -> Tensor:
-    """The surfaces of depth [h, w], bounded by its edges, at least so large a share of whose pixels moves."""
-    number = number_surfaces(depth)
+def hold_share(number: Tensor, moves: Tensor, least: float) -> Tensor:
+    """The pixels [h, w] of surfaces of which at least so large a share moves; number: see number_surfaces."""
     size = number.flatten().bincount()
     share = number.flatten().bincount(moves.cpu().flatten().double()) / size.clamp(min=1)
-    return (share >= least)[number].to(depth.device)
+    return (share >= least)[number].to(moves.device)
 
 
 def number_surfaces(depth: Tensor) -> Tensor:
-    """A number for each pixel [h, w], on the CPU, the same for those joined by neighbors of about the same depth."""
+    """A number for each pixel [h, w], on the CPU, the same for those joined by neighbors of about the same depth.
+
+    What is narrower than THICK on either side joins nothing: a flower is not of the ground that its stem stands on.
+    """
+    depth = depth.cpu()
+    across, down = (torch.maximum(a, b) < SURFACE_RATIO * torch.minimum(a, b)
+                    for a, b in ((depth[:, 1:], depth[:, :-1]), (depth[1:], depth[:-1])))
+    ends = torch.zeros_like(depth, dtype=torch.bool)
+    for side, link in (((ends[:, 1:], ends[:, :-1]), across), ((ends[1:], ends[:-1]), down)):
+        for pixels in side:
+            pixels |= ~link
+    number = join(~grow(ends, THICK), across, down)
+    for _ in range(THICK + 1):  # what was left out comes back to what it is linked with
+        for rows, link in ((number.T, across.T), (number, down)):
+            for here, beside in ((rows[1:], rows[:-1]), (rows[:-1], rows[1:])):
+                here[...] = torch.where(link & (here == 0), beside, here)
+    rest = number == 0
+    return torch.where(rest, number.max() + join(rest, across, down), number)
+
+
+def join(held: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """A number for each held pixel [h, w], the same for those that links across and down join, from 1; 0 elsewhere.
+
+    across: [h, w-1], down: [h-1, w], which neighbors are linked.
+    """
     cv2 = need_opencv()
-    height, width = depth.shape
+    height, width = held.shape
     joined = torch.zeros(2 * height - 1, 2 * width - 1, dtype=torch.uint8)  # pixels, and between them their links
-    joined[::2, ::2] = 1
-    for links, a, b in ((joined[::2, 1::2], depth[:, 1:], depth[:, :-1]), (joined[1::2, ::2], depth[1:], depth[:-1])):
-        links.copy_(torch.maximum(a, b) < SURFACE_RATIO * torch.minimum(a, b))
+    joined[::2, ::2] = held
+    joined[::2, 1::2] = across & held[:, 1:] & held[:, :-1]
+    joined[1::2, ::2] = down & held[1:] & held[:-1]
     _, numbers = cv2.connectedComponents(joined.numpy(), connectivity=4)
     return torch.from_numpy(numbers[::2, ::2].astype(np.int64))
 
