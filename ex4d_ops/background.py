@@ -28,7 +28,7 @@ COARSE = 64  # pixels of the longer side at which frames are chosen and their ex
 FINE = 320  # the same, at which the parts that each adds are found
 SHARPER = 1.25  # a surface is taken from the frame that is not farther away than this times another's
 EXPOSURES = (0.5, 2.0)  # least and greatest change of light between frames that is evened out
-BEYOND = 10 * raster.FAR  # scene units, from where nothing is drawn
+BEYOND = 1000 * raster.FAR  # scene units; nothing so far away is drawn, not even at the side of a wide picture
 TELLING = (0.05, 0.95)  # colors in between tell of exposure; darker and brighter ones are cut off
 
 log = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ DOUBT = 6.0  # the same in deviations of what the depth and the colors of a clip
 LIGHT = (0.3, 3.0)  # least and greatest change of light that is not motion: shadows, exposure
 SURFACE_RATIO = 1.05  # neighbors whose depths differ by a larger factor lie on different surfaces
 LOOSE = 0.15  # share of a surface's pixels that must slide for any to count: over the others, shadows do
-THICK = 2  # pixels at SIDE on either side of a pixel; what is narrower joins no surfaces
+THICK = 2  # pixels at SIDE next to those of its rim; where a surface has no others, it joins nothing
 WHOLE = 0.35  # share of a surface's pixels that must be seen to move for all of it to move
 DENSE = 0.6  # share of pixels around one whose paint changed that must have changed too: edges flicker by themselves
 
@@ -271,7 +271,7 @@ def hold_share(number: Tensor, moves: Tensor, least: float) -> Tensor:
 def number_surfaces(depth: Tensor) -> Tensor:
     """A number for each pixel [h, w], on the CPU, the same for those joined by neighbors of about the same depth.
 
-    What is narrower than THICK on either side joins nothing: a flower is not of the ground that its stem stands on.
+    What is so narrow that it is all rim, THICK wide, joins nothing: a flower is not of the ground its stem stands on.
     """
     depth = depth.cpu()
     across, down = (torch.maximum(a, b) < SURFACE_RATIO * torch.minimum(a, b)

@@ -6,9 +6,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ex4d_ops.background import find_motion, make_background
 from ex4d_ops.camera import intrinsics_from_focal, look_at, project, transform
 from ex4d_ops.mesh import DWMesh, MeshRules, occluded_share
 from ex4d_ops.plot import draw_depth
+from ex4d_ops.prior import render_prior
 from ex4d_ops.raster import rasterize
 from ex4d_ops.scene import SCENES
 
@@ -39,14 +41,17 @@ def draw_min_angles() -> Figure:
 
 
 def draw_reaches() -> Figure:
-    """Every scene from the side, with hidden faces that reach all the way and with ones that end."""
+    """Every scene from the side: released, with hidden faces that end, and filled with what other frames saw."""
     cells = []
     for name in SCENES:
-        for title, rules in (("hidden_reach 0", MeshRules()), ("0.1", MeshRules(hidden_reach=0.1))):
-            scene = material.mesh(name, rules)
-            seen = material.look(scene, material.path("orbit:yaw=60", scene), -1)
-            cells.append((f"{name}, {title}", seen))
-    return picture_grid(cells, 2)
+        released, bounded = (material.mesh(name, MeshRules(hidden_reach=reach)) for reach in (None, 0.1))
+        cameras = material.path("orbit:yaw=60..60", released, material.CLIP_FRAMES)
+        background = make_background(bounded, find_motion(*material.clip(name)))
+        for title, scene, filled in (("released", released, None), ("bounded", bounded, None),
+                                     ("filled", bounded, background)):
+            prior = render_prior(scene, material.frozen(cameras, 12), material.PLAIN, background=filled)
+            cells.append((f"{name}, {title}", prior.color[0]))
+    return picture_grid(cells, 3)
 
 
 def draw_core_meshes() -> Figure:

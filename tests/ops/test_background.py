@@ -11,6 +11,7 @@ from ex4d_ops import CameraPath, VideoDepth
 from ex4d_ops.background import Background, BackgroundRules, find_motion, make_background
 from ex4d_ops.camera import default_intrinsics, invert_rigid, look_at
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
+from ex4d_ops.motion import THICK, number_surfaces
 from ex4d_ops.prior import RenderRules, describe_origin, origin_shares, render_prior
 from ex4d_ops.scene import sample_clip
 
@@ -94,6 +95,38 @@ def test_motion_is_found_from_a_walking_camera_with_depth_as_estimated(seed):
     assert (noisy & exact).sum() > 0.8 * exact.sum() and noisy.float().mean() < 3 * exact.float().mean()
 
 
+@given(width=st.integers(1, 12), upright=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_what_is_narrow_joins_no_surfaces_and_every_pixel_is_of_one(width, upright):
+    """Two fields at one depth, a bridge of some width between them before what is far away: a stem, or a wall."""
+    depth = torch.full((40, 60), 20.0)
+    depth[:, :20] = depth[:, 40:] = 3.0
+    depth[20:20 + width, 20:40] = 3.0
+    number = number_surfaces(depth if upright else depth.T)
+    number = number if upright else number.T
+    assert (number[:, 40:] == number[0, 59]).all() and (number[:, :20] == number[0, 0]).all() and number.min() > 0
+    assert (number[0, 0] == number[0, 59]) == (width > 2 * (THICK + 1))
+    assert number[0, 30] != number[0, 0]
+
+
+def test_a_shadow_on_the_ground_that_a_swaying_flower_stands_on_is_not_motion():
+    """The head moves; the ground, joined to it by its stem, holds still under a soft shadow that moves."""
+    colors, depth, _ = wall_and_square(step=0)
+    y, x = torch.meshgrid(torch.arange(SIZE[0]).float(), torch.arange(SIZE[1]).float(), indexing="ij")
+    grain = 0.5 + 0.1 * torch.sin(0.9 * x) * torch.sin(0.7 * y)
+    plane = depth.depth.clone()
+    for t in range(FRAMES):
+        plane[t] = torch.where(y >= 44, 3.0, 8.0)
+        colors[t] = torch.where(y >= 44, grain, 0.8)[..., None]
+        colors[t] *= 1 - 0.4 * torch.exp(-((x - 20 - 5 * t) ** 2 + 2 * (y - 60) ** 2) / 50)[..., None]
+        for part in ((x - 40).abs() < 1.5) & (y < 44) & (y > 20), (x - 37 - 2 * (t % 4)) ** 2 + (y - 15) ** 2 < 81:
+            plane[t][part] = 3.0
+            colors[t][part] = torch.tensor([0.9, 0.1, 0.1])
+    found = find_motion(colors, replace(depth, depth=plane))
+    assert found[:, 50:].float().mean() < 0.02
+    assert found[:, 9:21, 36:45].float().mean() > 0.9
+
+
 def test_one_frame_does_not_move():
     colors, depth, _ = wall_and_square(frames=1)
     assert not find_motion(colors, depth).any()
@@ -124,6 +157,18 @@ def test_the_fill_never_changes_a_pixel_that_the_frame_itself_shows(degrees, ste
     assert filled.visible[alone.visible].all()
     assert torch.equal(filled.color[alone.visible], alone.color[alone.visible])
     assert (filled.color[~filled.visible] == 0).all() and ((filled.origin >= 0) == filled.visible).all()
+
+
+@given(degrees=st.floats(-180, 180), lens=st.floats(0.02, 2))
+@settings(max_examples=8, deadline=None)
+def test_nothing_is_filled_from_the_back_of_what_another_frame_saw(degrees, lens):
+    """From wherever and through whatever lens: the wall's blue is 0.2 or more, the back is black."""
+    colors, depth, moving = wall_and_square()
+    cameras = around(degrees)
+    intrinsics = cameras.intrinsics.clone()
+    intrinsics[:, [0, 1], [0, 1]] *= lens
+    alone, filled = render_both(colors, depth, moving, replace(cameras, intrinsics=intrinsics))
+    assert (filled.color[filled.visible & ~alone.visible][:, 2] > 0.15).all()
 
 
 def test_the_wall_behind_what_moves_is_filled_with_itself():
