@@ -47,10 +47,10 @@ def draw_reaches() -> Figure:
         released, bounded = (material.mesh(name, MeshRules(hidden_reach=reach)) for reach in (None, 0.1))
         cameras = material.path("orbit:yaw=60..60", released, material.CLIP_FRAMES)
         background = make_background(bounded, find_motion(*material.clip(name)))
-        for title, scene, filled in (("released", released, None), ("bounded", bounded, None),
+        for title, scene, filled in ((name, released, None), ("bounded", bounded, None),
                                      ("filled", bounded, background)):
             prior = render_prior(scene, material.frozen(cameras, 12), material.PLAIN, background=filled)
-            cells.append((f"{name}, {title}", prior.color[0]))
+            cells.append((title, prior.color[0]))
     return picture_grid(cells, 3)
 
 
