@@ -79,7 +79,7 @@ def number_row(line: str, counts: tuple[int, ...], layout: str) -> list[float]:
 
 
 def number_array(name: str, value: object, shape: tuple[int | None, ...]) -> Tensor:
-    """Nested lists or an array as doubles of this shape (None: any), or ValueError."""
+    """Nested lists or an array as finite doubles of this shape (None: any), or ValueError."""
     try:
         array = np.asarray(value)
         numbers = array.astype(np.float64) if array.dtype.kind in "fiu" else None
@@ -90,4 +90,6 @@ def number_array(name: str, value: object, shape: tuple[int | None, ...]) -> Ten
         raise ValueError(f"{name} must be numbers {expected}" if shape else f"{name} must be a number")
     if numbers.ndim != len(shape) or any(n not in (None, got) for n, got in zip(shape, numbers.shape)):
         raise ValueError(f"{name} is {list(numbers.shape)}, must be {expected}")
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} contains NaN or infinity; every entry must be a number")
     return torch.from_numpy(np.ascontiguousarray(numbers))

@@ -68,6 +68,31 @@ def test_a_number_of_thousands_of_digits_is_one_sentence(tmp_path, content, form
         read_path(tmp_path / "a.json", SIZE, T, format, radius=1.0)
 
 
+def neoverse(**values) -> dict:
+    return {"num_frames": 9, "keyframes": [{"0": [{name: {field: value}} for name, (field, value) in values.items()]}]}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("content", [
+    lambda bad: neoverse(pan_left=("angle", bad)), lambda bad: neoverse(orbit_left=("orbit_radius", bad)),
+    lambda bad: neoverse(push_in=("distance", bad)), lambda bad: neoverse(static=("x", 1)) | {"zoom_ratio": bad},
+    lambda bad: neoverse() | {"num_frames": bad},
+    lambda bad: {"trajectory": {"frame_indices": [0, bad], "frame_matrices": WORLD_FROM_CAM[:2].tolist()}},
+    lambda bad: {"trajectory": {"frame_indices": [0, 1], "frame_matrices": np.full((2, 4, 4), bad).tolist()}},
+    lambda bad: transforms({"fl_x": bad}), lambda bad: transforms({"camera_angle_x": bad}),
+    lambda bad: transforms({"fl_x": 400.0, "k1": bad}), lambda bad: transforms({"fl_x": 400.0, "w": bad, "h": 9}),
+    lambda bad: transforms({"fl_x": 400.0}, lambda t: {"transform_matrix": [[bad] * 4] * 4}),
+    lambda bad: still_scene({"camera": 0, "rotation": [bad, 0, 0, 1]}),
+    lambda bad: still_scene({"camera": 0, "translation": [bad, 0, 0]}),
+    lambda bad: still_scene({"camera": 0, "matrix": [bad] * 16}),
+    lambda bad: animated_scene(1, "bad.bin", np.array([0, 1, bad, 0, 0, 5, 0, 0], "<f4").tobytes())])
+def test_every_number_of_a_json_that_is_not_finite_is_one_sentence(tmp_path, content, bad):
+    (tmp_path / "bad.bin").write_bytes(np.array([0, 1, bad, 0, 0, 5, 0, 0], "<f4").tobytes())
+    (tmp_path / "a.json").write_text(json.dumps(content(bad)))
+    with pytest.raises(ValueError, match="^[^\\n]*a.json: [^\\n]*$"):
+        read_path(tmp_path / "a.json", SIZE, T)
+
+
 # ---- lenses -------------------------------------------------------------------------------------
 
 

@@ -190,8 +190,8 @@ def read_accessor(scene: dict, data: bytes, folder: Path, index: object) -> Tens
     count, start = offset(accessor, "count"), offset(view, "byteOffset") + offset(accessor, "byteOffset")
     if "byteStride" in view or start + 4 * width * count > len(content):
         raise ValueError("an animation's numbers reach past the data; export it again")
-    numbers = np.frombuffer(content, "<f4", width * count, start).astype(np.float64)
-    return torch.from_numpy(numbers).reshape(count, width)
+    numbers = np.frombuffer(content, "<f4", width * count, start).reshape(count, width)
+    return number_array("an animation's data", numbers, (None, width))
 
 
 def buffer_of(scene: dict, data: bytes, folder: Path, index: object) -> bytes:

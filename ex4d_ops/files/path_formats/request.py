@@ -70,7 +70,7 @@ def tell_gaps(path: Path, numbers: list[float]) -> None:
 def whole_size(value: object) -> Size:
     height, width = number_array("size", value, (2,)).tolist()
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE) or height % 1 or width % 1:
-        raise ValueError(f"size is {height:g} by {width:g}, but must be whole pixels, 1 or more")
+        raise ValueError(f"size is {height:g} by {width:g}, but must be whole pixels, 1 to {LARGEST_SIDE}")
     return int(height), int(width)
 
 
