@@ -18,7 +18,7 @@ import { Layout } from "./layout.js";
  * @typedef {{read: () => string, write: (text: string) => void, settings: () => Record<string, unknown>,
  *     isLinked: () => boolean, hasScene: () => boolean, run: () => void, fetch: import("./server.js").Fetch,
  *     passWheel: (event: WheelEvent) => void, passPointer: (event: PointerEvent) => void,
- *     viewer: () => Promise<{camera_info: object, model_3d_info?: object} | null>, resize: () => void, stop: () => void}} Host
+ *     viewer: () => Promise<{camera_info: object, model_3d_info?: object} | null>, keep: () => void, stop: () => void}} Host
  */
 
 const FRAMES = 49; // of a path that is as long as a scene that is not known yet
@@ -383,6 +383,5 @@ export class Editor {
         this.preferences = { ...this.preferences, ...choice };
         writePreferences(this.preferences);
         this.layout.draw();
-        if ("panel" in choice) this.host.resize();
     }
 }

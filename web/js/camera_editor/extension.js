@@ -6,7 +6,6 @@ import { app as frontEnd } from "../../../../scripts/app.js";
 import { api as frontEndApi } from "../../../../scripts/api.js";
 import { Editor } from "./editor.js";
 import { make } from "./element.js";
-import { readPreferences } from "./preferences.js";
 
 /** @typedef {import("./comfyui").App} App */
 /** @typedef {import("./comfyui").Node} GraphNode */
@@ -18,8 +17,7 @@ const api = /** @type {import("./comfyui").Api} */ (frontEndApi);
 const KIND = "EX4DCameraKeyframes";
 const TEXT = "keyframes";
 const SETTINGS = ["smooth", "frames", "radius", "width", "height", "focal", "fit", "relative", "keep_aim"];
-const LEAST_HEIGHT = 550; // pixels with a panel open, as editor.css says, and the margin that classic nodes take off
-const PANEL = 160; // of them
+const LEAST_HEIGHT = 550; // pixels, as editor.css says, and the margin that classic nodes take off
 const LEAST_WIDTH = 440; // pixels, of a new node
 const LATER = 300; // milliseconds after which outputs of an earlier run are there at last
 const REST = 400; // milliseconds without an edit before it becomes a step of ComfyUI's undo
@@ -52,8 +50,15 @@ class NodeHost {
         widget.value = text;
         widget.callback?.(text, app.canvas, this.node);
         clearTimeout(this.waiting);
-        this.waiting = window.setTimeout(() =>
-            app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.(), REST);
+        this.waiting = window.setTimeout(() => this.keep(), REST);
+    }
+
+    /** Let what was edited be a step of ComfyUI's undo now. */
+    keep() {
+        if (!this.waiting) return;
+        clearTimeout(this.waiting);
+        this.waiting = 0;
+        app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.();
     }
 
     settings() {
@@ -111,12 +116,6 @@ class NodeHost {
         return null;
     }
 
-    resize() {
-        const { node } = this;
-        const [width, height] = node.size, least = node.computeSize();
-        if (height < least[1]) node.setSize([width, least[1]]);
-    }
-
     stop() {
         clearTimeout(this.waiting);
     }
@@ -159,9 +158,10 @@ function hear(node, output) {
     editors.get(node)?.hear(output, linked);
 }
 
-/** The scene of an earlier run, where there is one and none has come yet. @param {GraphNode} node @param {Editor} editor */
-function recall(node, editor) {
-    if (editor.sceneKey || !node.graph) return;
+/** The scene of an earlier run, where there is one and none has come yet. @param {GraphNode} node */
+function recall(node) {
+    const editor = editors.get(node);
+    if (!editor || editor.sceneKey) return;
     const output = outputsOf(node);
     if (output?.ex4d_scene) return hear(node, output);
     const key = sessionStorage.getItem(placeOfScene(node));
@@ -192,9 +192,11 @@ function adopt(node, root) {
 function giveEditor(node) {
     const root = make("div", { className: "ex4d-editor", role: "group", "aria-label": "Camera editor" });
     const host = new NodeHost(node);
-    const height = () => (readPreferences().panel ? LEAST_HEIGHT : LEAST_HEIGHT - PANEL);
+    // A node that is smaller than this asks for grows whenever it is opened. As an undo opens it, and ComfyUI takes that
+    // for an edit, there would be nothing to redo any more. Nodes 2.0 itself keeps to editor.css alone.
+    const least = () => (isNodes2() ? 0 : LEAST_HEIGHT);
     const widget = node.addDOMWidget("ex4d_view", "ex4d_view", root, {
-        serialize: false, hideOnZoom: false, getMinHeight: height, getValue: () => "", setValue: () => {} });
+        serialize: false, hideOnZoom: false, getMinHeight: least, getValue: () => "", setValue: () => {} });
     widget.serialize = false; // options.serialize keeps it out of the prompt, this out of the workflow
     for (const name of [TEXT, ...SETTINGS]) {
         const setting = host.widget(name);
@@ -216,7 +218,7 @@ function giveEditor(node) {
         startEditor(node, host, root);
         adopt(node, root);
     });
-    if (node.size[0] < LEAST_WIDTH) node.setSize([LEAST_WIDTH, node.size[1]]);
+    node.setSize([Math.max(node.size[0], LEAST_WIDTH), node.computeSize()[1] + LEAST_HEIGHT - least()]);
 }
 
 /** @param {GraphNode} node @param {NodeHost} host @param {HTMLElement} root */
@@ -266,7 +268,7 @@ app.registerExtension({
     setup() {
         addStyle();
         api.addEventListener("reconnected", () => allEditors().forEach(([node, editor]) => {
-            recall(node, editor);
+            recall(node);
             editor.refresh();
         }));
     },
@@ -278,8 +280,8 @@ app.registerExtension({
         const editor = editors.get(node);
         if (!editor) return;
         editor.open();
-        recall(node, editor);
-        setTimeout(() => recall(node, editor), LATER);
+        recall(node);
+        setTimeout(() => recall(node), LATER);
     },
 });
 

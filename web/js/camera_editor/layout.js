@@ -121,6 +121,7 @@ export class Layout {
     /** @param {KeyboardEvent} event */
     press(event) {
         const isForPage = (event.ctrlKey || event.metaKey) && !event.key.startsWith("Arrow");
+        if (isForPage) this.editor.host.keep(); // ComfyUI's undo may follow
         if (isForPage || (this.isFocusedByPointer && !this.isPointerInside)) return;
         event.stopPropagation();
         if (event.defaultPrevented) return;
@@ -197,7 +198,6 @@ export class Layout {
         const open = editor.preferences.panel;
         for (const tab of this.tabs.children) tab.setAttribute("aria-selected", String(tab.id === tabId(editor, open)));
         this.panel.hidden = !(open in PANELS);
-        this.root.classList.toggle("ex4d-open", open in PANELS);
         if (open in PANELS) PANELS[open].draw(this.panel, editor);
     }
 
