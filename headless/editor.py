@@ -156,16 +156,5 @@ class CameraEditor:
         self.rest()
 
 
-def count_alive(page: Page, prototype: str) -> int:
-    """How many objects of a prototype the page holds on to, which a script names."""
-    tools = page.context.new_cdp_session(page)
-    found = tools.send("Runtime.evaluate", {"expression": prototype})["result"]["objectId"]
-    alive = tools.send("Runtime.queryObjects", {"prototypeObjectId": found})["objects"]["objectId"]  # collects first
-    count = tools.send("Runtime.callFunctionOn", {
-        "objectId": alive, "functionDeclaration": "function () { return this.length; }", "returnByValue": True})
-    tools.detach()
-    return count["result"]["value"]
-
-
 def use_nodes_2(page: Page, on: bool) -> None:
     page.evaluate(USE_NODES_2, on)
