@@ -20,6 +20,8 @@ PriorLatents = io.Custom("EX4D_PRIOR")  # a Prior as the VAE encodes it, [1, 32,
 DA3Geometry = io.Custom("DA3_GEOMETRY")  # core's
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")  # core's
 BRIGHTEST = 2.0  # of white; sharpening and resampling overshoot by less, pictures of 0..255 by far more
+DARKEST = -0.5  # of white; what is sharpened may fall below, but
+MOST_BELOW_BLACK = 0.1  # is the share of its numbers below 0, which pictures of -1..1 have more of
 CAMERA_FIELDS = ("cam_from_world", "world_from_cam", "intrinsics", "source_frame")
 
 
@@ -39,6 +41,9 @@ def read_frames(name: str, images: Tensor) -> Tensor:
     if (most := float(frames.max())) > BRIGHTEST:
         raise ValueError(f"{name}: contains numbers up to {most:.4g}, but an IMAGE has numbers from 0 to 1; divide it "
                          "by 255, or tone-map it if it is HDR")
+    if (least := float(frames.min())) < DARKEST and float((frames < 0).float().mean()) > MOST_BELOW_BLACK:
+        raise ValueError(f"{name}: contains numbers from {least:.4g}, but an IMAGE has numbers from 0 to 1; if they "
+                         "are from -1 to 1, add 1 and divide by 2")
     return frames.clamp(0, 1)
 
 

@@ -55,6 +55,19 @@ def test_every_picture_of_0_to_255_or_of_whole_numbers_is_refused(nodes, take, s
         nodes.run("BuildDWMesh", images=spoil(take.images), depth=take.depth)
 
 
+@pytest.mark.parametrize("spoil", [lambda images: images * 2 - 1, lambda images: images * 6 - 3,
+                                   lambda images: (images - 0.45) / 0.225, lambda images: -images])
+def test_every_picture_around_zero_is_refused_and_not_shown_dark(nodes, take, spoil):
+    with pytest.raises(ValueError, match="^images: contains numbers from -.* an IMAGE has numbers from 0 to 1"):
+        nodes.run("BuildDWMesh", images=spoil(take.images).clamp(max=2), depth=take.depth)
+
+
+def test_a_few_numbers_far_below_black_are_cut_off(nodes, take):
+    images = take.images.clone()
+    images[:, ::8, ::8] = -0.9
+    assert torch.equal(nodes.run("BuildDWMesh", images=images, depth=take.depth)[0].colors, images.clamp(0, 1))
+
+
 def test_a_share_of_the_depth_range_needs_one(nodes, take):
     sky = replace(take.depth, depth=torch.cat([torch.full((1, 32, 48), torch.inf), take.depth.depth[1:]]))
     with pytest.raises(ValueError, match="depth_jump: .* use 0"):
