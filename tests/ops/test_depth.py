@@ -231,7 +231,7 @@ def test_matching_says_both_sizes_and_resizes_only_when_told():
     assert match_depth(torch.zeros(3, 8, 12, 3), depth) is depth
 
 
-@pytest.mark.parametrize("size, said", [((8, 12), False), ((16, 24), False), ((18, 26), True), ((12, 8), True),
+@pytest.mark.parametrize("size, said", [((8, 12), False), ((16, 24), False), ((18, 26), True), ((12, 9), True),
                                         ((40, 160), True)])
 def test_depth_of_another_shape_is_stretched_and_that_is_said(caplog, size, said):
     depth = make_video_depth(1 + random_values(8, 3, 8, 12))
@@ -242,9 +242,12 @@ def test_depth_of_another_shape_is_stretched_and_that_is_said(caplog, size, said
     assert measured.intrinsics[0, 0, 0] / measured.intrinsics[0, 1, 1] == pytest.approx(size[1] / 12 / (size[0] / 8))
 
 
-def test_depth_that_cannot_be_that_of_its_frames_is_refused():
-    with pytest.raises(ValueError, match="depth: 12x8, but the clip is 100x8; check that it is depth of this clip"):
-        match_depth(torch.zeros(3, 8, 100, 3), make_video_depth(1 + random_values(8, 3, 8, 12)), resize=True)
+@pytest.mark.parametrize("size, advice", [((8, 100), "check that it is depth of this clip"),
+                                          ((12, 8), "it lies on its side, so turn it a quarter"),
+                                          ((120, 81), "it lies on its side, so turn it a quarter")])
+def test_depth_that_cannot_be_that_of_its_frames_is_refused(size, advice):
+    with pytest.raises(ValueError, match=f"depth: 12x8, but the clip is {size[1]}x{size[0]}; {advice}"):
+        match_depth(torch.zeros(3, *size, 3), make_video_depth(1 + random_values(8, 3, 8, 12)), resize=True)
 
 
 def test_depth_of_another_length_is_never_matched():
