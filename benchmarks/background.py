@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,8 @@ LEFT = 1.5  # pixels; a surface farther from a place than this has left it
 TURNING = 500  # pixels; what turns in place in fewer says nothing
 REACH = 0.1
 LENGTHS = (9, 49)  # frames of the clips whose memory is compared
+FOUND = {"of what leaves its place is found": 0.98, "of what turns in it": 0.9, "of what is found moves": 0.8}
+WALKED = {"30": (0.95, 0.022), "60": (0.97, 0.0035), "90": (0.97, 0.0035)}  # least shown of seen, most of never seen
 PLAIN = RenderRules(anchor_first=False, erosion=0)
 
 
@@ -296,11 +298,34 @@ def report(motion: dict, scores: dict, cost: dict, memory: dict, what: str) -> N
         times = ", ".join(f"{name} {spent:.1f} ({spent / cost['released']:.2f} x)" for name, spent in cost.items())
         sizes = ", ".join(f"{length} {size:.0f} MiB" for length, size in memory.items())
         tables.append(f"Drawing, ms per frame on all cores: {times}.\nMemory beyond the clip and the results: {sizes}.")
+    tables.append("\n".join(f"- [{'x' if held else ' '}] {line}" for line, held in judge(motion, scores, cost, memory)))
     machine = describe_machine(["warp-lang"])
     publish("background", "\n\n".join([*tables, f"{what}, every sixth of {FRAMES} frames. {machine}"]),
             {"motion": {", ".join(key): row for key, row in motion.items()},
              "background": {", ".join(key): row for key, row in scores.items()},
              "cost": cost, "memory": memory, "machine": machine})
+
+
+def judge(motion: dict, scores: dict, cost: dict, memory: dict) -> Iterator[tuple[str, bool]]:
+    """What was to be reached, and whether it is."""
+    for part, (what, least) in enumerate(FOUND.items()):
+        worst = min(row[part] for row in motion.values() if row[part] == row[part])
+        yield f"{least:.0%} or more {what}: {worst:.2%} at the least", worst >= least
+    filled = {key[:-1]: row for key, row in scores.items() if key[-1] == "filled"}
+    for preset, (least, most) in WALKED.items():
+        _, wrong, shown, *_ = filled.get((WALKING, "exact", preset), [float("nan")] * 3)
+        yield f"{WALKING} at {preset}: {least:.0%} or more of what was ever seen is shown: {shown:.2%}", shown >= least
+        yield f"{WALKING} at {preset}: {most:.2%} or less of what was never seen is shown: {wrong:.2%}", wrong <= most
+    lost = max(scores[(*key, "bounded")][0] - row[0] for key, row in filled.items() if key[1] == "estimated")
+    yield f"as estimated, what is filled lowers PSNR by 0.5 dB at the most: {lost:.2f}", lost <= 0.5
+    ghosts = max(row[4] for row in filled.values())
+    yield f"0.5 % or less of what is filled is taken from what moves: {ghosts:.2%} at the most", ghosts <= 0.005
+    if cost:
+        times = cost["filled"] / cost["released"]
+        yield f"filled takes 4 times the released drawing or less: {times:.2f}", times <= 4
+        short, long = memory.values()
+        yield (f"beyond the clip, {' and '.join(memory)} take as much memory: {short:.0f} and {long:.0f} MiB",
+               long < 1.2 * short)
 
 
 def percent(share: float) -> str:
