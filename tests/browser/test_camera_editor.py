@@ -229,23 +229,34 @@ def test_a_path_file_that_is_dropped_becomes_keyframes(editor, tmp_path):
     assert len(editor.page.query_selector_all(".ex4d-editor")) == 1  # the page did not take it for a workflow
 
 
+SEE_IN_3D = """async () => {
+    const widget = app.graph.getNodeById(50)?.widgets.find(({ name }) => name === "image");
+    return (await widget?.serializeValue?.(null, 0))?.camera_info;
+}"""
+
+
 def test_the_view_of_the_3d_viewer_becomes_a_keyframe(editor, front_end):
-    front_end.page.evaluate("""() => {
-        const viewer = LiteGraph.createNode("Preview3D");
+    page = front_end.page
+    page.evaluate("""() => {
+        const viewer = LiteGraph.createNode("Load3D");
+        viewer.id = 50;
         viewer.pos = [900, 100];
         app.graph.add(viewer);
-        viewer.properties["Camera Config"] = {};
-        const eye = { x: 1, y: 0.5, z: 0 }, target = { x: 0, y: 0, z: -3 };
-        viewer.addCustomWidget({ name: "taken", type: "custom", draw() {}, serializeValue: async () => ({
-            camera_info: { position: eye, target, zoom: 1, cameraType: "perspective", fov: 40, aspect: 1 } }) });
     }""")
+    page.wait_for_function(SEE_IN_3D)
     editor.seek(8)
     editor.root.get_by_role("tab").filter(has_text="Presets").click()
     before = json.dumps(editor.text)
     editor.root.get_by_role("button", name="Take the view of ComfyUI's 3D viewer").click()
     editor.wait(f"(editor) => editor.host.read() !== {before}")
+    camera = page.evaluate(SEE_IN_3D)
     moment = editor.ask("(editor) => editor.path.moments[8]")
-    assert moment["eye"] == pytest.approx([1, -0.5, 0], abs=1e-3)  # y is up there and down here
+    x, y, z = (camera["position"][axis] for axis in "xyz")
+    assert moment["eye"] == pytest.approx([x, -y, -z], rel=1e-3)  # y is up there and down here, z back and ahead
+    aim = [camera["target"][axis] - camera["position"][axis] for axis in "xyz"]
+    ahead = [step / math.hypot(*aim) for step in (aim[0], -aim[1], -aim[2])]
+    assert moment["rotation"][6:] == pytest.approx(ahead, abs=1e-3)
+    assert editor.keys[-1]["zoom"] > 1  # 35 degrees are narrower than the node's own lens
     editor.root.get_by_role("tab").filter(has_text="Views").click()
 
 
