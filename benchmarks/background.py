@@ -41,6 +41,7 @@ WALKING = "colonnade"
 LEFT = 1.5  # pixels; a surface farther from a place than this has left it
 TURNING = 500  # pixels; what turns in place in fewer says nothing
 REACH = 0.1
+FLAT = 50  # MiB
 LENGTHS = (9, 49)  # frames of the clips whose memory is compared
 FOUND = {"of what leaves its place is found": 0.98, "of what turns in it": 0.9, "of what is found moves": 0.8}
 WALKED = {"30": (0.95, 0.022), "60": (0.97, 0.0035), "90": (0.97, 0.0035)}  # least shown of seen, most of never seen
@@ -325,7 +326,7 @@ def judge(motion: dict, scores: dict, cost: dict, memory: dict) -> Iterator[tupl
         yield f"filled takes 4 times the released drawing or less: {times:.2f}", times <= 4
         short, long = memory.values()
         yield (f"beyond the clip, {' and '.join(memory)} take as much memory: {short:.0f} and {long:.0f} MiB",
-               long < 1.2 * short)
+               abs(long - short) < FLAT)
 
 
 def percent(share: float) -> str:
