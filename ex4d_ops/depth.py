@@ -278,7 +278,7 @@ def is_squeezed(size: tuple[int, int], clip: tuple[int, int], name: str = "depth
     shapes = f"{name}: {size[1]}x{size[0]}, but the clip is {clip[1]}x{clip[0]}"
     if lost > MOST_SQUEEZED:
         raise ValueError(f"{shapes}; check that it is depth of this clip, [frames, height, width]")
-    if lost > SAME_SHAPE >= lost_share(size[::-1], clip):  # made of what a phone stores, which a player turns
+    if lost > SAME_SHAPE >= lost_share((size[1], size[0]), clip):  # made of what a phone stores, which a player turns
         raise ValueError(f"{shapes}; it lies on its side, so turn it a quarter")
     if lost > SAME_SHAPE:
         log.warning("%s, so it is stretched over the clip; if it shows only a part, crop the clip to that", shapes)
