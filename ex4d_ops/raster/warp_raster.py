@@ -56,7 +56,9 @@ def find_obstacle(device: torch.device) -> str | None:
 
 
 def load_kernels(device: torch.device) -> None:
-    wp.load_module(wp.get_module(warp_kernels.__name__), wp.get_device(str(device)))
+    """Compile the kernels, as launches take them: older Warps would do it again in the first, and not one by one."""
+    wp.load_module(wp.get_module(warp_kernels.__name__), wp.get_device(str(device)),
+                   block_dim=1 if device.type == "cpu" else None)
 
 
 workspaces = threading.local()

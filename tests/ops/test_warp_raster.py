@@ -32,6 +32,22 @@ def test_kernels_compile_where_the_pack_is_named_by_its_path(named_by_its_path):
     assert engine.find_obstacle(torch.device("cpu")) is None
 
 
+DRAW = """
+import torch
+from ex4d_ops import raster
+raster.choose_engine("warp", torch.device("cpu"))
+raster.rasterize(1 + torch.rand(8, 8), torch.ones(8, 8, 4), torch.eye(3), torch.eye(4), torch.eye(3), (8, 8), "warp")
+"""
+
+
+def test_kernels_are_compiled_once_and_not_again_by_what_draws(tmp_path):
+    """Where frames are drawn side by side, some would be drawn by half-compiled ones."""
+    pytest.importorskip("warp")
+    environment = os.environ | {"WARP_CACHE_PATH": str(tmp_path), "PYTHONPATH": str(PACKAGE.parent)}
+    subprocess.run([sys.executable, "-c", DRAW], env=environment, check=True)
+    assert len(list(tmp_path.rglob("wp_ex4d_raster*.o"))) == 1
+
+
 @pytest.mark.parametrize("generation", [75, 86, 89, 90, 120])  # Turing, Ampere, Ada, Hopper, Blackwell
 def test_kernels_compile_for_every_generation_of_gpus_that_warp_knows(tmp_path, generation):
     warp = pytest.importorskip("warp", minversion="1.19")  # older ones need a GPU for it
