@@ -125,7 +125,7 @@ def from_points(name: str, box: Box) -> Sheet:
     video, drawn = load_video(), points_box()
     points = Node(drawn.inside.name, {"video": video["VIDEO"]}, box=drawn)
     paint = Node(box.inside.name, {socket: points[socket] for socket in drawn.outputs}, box=box)
-    return sheet(name, [Group("1  Your video", INPUT, [[video]])],
+    return sheet(name, [], [Group("1  Your video", INPUT, [[video]])],  # under the note all would be small
                  [Group("2  Its points", EX4D, [[points, preview(points["color"], "The points")]])],
                  [Group("3  What was not seen, generated", GENERATE, [[paint]])],
                  [Group("4  New view", OUTPUT, [[save_video(paint["video"], name[:2], "New view")]])],
