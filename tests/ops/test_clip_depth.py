@@ -122,7 +122,7 @@ def resident(kind: str) -> int:
 def test_memory_is_a_few_times_that_of_the_depth(case):
     code = f"from tests.ops.test_clip_depth import *; print(measure_peak(*ON_MEMORY[{case}]))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    most = 4  # what it is made from, itself, and pages of libraries that the system had put aside
+    most = 4  # what it is made from, and itself; runs differ, from 2.0 to 3.1 were seen
     assert float(ran.stdout) < most, ran.stderr
 
 
