@@ -107,7 +107,7 @@ class Ours:
 
 
 class MemoryFloor:
-    """No renderer: it moves the bytes that each must, depth and colours in, colour, depth and face out."""
+    """No renderer: it moves the bytes that each must, depth and colors in, color, depth and face out."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.out = Fragments(torch.zeros(*size, 4), torch.zeros(size), torch.zeros(size, dtype=torch.int32))
@@ -188,7 +188,7 @@ void main() {
 
 
 class LlvmPipe:
-    """OpenGL in software (Mesa llvmpipe): the vertices are lifted from the depth map, colour, depth and face read back.
+    """OpenGL in software (Mesa llvmpipe): the vertices are lifted from the depth map, color, depth and face read back.
 
     The mesh's faces are uploaded once.
     """

@@ -1,9 +1,9 @@
-"""The released example beside ours: its camera file, its colour and its mask.
+"""The released example beside ours: its camera file, its color and its mask.
 
     python benchmarks/flower.py FLOWER_DIR
 
 FLOWER_DIR holds input.mp4, depth.npz, camera_180.npz, render_180.mp4 and mask_180.mp4. Reports the largest difference
-of the released camera file to our preset 180, the IoU of the masks, and the PSNR of the colours where both see, over
+of the released camera file to our preset 180, the IoU of the masks, and the PSNR of the colors where both see, over
 frames 1 to the last; leaves them in results/flower.md with flower.json and flower.png.
 """
 
@@ -103,7 +103,7 @@ def mean(values: list[float]) -> float:
 
 
 def draw_sheet(released: Prior, ours: Prior) -> Tensor:
-    """Colour and mask, released over ours, at six moments."""
+    """Color and mask, released over ours, at six moments."""
     frames = torch.linspace(0, len(ours) - 1, MOMENTS + 1).round().long().tolist()[1:]  # both begin with the source
     rows = {"released color": released.color, "our color": ours.color, "released mask": released.visible,
             "our mask": ours.visible}

@@ -153,13 +153,13 @@ def view_from(mesh: DWMesh, angle: int, radius: float) -> View:
 
 
 def share_unlike(picture: Fragments, reference: Fragments) -> float:
-    """The share of pixels covered in only one of two pictures or of another colour."""
+    """The share of pixels covered in only one of two pictures or of another color."""
     covered = (picture.face >= 0) != (reference.face >= 0)
     return float((covered | differs(picture.rgba, reference.rgba)).float().mean())
 
 
 def differs(rgba: Tensor, reference: Tensor) -> Tensor:
-    """Where colours [..., 4] differ by more than one step of 8 bits."""
+    """Where colors [..., 4] differ by more than one step of 8 bits."""
     return (rgba - reference).abs().amax(-1) > 1 / 255
 
 

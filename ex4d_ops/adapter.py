@@ -51,7 +51,7 @@ def build_encoder(weights: dict[str, Tensor], conv: Callable[..., nn.Module] = n
 
 
 def encode_prior(prior: Prior, encode: Callable[[Tensor], Tensor], mask_range: MaskRange = "released") -> Tensor:
-    """Latents [1, 32, t, H/8, W/8] of a prior: colour, then mask.
+    """Latents [1, 32, t, H/8, W/8] of a prior: color, then mask.
 
     encode: pictures [T, H, W, 3] to latents [1, 16, t, H/8, W/8] normalised by Wan's mean and std. It must read a
     picture value p as 2p - 1, as VAEs do of pictures in [0, 1], and not clamp. mask_range: what the VAE then sees of
@@ -65,7 +65,7 @@ def encode_prior(prior: Prior, encode: Callable[[Tensor], Tensor], mask_range: M
 
 def fit_prior(color: Tensor, visible: Tensor, size: tuple[int, int], length: int, rule: LengthRule = "refuse",
               fit: Fit = "crop", erosion: Erosion = 0, seed: int = 0) -> Prior:
-    """The prior to generate with, of a colour video and a mask of any size.
+    """The prior to generate with, of a color video and a mask of any size.
 
     color: [T, h, w, 3] in [0, 1]; visible: [T, h', w'], seen above 0.5; clip.fit_frame brings both to size (H, W).
     rule: what happens where T is not length: "refuse"; "trim" drops frames at the end; "pad" repeats the last one.
@@ -97,7 +97,7 @@ def choose_frames(frames: int, length: int, rule: LengthRule) -> list[int]:
 
 
 def doubt_mask(color: Tensor, visible: Tensor) -> str | None:
-    """What speaks against a mask [T, h', w'] of a colour video [T, h, w, 3], in one sentence; None where nothing does.
+    """What speaks against a mask [T, h', w'] of a color video [T, h, w, 3], in one sentence; None where nothing does.
 
     Inverted masks are recognized by frame 0, which the source has seen completely, and by hidden parts being black.
     """

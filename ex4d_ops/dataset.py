@@ -12,7 +12,7 @@ A clip of key KEY (no dots) is in its shard as
     KEY.clip.json              source, start, frames, size, fps, caption, seed, masks, shown (share of the mask)
     KEY.latents.safetensors    where encoders were at hand:
         video_latent   [16, t, h, w]   what is to be generated, normalised by Wan's mean and std
-        prior_latent   [32, t, h, w]   ex4d_ops.adapter.encode_prior: masked video and mask, colour first
+        prior_latent   [32, t, h, w]   ex4d_ops.adapter.encode_prior: masked video and mask, color first
         image_latent   [16, t, h, w]   image-to-video condition: frame 0, the rest gray
         context        [L, 4096]       text
         clip_fea       [257, 1280]     CLIP vision of frame 0

@@ -261,7 +261,7 @@ def drawn_surface(mesh: DWMesh, t: int, closed_ring: bool = False) -> tuple[Tens
     """World points [V, 3], RGBA [V, 4] and faces [F, 3] int32 of frame t as it is drawn, alpha 0 where it is hidden.
 
     Where hidden faces reach all the way, that is every vertex of one, as released. Where they end before, they are cut
-    off there and have corners of their own, so that visible faces are coloured whole. closed_ring: see grid_faces.
+    off there and have corners of their own, so that visible faces are colored whole. closed_ring: see grid_faces.
     """
     points, colors, faces = mesh.vertices(t), mesh.colors[t].reshape(-1, 3), mesh.faces(closed_ring)
     limits = mesh.limits(t)

@@ -186,7 +186,7 @@ def largest_side(points: Tensor) -> float:
 
 
 def stitch(source: Tensor | Sequence[Tensor], prior: Prior) -> Iterator[Tensor]:
-    """Frames [H, 3 W, 3]: the source [T, H, W, 3], the colour and the mask of its prior side by side."""
+    """Frames [H, 3 W, 3]: the source [T, H, W, 3], the color and the mask of its prior side by side."""
     for frame, color, visible in zip(source, prior.color, prior.visible):
         yield torch.cat([resize_frame(frame, size_of(prior.visible)), color, visible[..., None].expand_as(color)], 1)
 

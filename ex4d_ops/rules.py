@@ -7,6 +7,7 @@ from typing import Literal
 
 MIN_ANGLE = 2.5  # degrees; released code and paper 4.1
 BORDER_DEPTH = 100.0  # scene units; paper 4.1, D_max
+SCENE_NAMES: tuple[str, ...] = ("gallery", "garden", "street", "colonnade")  # that are filmed to try things on
 ENGINES = ("nvdiffrast", "warp", "torch")  # that draw, fastest first
 
 Filter = Literal["angle", "boundary", "gap"]  # the two released tests for hidden faces, and one that finds more

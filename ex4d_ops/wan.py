@@ -165,6 +165,6 @@ def preview(latents: Tensor) -> Tensor:
     """Frames [t, h, w, 3] in [0, 1], about what a latent video [16, t, h, w] shows, without a VAE."""
     from comfy.latent_formats import Wan21
 
-    factors = latents.new_tensor(Wan21.latent_rgb_factors)  # [16, 3], of colours in [-1, 1]
+    factors = latents.new_tensor(Wan21.latent_rgb_factors)  # [16, 3], of colors in [-1, 1]
     colors = torch.einsum("cthw,cd->thwd", latents, factors) + latents.new_tensor(Wan21().latent_rgb_factors_bias)
     return (colors / 2 + 0.5).clamp(0, 1)

@@ -76,12 +76,12 @@ def decode_video(latents: Tensor) -> Tensor:
 
 
 def frequencies() -> Tensor:
-    """The 16 lowest of the orthonormal cosines over a block and its colours, [16, y, x, colour]."""
+    """The 16 lowest of the orthonormal cosines over a block and its colors, [16, y, x, color]."""
     places = (torch.arange(BLOCK) + 0.5) * math.pi / BLOCK
     waves = torch.stack([(order * places).cos() * (2 / BLOCK if order else 1 / BLOCK) ** 0.5 for order in range(3)])
     orders = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0)]
     planes = torch.stack([torch.outer(waves[down], waves[across]) for down, across in orders])
-    both = torch.einsum("kyx,cd->kcyxd", planes, torch.eye(3))  # one plane per colour
+    both = torch.einsum("kyx,cd->kcyxd", planes, torch.eye(3))  # one plane per color
     return both.flatten(0, 1)[:LATENT_CHANNELS]
 
 
@@ -91,6 +91,6 @@ def encode_text(caption: str) -> Tensor:
 
 
 def encode_picture(frame: Tensor) -> Tensor:
-    """Tokens [1, 16, 1280] of a frame [H, W, 3]: its colours on a grid of 4 x 4."""
+    """Tokens [1, 16, 1280] of a frame [H, W, 3]: its colors on a grid of 4 x 4."""
     grid = torch.nn.functional.adaptive_avg_pool2d(frame.movedim(-1, 0), 4).flatten(1).T  # [16, 3]
     return torch.nn.functional.pad(grid, (0, 1280 - 3))[None]

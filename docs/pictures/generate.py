@@ -17,7 +17,7 @@ FRAMES = (8, 24)
 
 
 def draw_prior() -> Figure:
-    """Colour and mask as they should be, and the mask the wrong way around."""
+    """Color and mask as they should be, and the mask the wrong way around."""
     scene = material.mesh("gallery")
     prior = render_prior(scene, material.path("orbit:yaw=60", scene, material.CLIP_FRAMES))
     cells = []

@@ -17,7 +17,7 @@ CLOSE = (slice(140, 236), slice(270, 366))  # rows and columns at the rim of the
 
 
 def draw_prior() -> Figure:
-    """Source, colour and mask at moments of an orbit, as the defaults render them."""
+    """Source, color and mask at moments of an orbit, as the defaults render them."""
     scene = material.mesh("gallery")
     prior = render_prior(scene, material.path("orbit:yaw=60", scene, material.CLIP_FRAMES))
     cells = []

@@ -45,7 +45,7 @@ def picture_grid(cells: Sequence[tuple[str, Tensor]], columns: int) -> Figure:
 
 
 def show_picture(ax, title: str, picture: Tensor) -> None:
-    ax.imshow(picture.clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)  # interpolated colours round beyond 1
+    ax.imshow(picture.clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)  # interpolated colors round beyond 1
     ax.set_title(title, fontsize=FONT)
     ax.set_axis_off()
 
@@ -69,7 +69,7 @@ def show_path(ax, title: str, cameras: CameraPath, scene: VideoDepth | DWMesh | 
 
 
 def save(name: str, figure: Figure) -> Path:
-    """Write a figure into the help pages: .jpg at the best quality within LIMIT, .png in 64 colours."""
+    """Write a figure into the help pages: .jpg at the best quality within LIMIT, .png in 64 colors."""
     picture = Image.fromarray((draw_figure(figure) * 255).round().to(torch.uint8).numpy())
     file = FOLDER / re.split(r"[.-]", name)[0] / name
     if file.suffix == ".png":

@@ -14,7 +14,7 @@ from ..files.damage import reading
 from ..files.footage import PICTURE_SUFFIXES
 from ..preparation.videos import Source, find_depth_file, list_sources
 from ..side_by_side import in_processes, on_a_cluster
-from .prior import ON_A_CLUSTER
+from .options import ON_A_CLUSTER
 from .rendering import RUN, describe_settings, render
 from .terminal import attempt, progress_bar, say
 

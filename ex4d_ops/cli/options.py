@@ -9,10 +9,12 @@ from typing import get_args
 from ..clip import FITS, Fit
 from ..depth_units import DEPTH_KINDS, UNIT_SETTINGS, DepthUnits, UnitSetting
 from ..files.path_settings import SCALE_HELP, SETTINGS
-from ..rules import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules
+from ..rules import BORDER_DEPTH, MIN_ANGLE, Filter, MeshRules, RenderRules
 
 FLAGS = {"scale": "--depth-scale", "shift": "--depth-shift", "metric": "--depth-metric", "near": "--near",
          "far": "--far"}  # of the settings of depth kinds
+ON_A_CLUSTER = "ray"  # beside the names of renderers, as --engine of prepare calls it
+BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
 
 
 def add_depth_options(parser) -> None:
@@ -143,3 +145,7 @@ def mesh_rules(options) -> MeshRules:
         raise ValueError(f"--min-confidence: got {options.min_confidence:g}, must be above 0 and at most 1")
     return MeshRules(options.min_angle, options.depth_jump, options.filter, options.border_depth, not options.no_clamp,
                      hidden_reach(options), options.min_confidence)
+
+
+def render_rules(options) -> RenderRules:
+    return RenderRules(options.texture, not options.no_anchor, options.erosion, options.seed, options.surface)

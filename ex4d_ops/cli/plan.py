@@ -9,7 +9,7 @@ from ..clip import WAN_GRID, check_wan_length, wan_size
 from ..evaluation.methods import METHODS
 from ..evaluation.runs import RANGES
 from ..preparation.videos import Source, find_depth_file, list_sources
-from ..scene import SCENE_NAMES
+from ..rules import SCENE_NAMES
 from .evaluate import add_work_options, count_workers
 from .options import add_fit_option
 from .terminal import add_command, describe_size, parse_size, say

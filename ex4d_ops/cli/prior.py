@@ -10,11 +10,13 @@ from typing import get_args
 from ..clip import WAN_GRID, check_wan_length, wan_size
 from ..files.path_settings import READ_SUFFIXES
 from ..generators import STYLES
-from ..rules import ENGINES, Drawn, Relative, RenderRules, Smoothed, Texture
+from ..rules import ENGINES, Drawn, Relative, Smoothed, Texture
 from ..trajectory.moves import EASES, MOVES, parse_moves
 from .estimate import NAMES as MODEL_NAMES
 from .estimate import add_estimate_options, choose_model
 from .options import (
+    BACKGROUND_REACH,
+    ON_A_CLUSTER,
     add_depth_options,
     add_fit_option,
     add_mesh_options,
@@ -36,8 +38,6 @@ from .terminal import (
 )
 
 OUTPUTS = ("color", "visible", "preview", "cameras", "sheet", "path")  # of --only
-ON_A_CLUSTER = "ray"  # beside the names of renderers, as --engine of prepare calls it
-BACKGROUND_REACH = 0.1  # of --hidden-reach with --background: what reaches all the way would cover what can be filled
 
 EPILOG = """\
 examples:
@@ -246,7 +246,3 @@ def parse_only(text: str) -> tuple[str, ...]:
         if name not in OUTPUTS:
             raise argparse.ArgumentTypeError(f"{name!r} is not a result; use some of {','.join(OUTPUTS)}")
     return names
-
-
-def render_rules(options) -> RenderRules:
-    return RenderRules(options.texture, not options.no_anchor, options.erosion, options.seed, options.surface)

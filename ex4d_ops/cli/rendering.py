@@ -48,8 +48,7 @@ from ..trajectory import (
 from ..trajectory.editing import freeze
 from ..trajectory.follow import follow
 from .footage import OtherLength, Source, Taken, hold, take
-from .options import mesh_rules, path_settings
-from .prior import BACKGROUND_REACH, render_rules
+from .options import BACKGROUND_REACH, mesh_rules, path_settings, render_rules
 from .stereo_video import STEREO, write_stereo
 from .terminal import describe_size, progress_bar, say, timed
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ..scene import SCENE_NAMES
+from ..rules import SCENE_NAMES
 from ..trajectory.moves import RELEASED_FRAMES
 from .terminal import add_command, parse_size, progress_bar
 

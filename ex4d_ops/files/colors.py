@@ -44,7 +44,7 @@ def color_of(path: Path, frame: av.VideoFrame, transfer: int, primaries: int) ->
 
 
 def codes_of(path: Path, frame: av.VideoFrame) -> np.ndarray:
-    """The numbers of a gray frame [H, W] float32, 0..gray_white. Raises ValueError where it is coloured."""
+    """The numbers of a gray frame [H, W] float32, 0..gray_white. Raises ValueError where it is colored."""
     if is_plain_gray(frame.format.name, frame.color_range):
         return frame.to_ndarray().astype(np.float32)
     return gray_of(path, as_rgb(path, frame, "rgb48le"))

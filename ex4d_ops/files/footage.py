@@ -149,7 +149,7 @@ def tell_resampled(path: Path, fps: float) -> None:
 
 
 def gray_of(path: Path, picture: np.ndarray) -> np.ndarray:
-    """The gray value of RGB [H, W, 3], [H, W] float32. Raises ValueError where it is coloured."""
+    """The gray value of RGB [H, W, 3], [H, W] float32. Raises ValueError where it is colored."""
     white = np.iinfo(picture.dtype).max
     if np.ptp(picture, axis=2).max() > COLOR_SPREAD * white:
         raise ValueError(f"{path}: is in color, and depth cannot be read from a color map; use a gray video")

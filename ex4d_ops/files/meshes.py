@@ -1,4 +1,4 @@
-"""Meshes as GLB and PLY with vertex colours, through trimesh."""
+"""Meshes as GLB and PLY with vertex colors, through trimesh."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNSIGNED_SHORT = 5123  # glTF component type
 
 
 def write_mesh(path: str | Path, mesh: DWMesh, t: int, closed_ring: bool = False) -> None:
-    """Write frame t of a mesh as GLB (glTF axes, linear colours, unlit) or PLY (our axes, sRGB colours).
+    """Write frame t of a mesh as GLB (glTF axes, linear colors, unlit) or PLY (our axes, sRGB colors).
 
     What is written is what is drawn: see drawn_surface, of hidden faces and of closed_ring. Raises ValueError, or
     OSError where the disk is full or the folder not writable.
@@ -34,7 +34,7 @@ def write_mesh(path: str | Path, mesh: DWMesh, t: int, closed_ring: bool = False
 
 
 def as_ply(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:
-    """A binary PLY of points [V, 3] and sRGB colours with alpha [V, 4]."""
+    """A binary PLY of points [V, 3] and sRGB colors with alpha [V, 4]."""
     import trimesh
     from trimesh.exchange.ply import export_ply
 
@@ -43,7 +43,7 @@ def as_ply(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:
 
 
 def as_glb(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:
-    """A binary glTF of points [V, 3] and sRGB colours with alpha [V, 4]: seen as it is, without lights."""
+    """A binary glTF of points [V, 3] and sRGB colors with alpha [V, 4]: seen as it is, without lights."""
     import trimesh
     from trimesh.exchange.gltf import export_glb
 
@@ -52,13 +52,13 @@ def as_glb(points: Tensor, faces: np.ndarray, colors: Tensor) -> bytes:
     def finish(buffers: dict, tree: dict) -> None:
         primitive = tree["meshes"][0]["primitives"][0]
         accessor = list(tree["accessors"].values())[primitive["attributes"]["COLOR_0"]]
-        accessor["componentType"] = UNSIGNED_SHORT  # in 8 bits, linear colours lose what is dark
+        accessor["componentType"] = UNSIGNED_SHORT  # in 8 bits, linear colors lose what is dark
         buffers[list(buffers)[accessor["bufferView"]]] = (linear * 65535).round().numpy().astype("<u2").tobytes()
         primitive["material"] = 0
         tree["materials"] = [{"alphaMode": "MASK", "doubleSided": True, "extensions": {"KHR_materials_unlit": {}}}]
         tree["extensionsUsed"] = ["KHR_materials_unlit"]
 
-    marked = np.zeros((len(points), 4), np.uint8)  # so that there are colours for `finish` to put in place
+    marked = np.zeros((len(points), 4), np.uint8)  # so that there are colors for `finish` to put in place
     mesh = trimesh.Trimesh(gltf_from_world(points).numpy(), faces, vertex_colors=marked, process=False)
     return export_glb(trimesh.Scene(mesh), buffer_postprocessor=finish)
 
@@ -69,5 +69,5 @@ def gltf_from_world(points: Tensor) -> Tensor:
 
 
 def linear_from_srgb(colors: Tensor) -> Tensor:
-    """Linear light of sRGB colours in [0, 1]. IEC 61966-2-1."""
+    """Linear light of sRGB colors in [0, 1]. IEC 61966-2-1."""
     return torch.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)

@@ -143,7 +143,7 @@ def color_of(path: Path, image: Image.Image | DeepPicture) -> np.ndarray:
 
 
 def codes_of(path: Path, image: Image.Image | DeepPicture) -> np.ndarray:
-    """The numbers of a gray image, [H, W] float32. Raises ValueError where it is coloured."""
+    """The numbers of a gray image, [H, W] float32. Raises ValueError where it is colored."""
     if isinstance(image, DeepPicture):
         return image.gray(path)
     if image.mode in WHITES or image.mode == "L":

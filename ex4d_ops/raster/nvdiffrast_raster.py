@@ -40,7 +40,7 @@ def all_faces(size: tuple[int, int], device: torch.device) -> Tensor:
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
          size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
-    """Draw one depth grid; see rasterize. Colours at silhouettes are blended, depth and faces are not."""
+    """Draw one depth grid; see rasterize. Colors at silhouettes are blended, depth and faces are not."""
     dr = import_module("nvdiffrast.torch")
 
     faces = all_faces(tuple(depth.shape), depth.device)

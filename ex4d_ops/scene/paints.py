@@ -1,4 +1,4 @@
-"""Paints: colour as a function of the point, averaged over a pixel, so that no texture aliases from any distance.
+"""Paints: color as a function of the point, averaged over a pixel, so that no texture aliases from any distance.
 
 Every pattern is the exact mean of its wave over a box as wide as the pixel is on the surface.
 """
@@ -15,12 +15,12 @@ from .solids import Paint, X, Y, Z
 
 
 def rgb(code: str) -> Tensor:
-    """Colour [3] float64 in [0, 1] of "rrggbb"."""
+    """Color [3] float64 in [0, 1] of "rrggbb"."""
     return torch.tensor([int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)], dtype=torch.float64)
 
 
 def mix(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-    """Blend colours [3] or [3, N] into [3, N]: a where share [N] is 0, b where it is 1."""
+    """Blend colors [3] or [3, N] into [3, N]: a where share [N] is 0, b where it is 1."""
     a, b = (color.to(share).reshape(3, -1) for color in (a, b))
     return a + (b - a) * share
 

@@ -26,7 +26,7 @@ SKY = -1
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """Where it comes from and its colours, each [3] float64. to_sun: unit length, y down; haze: per scene unit."""
+    """Where it comes from and its colors, each [3] float64. to_sun: unit length, y down; haze: per scene unit."""
 
     to_sun: Tensor
     sun: Tensor
@@ -55,7 +55,7 @@ class Scene:
     def render(self, cameras: CameraPath, progress: Progress | None = None) -> tuple[Tensor, Tensor]:
         """Exact views: frames [T, H, W, 3] float32 in [0, 1] and depth [T, H, W] float32, z, inf = sky.
 
-        Output frame t shows the moment source_frame[t] / FPS. Depth is that of the pixel's centre, colour is averaged
+        Output frame t shows the moment source_frame[t] / FPS. Depth is that of the pixel's centre, color is averaged
         over the pixel. progress(done, total) is called after every frame; what it raises cancels.
         """
         count, device = len(cameras), cameras.cam_from_world.device
@@ -77,7 +77,7 @@ class Scene:
 
 
 class Shot:
-    """One camera at one moment of a scene. Vectors are columns: pixels [2, N], rays and colours [3, N], all float64."""
+    """One camera at one moment of a scene. Vectors are columns: pixels [2, N], rays and colors [3, N], all float64."""
 
     def __init__(self, scene: Scene, cameras: CameraPath, t: int) -> None:
         self.scene, self.size = scene, cameras.size
@@ -154,7 +154,7 @@ class Shot:
         return seen
 
     def render(self) -> tuple[Tensor, Tensor]:
-        """Colour [H, W, 3] and depth [H, W], float32. Paints average themselves, so only edges need more rays."""
+        """Color [H, W, 3] and depth [H, W], float32. Paints average themselves, so only edges need more rays."""
         count = self.size[0] * self.size[1]
         color, depth, patch = torch.empty(count, 3), torch.empty(count), torch.empty(count, dtype=torch.int32)
         for here in torch.arange(count).split(PIXELS_AT_ONCE):
@@ -167,7 +167,7 @@ class Shot:
         return color.clamp_(0, 1).reshape(*self.size, 3), depth.reshape(self.size)
 
     def shade(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour [3, N], depth [N] and a number [N] for the face of the solid that is seen, SKY for none."""
+        """Color [3, N], depth [N] and a number [N] for the face of the solid that is seen, SKY for none."""
         color, depth, patch = zip(*map(self.shade_some, pixels.split(PIXELS_AT_ONCE, 1)))
         return torch.cat(color, 1), torch.cat(depth), torch.cat(patch)
 
@@ -184,7 +184,7 @@ class Shot:
         return color, depth, patch
 
     def shade_solids(self, which: Tensor, rays: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """Lit colour [3, N] and face [N] of the solids which [N] at this depth [N] along the rays."""
+        """Lit color [3, N] and face [N] of the solids which [N] at this depth [N] along the rays."""
         unit_from_world = self.unit_from_world[:, :3, :3].permute(1, 2, 0)[..., which]  # [3, 3, N]
         unit_rays = (unit_from_world * rays).sum(1)
         unit_points = self.unit_eyes[:, which] + unit_rays * depth
@@ -205,7 +205,7 @@ class Shot:
         return extent * depth
 
     def paint(self, which: Tensor, points: Tensor, width: Tensor) -> Tensor:
-        """Unlit colour [3, N] of the solids which [N] at points of theirs, scene units; one call for each paint."""
+        """Unlit color [3, N] of the solids which [N] at points of theirs, scene units; one call for each paint."""
         paints = list(dict.fromkeys(solid.paint for solid in self.scene.solids))
         number = torch.tensor([paints.index(solid.paint) for solid in self.scene.solids], device=which.device)[which]
         counts = torch.bincount(number, minlength=len(paints)).tolist()
@@ -215,7 +215,7 @@ class Shot:
         return color
 
     def light_points(self, color: Tensor, points: Tensor, normals: Tensor, which: Tensor) -> Tensor:
-        """Colour [3, N] under sun, sky and haze of world points [3, N] of the solids which [N]."""
+        """Color [3, N] under sun, sky and haze of world points [3, N] of the solids which [N]."""
         light = self.scene.light
         sun = (light.to_sun.to(points) @ normals).clamp(min=0)
         shaded = self.shaded[which] & (sun > 0)

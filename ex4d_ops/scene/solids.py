@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 # Here vectors are columns: a matrix of N points is [3, N].
-Paint = Callable[[Tensor, Tensor], Tensor]  # points and widths of a pixel there [3, N], scene units -> colours [3, N]
+Paint = Callable[[Tensor, Tensor], Tensor]  # points and widths of a pixel there [3, N], scene units -> colors [3, N]
 
 X, Y, Z = 0, 1, 2
 # A unit shape keeps within distance 1 of its centre along each of these groups of axes.

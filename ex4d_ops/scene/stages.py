@@ -12,7 +12,7 @@ from torch import Tensor
 from ..camera import CameraPath, invert_rigid
 from ..depth import VideoDepth
 from ..prior import Progress
-from . import SCENE_NAMES
+from ..rules import SCENE_NAMES
 from .paints import checker, clouds, mix, plain, rgb, stripes, windows
 from .scene import Light, Scene
 from .solids import Paint, Solid, X, Y, Z, shift, turn

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 PACK, CORE = "comfyui-ex4d", "comfy-core"  # names in the registry, by which the front end finds a missing pack
-INPUT, EX4D, MODELS, GENERATE, OUTPUT = "#8fb573", "#6fa8dc", "#d9a55a", "#b48ad0", "#9aa5ad"  # colours of groups
+INPUT, EX4D, MODELS, GENERATE, OUTPUT = "#8fb573", "#6fa8dc", "#d9a55a", "#b48ad0", "#9aa5ad"  # colors of groups
 
 NOTE = "MarkdownNote"
 NOTE_LINE, NOTE_STEP = 45, 16  # letters a line, graph units from line to line, of a node of a column's width

@@ -39,7 +39,7 @@ def test_depth_of_another_size_is_resampled_to_the_images(nodes, take, same):
     assert same(mesh, build_dw_mesh(take.images, resize_depth(small, (32, 48))))
 
 
-def test_images_with_alpha_or_out_of_range_are_their_colours_in_range(nodes, take, same):
+def test_images_with_alpha_or_out_of_range_are_their_colors_in_range(nodes, take, same):
     wild = torch.cat([take.images * 2 - 0.5, torch.ones_like(take.images[..., :1])], -1)
     mesh, _ = nodes.run("BuildDWMesh", images=wild, depth=take.depth)
     assert same(mesh.colors, (take.images * 2 - 0.5).clamp(0, 1))
@@ -145,7 +145,7 @@ def test_a_path_that_shows_frames_the_mesh_lacks_is_refused(nodes, take):
         nodes.run("RenderDWMesh", mesh=take.mesh, cameras=longer)
 
 
-def test_one_frame_becomes_core_s_mesh_in_its_axes_and_linear_colours(nodes, take):
+def test_one_frame_becomes_core_s_mesh_in_its_axes_and_linear_colors(nodes, take):
     (mesh,) = nodes.run("EX4DMeshToMesh", mesh=take.mesh, frame=2, faces="all")
     points = take.mesh.vertices(2) * torch.tensor([1.0, -1.0, -1.0])
     assert torch.equal(mesh.vertices[0], points) and torch.equal(mesh.faces[0], take.mesh.faces().long())

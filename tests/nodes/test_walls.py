@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 PACK = Path(__file__).parents[2]
@@ -67,6 +68,42 @@ def test_the_library_imports_comfyui_through_one_door_alone():
 def test_nodes_and_command_line_import_nothing_of_each_other():
     assert not offenders("nodes", {"ex4d_ops.cli", "headless"})
     assert not offenders("ex4d_ops", {"headless"})
+
+
+def imported_modules() -> dict[str, set[str]]:
+    """Of every module of the library and of the nodes, those that it imports anywhere in it; no package's face."""
+    files = [file for folder in ("ex4d_ops", "nodes") for file in (PACK / folder).rglob("*.py")]
+    found = {".".join(file.relative_to(PACK).with_suffix("").parts): file for file in files if file.stem != "__init__"}
+    return {name: {module for said in imports_of(file) for module in (said, said.rpartition(".")[0]) if module in found}
+            for name, file in found.items()}
+
+
+def room_of(module: str) -> str:
+    """The file or folder at the top of the library that a module is in, or nodes."""
+    return ".".join(module.split(".")[:2 if module.startswith("ex4d_ops.") else 1])
+
+
+def test_no_file_imports_itself_through_others():
+    tuple(TopologicalSorter(imported_modules()).static_order())  # raises CycleError, which names the circle
+
+
+def test_rooms_import_downwards_alone():
+    rooms: dict[str, set[str]] = {}
+    for module, imported in imported_modules().items():
+        rooms.setdefault(room_of(module), set()).update({room_of(other) for other in imported} - {room_of(module)})
+    order = [room.removeprefix("ex4d_ops.") for room in TopologicalSorter(rooms).static_order()]
+    floors = ["camera", "depth", "mesh", "background", "prior", "simulate", "preparation", "training", "cli"]
+    assert [room for room in order if room in floors] == floors
+
+
+def test_no_file_is_longer_than_a_reader_can_hold_and_no_function_than_a_screen():
+    for folder, most in (("ex4d_ops", 400), ("nodes", 400), ("headless", 400), ("tests", 600), ("benchmarks", 600)):
+        for file in (PACK / folder).rglob("*.py"):
+            text = file.read_text(encoding="utf-8")
+            assert text.count("\n") <= most, file
+            long = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)
+                    and node.end_lineno - node.lineno >= 60 and node.name != "define_schema"]
+            assert not long, (file, long)
 
 
 def test_the_imports_of_a_file_are_found():

@@ -82,7 +82,7 @@ def test_the_released_range_is_the_default():
     assert ranges[1] == -1  # which a VAE reads as -3
 
 
-def test_colour_comes_before_mask():
+def test_color_comes_before_mask():
     values = iter([1.0, 2.0])
     latents = encode_prior(random_prior(), lambda pictures: torch.full((1, 16, 3, 4, 6), next(values)))
     assert latents.shape == (1, 32, 3, 4, 6)
@@ -98,7 +98,7 @@ def test_a_prior_of_the_right_size_and_length_is_left_alone():
     assert torch.equal(fitted.color, prior.color) and torch.equal(fitted.visible, prior.visible)
 
 
-def test_colour_is_black_wherever_it_was_not_seen():
+def test_color_is_black_wherever_it_was_not_seen():
     prior = random_prior()
     fitted = fit_prior(torch.ones_like(prior.color), prior.visible.float(), (32, 48), 9)
     assert torch.equal(fitted.color, prior.visible[..., None].expand(-1, -1, -1, 3).float())
@@ -154,7 +154,7 @@ def test_sizes_and_lengths_that_wan_does_not_take_are_refused(size, length, mask
 
 
 def rendered_clip() -> tuple[torch.Tensor, torch.Tensor]:
-    """A colour video, black where the source saw nothing, and its mask; frame 0 is all seen."""
+    """A color video, black where the source saw nothing, and its mask; frame 0 is all seen."""
     visible = torch.ones(5, 32, 48)
     for t in range(1, 5):
         visible[t, :, :6 * t] = 0

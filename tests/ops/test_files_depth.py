@@ -120,7 +120,7 @@ def test_normalised_pictures_count_white_as_one(tmp_path, white, dtype):
     assert float(read.depth.min()) == pytest.approx(2) and float(read.depth.max()) == pytest.approx(50)
 
 
-def test_gray_videos_are_read_and_coloured_ones_refused(tmp_path):
+def test_gray_videos_are_read_and_colored_ones_refused(tmp_path):
     ramp = torch.linspace(0, 1, 32 * 32).reshape(1, 32, 32).repeat(2, 1, 1)
     write_video(tmp_path / "gray.mp4", ramp, 10)
     read = read_depth(tmp_path / "gray.mp4", DepthUnits("normalized-depth", near=1.0, far=9.0))
@@ -142,7 +142,7 @@ def test_the_depth_channel_of_an_exr_is_found(tmp_path, channels):
     assert torch.equal(read_depth(tmp_path / "depth.exr", Z).depth[0], torch.from_numpy(values))
 
 
-def test_an_exr_of_colours_is_refused(tmp_path):
+def test_an_exr_of_colors_is_refused(tmp_path):
     import OpenEXR
 
     planes = {name: make_depth(1, seed=k).depth[0].numpy() for k, name in enumerate("RGB")}

@@ -1,4 +1,4 @@
-"""Laws of mesh files: other programs read the same surface and colours, in the axes they expect."""
+"""Laws of mesh files: other programs read the same surface and colors, in the axes they expect."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_a_closed_ring_is_watertight_to_others_too(tmp_path):
     assert load(tmp_path / "ring.ply").is_watertight and not load(tmp_path / "released.ply").is_watertight
 
 
-def test_ply_colours_are_srgb_and_hidden_vertices_transparent(tmp_path):
+def test_ply_colors_are_srgb_and_hidden_vertices_transparent(tmp_path):
     mesh = make_mesh()
     write_mesh(tmp_path / "mesh.ply", mesh, 0)
     colors = np.asarray(load(tmp_path / "mesh.ply").visual.vertex_colors)
@@ -48,7 +48,7 @@ def test_ply_colours_are_srgb_and_hidden_vertices_transparent(tmp_path):
     assert np.array_equal(colors[:, 3] == 255, mesh.vertex_visible(0).reshape(-1).numpy())
 
 
-def test_glb_colours_are_linear_in_16_bits(tmp_path):
+def test_glb_colors_are_linear_in_16_bits(tmp_path):
     mesh = make_mesh()
     write_mesh(tmp_path / "mesh.glb", mesh, 0)
     stored = read_color_accessor((tmp_path / "mesh.glb").read_bytes(), mesh.depth[0].numel())

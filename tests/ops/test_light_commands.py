@@ -10,8 +10,8 @@ import pytest
 from ex4d_ops import tracking
 from ex4d_ops.files.path_settings import FORMAT_NAMES
 from ex4d_ops.files.paths import FORMATS
-from ex4d_ops.rules import TrackerName
-from ex4d_ops.scene import SCENE_NAMES, SCENES
+from ex4d_ops.rules import SCENE_NAMES, TrackerName
+from ex4d_ops.scene import SCENES
 
 PACK = Path(__file__).parents[2]
 HEAVY = {"torch", "numpy", "av", "PIL", "cv2", "warp", "matplotlib", "scipy", "tqdm", "yaml", "OpenEXR"}

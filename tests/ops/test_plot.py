@@ -162,7 +162,7 @@ def test_a_long_loop_is_thinned_and_a_large_one_shrunk():
     assert loop.shape == (7, 72 + STRIP, 3 * 320, 3)
 
 
-def test_stitched_frames_show_source_colour_and_mask_side_by_side():
+def test_stitched_frames_show_source_color_and_mask_side_by_side():
     source, prior = make_prior()
     frames = list(stitch(source, prior))
     assert len(frames) == 3 and frames[0].shape == (8, 30, 3)

@@ -108,7 +108,7 @@ def test_background_behind_an_object_is_not_seen_from_the_side():
 
 
 def test_sky_never_mixes_with_the_back_that_closes_the_mesh():
-    """The back takes its colours from the four corners, so those may not show in what is seen of the sky."""
+    """The back takes its colors from the four corners, so those may not show in what is seen of the sky."""
     colors, depth = two_planes(1)
     sky = VideoDepth(torch.where(depth.depth > 5, torch.inf, depth.depth), depth.intrinsics, depth.world_from_cam)
     painted = colors.clone()

@@ -32,7 +32,7 @@ EVERY_ENGINE = pytest.mark.parametrize("engine, device", ENGINES, ids=[f"{e}-{d}
 
 
 def make_grid(size: tuple[int, int] = SIZE) -> tuple[Tensor, Tensor]:
-    """A slanted wall with a ball, a bar and a dent before it, its border far away; colours at every vertex."""
+    """A slanted wall with a ball, a bar and a dent before it, its border far away; colors at every vertex."""
     height, width = size
     y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
     depth = 9 / (1 - 0.3 * x - 0.1 * y)
@@ -134,7 +134,7 @@ def beside_edges(depth: Tensor) -> Tensor:
 
 
 def assert_same_picture(drawn: Fragments, reference: Fragments, antialiased: bool = False) -> None:
-    """Coverage, depth and colour agree away from edges; along them few pixels flip to the other side."""
+    """Coverage, depth and color agree away from edges; along them few pixels flip to the other side."""
     band = beside_edges(reference.depth)
     covered = (drawn.face >= 0) == (reference.face >= 0)
     both = (drawn.face >= 0) & (reference.face >= 0)

@@ -135,7 +135,7 @@ def test_the_moving_camera_starts_as_the_world_and_moves_rigidly():
 
 
 @EVERY_SCENE
-def test_colours_are_averaged_over_the_pixel(name):
+def test_colors_are_averaged_over_the_pixel(name):
     """A picture is its larger version made smaller: nothing aliases."""
     scene = make_scene(name)
     small, large = (scene.render(scene.source_cameras(1, (size, size)))[0][0] for size in (64, 256))

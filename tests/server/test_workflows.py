@@ -75,11 +75,11 @@ def test_one_frame_is_exported_as_a_glb_that_opens(server, workflow, wanted):
     assert found["visible"].bounds[1][2] < 0  # y up, z back: everything lies in front of the camera
 
 
-def test_a_glb_holds_linear_colours_and_no_light(server, workflow, wanted):
+def test_a_glb_holds_linear_colors_and_no_light(server, workflow, wanted):
     clip = workflow.clip()
     built = workflow.add("BuildDWMesh", images=[clip, 0], depth=[clip, 1])
     mesh = workflow.add("EX4DMeshToMesh", mesh=[built, 0], faces="all")
-    workflow.add("SaveGLB", mesh=[mesh, 0], filename_prefix="3d/colours")
+    workflow.add("SaveGLB", mesh=[mesh, 0], filename_prefix="3d/colors")
     (file,) = server.files(server.run(workflow))
     content = file.read_bytes()
     length = int.from_bytes(content[12:16], "little")  # of the JSON chunk, which stands between two headers

@@ -9,7 +9,7 @@ TILES = {"tiling": "on", "tile_size": 64, "overlap": 32, "frames": 64, "frame_ov
 
 
 def clip(frames: int = 9, height: int = 32, width: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
-    """A colour video whose left side gets unseen, and its mask; frame 0 is all seen."""
+    """A color video whose left side gets unseen, and its mask; frame 0 is all seen."""
     visible = torch.ones(frames, height, width)
     for t in range(1, frames):
         visible[t, :, :2 * t] = 0
@@ -39,7 +39,7 @@ def through_network(vae, values: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("mask_range, hidden", [("released", -3.0), ("paper", -1.0)])
-def test_the_network_sees_colour_and_mask_in_their_ranges(encode, vae, mask_range, hidden):
+def test_the_network_sees_color_and_mask_in_their_ranges(encode, vae, mask_range, hidden):
     color, visible = clip()
     latents, _ = encode(color, visible, mask_range=mask_range)
     mask = torch.where(visible > 0.5, 1.0, hidden)[..., None].expand(-1, -1, -1, 3)
@@ -95,7 +95,7 @@ def test_outputs_have_memory_of_their_own_and_no_more(encode):
                                                            visible.untyped_storage().data_ptr())
 
 
-def test_colour_outside_the_mask_changes_nothing(encode):
+def test_color_outside_the_mask_changes_nothing(encode):
     color, visible = clip()
     masked, _ = encode(color, visible)
     unmasked, _ = encode(color + 0.3 * (1 - visible[..., None]), visible)
