@@ -77,7 +77,8 @@ class EX4DSaveCameras(io.ComfyNode):
             display_name="Save Cameras (EX-4D)",
             category="EX-4D/camera",
             description="Saves a camera path to ComfyUI's output folder, also in the formats of other tools.",
-            search_aliases=["camera file", "export camera", "COLMAP", "CameraCtrl", "ReCamMaster", "chan"],
+            search_aliases=["camera file", "export camera", "COLMAP", "CameraCtrl", "ReCamMaster", "chan", "Vista4D",
+                            "NeoVerse"],
             is_output_node=True,
             inputs=[
                 sockets.Cameras.Input("cameras", tooltip="Camera path to save."),
@@ -85,8 +86,9 @@ class EX4DSaveCameras(io.ComfyNode):
                                 tooltip="Prefix of the file name in the output folder. It may include a subfolder."),
                 io.Combo.Input("format", options=list(WRITTEN), default="ex4d",
                                tooltip="Format of the file. ex4d (JSON) and released (EX-4D's npz): save everything. "
-                                       "colmap, chan and realestate: save everything but held frames. recammaster: "
-                                       "saves only positions and directions, in meters."),
+                                       "colmap, chan, realestate and vista4d: save everything but held frames. "
+                                       "recammaster: saves only positions and directions, in meters. neoverse: saves "
+                                       "positions, directions and the zoom of the last frame."),
             ],
         )
 

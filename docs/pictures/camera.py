@@ -188,7 +188,7 @@ def draw_formats() -> Figure:
     scene = material.clip("gallery")[1]
     cameras = freeze(material.path("orbit:yaw=40+zoom:factor=1.5", scene), 12)
     names = {"ex4d": "a.json", "released": "a.npz", "colmap": "a", "chan": "a.chan", "realestate": "a.txt",
-             "recammaster": "b.json"}
+             "recammaster": "b.json", "vista4d": "b.npz", "neoverse": "c.json"}
     columns = {"yaw, degrees": lambda path: orbit_yaw(path, scene),
                "focal, pixels": lambda path: path.intrinsics[:, 0, 0],
                "source frame": lambda path: path.source_frame}

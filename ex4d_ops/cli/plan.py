@@ -68,11 +68,13 @@ def make_plan(options) -> None:
     if not wanted:
         raise ValueError(f"{options.clips}: does not contain videos; give a folder of videos, or --scenes")
     with tqdm(total=len(wanted), desc="planning", unit="folder", disable=None) as bar:
-        refused = plan(wanted, rules, options.out, options.engine, workers, lambda said: bar.update())
-    for said in refused:
-        say(said)
-    print(f"{options.out}: {len(wanted) - len(refused)} folders for {len(options.methods)} methods; "
-          f"{len(refused)} left out")
+        told = plan(wanted, rules, options.out, options.engine, workers, lambda each: bar.update())
+    for each in told:
+        for said in (each.refusal, *each.remarks):
+            if said:
+                say(said)
+    refused = sum(bool(each.refusal) for each in told)
+    print(f"{options.out}: {len(wanted) - refused} folders for {len(options.methods)} methods; {refused} left out")
 
 
 def check_options(options) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from .. import files
+from ..camera import CameraPath
 from ..clip import Clip, Fit, fit_frame
 from ..depth import VideoDepth, fit_depth, match_depth
 from ..files.whole import written_whole
@@ -22,6 +24,7 @@ from ..scene import FPS, make_scene, sample_clip
 from ..trajectory import automatic_radius, released_path
 from .all_runs import WORK
 from .methods import METHODS
+from .orbits import ORBITS, tell_orbit
 from .runs import CAMERAS, COLOR, DEPTH, EXACT, PLAN, PRIOR, RANGES, SOURCE, VISIBLE
 from .workflows import adapt_workflow
 
@@ -54,16 +57,23 @@ class PlanRules:
     seed: int = 0
 
 
-def begin_planning(rules: PlanRules, out: Path) -> Callable[[Planned], str]:
+class Told(NamedTuple):
+    """What planning one folder says: why it is left out, nothing where it is made; and what is to be known of it."""
+
+    refusal: str
+    remarks: list[str]
+
+
+def begin_planning(rules: PlanRules, out: Path) -> Callable[[Planned], Told]:
     """What plans one clip after the other in a worker; there is nothing to load."""
     return lambda planned: plan_one(planned, rules, out)
 
 
 def plan(wanted: Sequence[Planned], rules: PlanRules, out: Path, engine: Engine = "processes", workers: int = 1,
-         report: Callable[[str], object] = lambda key: None) -> list[str]:
-    """Make the folders of all clips and ranges; those that are finished are left as they are. Why some are not made.
+         report: Callable[[Told], object] = lambda told: None) -> list[Told]:
+    """Make the folders of all clips and ranges; those that are finished are left as they are. What is said of others.
 
-    report: called with the folder of each that is done. Raises ValueError where the folder was begun by other rules.
+    report: called with what is said of each. Raises ValueError where the folder was begun by other rules.
     """
     out.mkdir(parents=True, exist_ok=True)
     noted = json.loads(json.dumps(vars(rules)))
@@ -73,22 +83,23 @@ def plan(wanted: Sequence[Planned], rules: PlanRules, out: Path, engine: Engine 
     with written_whole(path) as part:
         part.write_text(json.dumps(noted, indent=2) + "\n")
     todo = (planned for planned in wanted if not (out / planned.folder / PLAN).exists())
-    refused = []
-    for said in WORK[engine](todo, partial(begin_planning, rules, out.resolve()), workers):
-        report(said)
-        refused += [said] if said else []
-    return refused
+    said = []
+    for told in WORK[engine](todo, partial(begin_planning, rules, out.resolve()), workers):
+        report(told)
+        said.append(told)
+    return said
 
 
-def plan_one(planned: Planned, rules: PlanRules, out: Path) -> str:
-    """Make one folder; why it cannot be made, or nothing where it is."""
+def plan_one(planned: Planned, rules: PlanRules, out: Path) -> Told:
+    """Make one folder, or say why it cannot be made."""
     folder = out / planned.folder
     try:
         clip, depth = film(planned, rules)
     except (ValueError, OSError) as error:
-        return f"{planned.folder}: left out, because {error}"
+        return Told(f"{planned.folder}: left out, because {error}", [])
     (folder / PRIOR).mkdir(parents=True, exist_ok=True)
-    cameras = released_path(RANGES[planned.range], len(clip), automatic_radius(depth), depth.intrinsics[0], clip.size)
+    radius = automatic_radius(depth)
+    cameras = released_path(RANGES[planned.range], len(clip), radius, depth.intrinsics[0], clip.size)
     prior = render_prior(build_dw_mesh(clip.frames, depth), cameras)
     files.write_video(folder / SOURCE, clip.frames, clip.fps)
     files.write_depth(folder / DEPTH, depth)
@@ -97,12 +108,13 @@ def plan_one(planned: Planned, rules: PlanRules, out: Path) -> str:
     files.write_video(folder / PRIOR / COLOR, prior.color, clip.fps)
     if planned.source is None:
         files.write_video(folder / EXACT, make_scene(planned.clip, rules.seed).render(cameras)[0], clip.fps)
+    remarks = []
     for name in rules.methods:
         give_method(name, folder / name, clip, prior, out.name)
-        files.write_path(folder / name / METHODS[name].cameras, cameras, METHODS[name].format)
+        remarks += [f"{planned.folder}: {said}" for said in give_path(name, folder / name, cameras, radius)]
     with written_whole(folder / PLAN) as part:  # last, so that where it is everything is
         part.write_text(json.dumps({"clip": planned.clip, "range": planned.range}) + "\n")
-    return ""
+    return Told("", remarks)
 
 
 def film(planned: Planned, rules: PlanRules) -> tuple[Clip, VideoDepth]:
@@ -118,6 +130,19 @@ def film(planned: Planned, rules: PlanRules) -> tuple[Clip, VideoDepth]:
     depth = files.read_depth(planned.depth, None, 0, rules.frames, clip=planned.source)
     frames = torch.stack([fit_frame(frame, rules.size, rules.fit) for frame in clip.frames])
     return Clip(frames, clip.fps), match_depth(frames, fit_depth(depth, rules.size, rules.fit))
+
+
+def give_path(name: str, folder: Path, cameras: CameraPath, radius: float) -> list[str]:
+    """Write a method's file of cameras; what is to be known of it."""
+    method = METHODS[name]
+    if method.format not in ORBITS:
+        files.write_path(folder / method.cameras, cameras, method.format)
+        return []
+    text, off = tell_orbit(method.format, cameras, radius)
+    with written_whole(folder / method.cameras) as part:
+        part.write_text(text, encoding="utf-8")
+    return [f"{name} takes only an orbit; the nearest one is up to {off.degrees:.1f} degrees and {off.share:.1%} of "
+            "the radius off the path"]
 
 
 def give_method(name: str, folder: Path, clip: Clip, prior: Prior, runs: str) -> None:

@@ -11,10 +11,10 @@ recammaster        .json                    its first camera    yes      where c
 trajectorycrafter  .txt                     its first camera    no       angles and distance of an orbit
 viewcrafter        .txt                     its first camera    no       the same, otherwise ordered and signed
 opencv             .npz of DA3, VGGT        its first camera    no       cameras and lenses
-vista4d            .npz, also MegaSaM       the file's          no       cameras and lenses
+vista4d            .npz, also MegaSaM       the file's          yes      cameras and lenses
 nerfstudio         transforms.json          its first camera    no       cameras and lenses
 3dgs               cameras.json             its first camera    no       cameras and focal lengths
-neoverse           .json, .npz              the source's        no       cameras and zoom
+neoverse           .json, .npz              the source's        yes      cameras and zoom
 crossviewwarp      .json, a list            the source's        no       angles and distance of an orbit
 gltf               .glb, .gltf              the file's          no       an animated camera and its view
 
@@ -72,10 +72,10 @@ FORMATS = {
     "trajectorycrafter": Format("first", orbits.read_trajectorycrafter),
     "viewcrafter": Format("first", orbits.read_viewcrafter),
     "opencv": Format("first", npz.read_opencv),
-    "vista4d": Format("file", npz.read_vista4d),
+    "vista4d": Format("file", npz.read_vista4d, npz.write_vista4d, ".npz"),
     "nerfstudio": Format("first", transforms.read_nerfstudio),
     "3dgs": Format("first", transforms.read_gaussians),
-    "neoverse": Format("file", neoverse.read_neoverse),
+    "neoverse": Format("file", neoverse.read_neoverse, neoverse.write_neoverse, ".json"),
     "crossviewwarp": Format("file", orbits.read_crossviewwarp),
     "gltf": Format("file", gltf.read_gltf),
 }

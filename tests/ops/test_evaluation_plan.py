@@ -1,20 +1,25 @@
 """Laws of planned runs: every method is given the same path in its own format, and nothing is made twice."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ex4d_ops import cli, files
+from ex4d_ops.camera import default_intrinsics
 from ex4d_ops.clip import Clip
 from ex4d_ops.evaluation import list_runs
 from ex4d_ops.evaluation.all_runs import WORK
 from ex4d_ops.evaluation.methods import METHODS
+from ex4d_ops.evaluation.orbits import ORBITS, tell_orbit
 from ex4d_ops.evaluation.workflows import adapt_workflow
 from ex4d_ops.files.paths import WRITTEN
 from ex4d_ops.generators import STYLES
 from ex4d_ops.scene import sample_clip
+from ex4d_ops.trajectory import move_path, parse_moves
 
 PACK = Path(__file__).parents[2]
 SMALL = ["--frames", "5", "--size", "64x64", "--ranges", "30"]
@@ -37,10 +42,12 @@ def test_every_method_gets_the_same_path_its_guide_and_its_workflow(tmp_path, ca
     out = tmp_path / "runs"
     assert make_plan("--scenes", "gallery", "--out", str(out), *SMALL) == 0
     cell = out / "gallery" / "30"
-    asked = files.read_path(cell / "prior" / "cameras.json")
+    asked, said = files.read_path(cell / "prior" / "cameras.json"), capsys.readouterr().err
+    assert {name for name in METHODS if f"gallery/30: {name} takes only an orbit" in said} == set(ORBITS)
     for name, method in METHODS.items():
-        path = files.read_path(cell / name / method.cameras, (64, 64), format=method.format)
-        assert torch.allclose(path.cam_from_world, asked.cam_from_world, atol=1e-4), name
+        if method.format not in ORBITS:
+            path = files.read_path(cell / name / method.cameras, (64, 64), format=method.format)
+            assert torch.allclose(path.cam_from_world, asked.cam_from_world, atol=1e-4), name
         assert (cell / name / "guide.mkv").exists() == (method.style is not None)
         assert (cell / name / "workflow_api.json").exists() == (method.workflow is not None)
     runs, missing = list_runs(out)
@@ -105,4 +112,57 @@ def test_every_workflow_runs_the_planned_clip_and_lacks_nothing(name):
 
 
 def test_every_method_is_of_known_styles_and_formats():
-    assert all(method.style in {None, *STYLES} and method.format in WRITTEN for method in METHODS.values())
+    assert all(method.style in {None, *STYLES} and method.format in {*WRITTEN, *ORBITS} for method in METHODS.values())
+
+
+# ---- orbits -------------------------------------------------------------------------------------
+
+RADIUS = 2.7
+SQUARE = (64, 64)
+
+
+def path_of(moves: str):
+    return move_path(parse_moves(moves), 25, RADIUS, default_intrinsics(SQUARE), SQUARE)
+
+
+@pytest.mark.parametrize("moves", ["orbit:yaw=50", "orbit:yaw=-80", "orbit:pitch=30", "orbit:yaw=-160"])
+def test_an_orbit_is_told_as_it_is_and_what_is_not_one_by_how_far_it_is_off(tmp_path, moves):
+    path = path_of(moves)
+    for program in ORBITS:
+        text, off = tell_orbit(program, path, RADIUS)
+        assert off.degrees < 0.03 and off.share < 1e-3, program
+        assert tell_orbit(program, path_of(f"{moves}+roll:angle=7"), RADIUS)[1].degrees > 1
+    (tmp_path / "a.txt").write_text(tell_orbit("trajectorycrafter", path, RADIUS)[0])
+    back = files.read_path(tmp_path / "a.txt", SQUARE, 25, "trajectorycrafter", radius=RADIUS)
+    assert torch.allclose(back.cam_from_world, path.cam_from_world, atol=2e-3)
+
+
+@pytest.mark.parametrize("preset", ["30", "60", "90", "180"])
+def test_what_is_said_of_an_orbit_is_what_its_reader_makes_of_it(tmp_path, preset):
+    path = path_of(f"preset-{preset}")
+    text, off = tell_orbit("trajectorycrafter", path, RADIUS)
+    (tmp_path / "a.txt").write_text(text)
+    back = files.read_path(tmp_path / "a.txt", SQUARE, 25, "trajectorycrafter", radius=RADIUS)
+    apart = (torch.linalg.inv(back.cam_from_world) - torch.linalg.inv(path.cam_from_world))[:, :3, 3].norm(dim=-1)
+    assert float(apart.max()) / RADIUS == pytest.approx(off.share, abs=2e-3)
+
+
+@pytest.mark.parametrize("moves", ["orbit:yaw=40", "orbit:yaw=-40", "orbit:pitch=25", "orbit:pitch=-25"])
+def test_trajectoryattention_s_circle_by_its_own_formula_is_the_orbit(moves):
+    """Its camera stands at (major sin a, 0, 200 cos a), or (0, major sin a, 200 cos a), and looks at the origin."""
+    path = path_of(moves)
+    words = tell_orbit("trajectoryattention", path, RADIUS)[0].split()
+    options = dict(zip(words[::2], words[1::2]))
+    cameras = []
+    for frame in range(25):
+        angle = math.radians(float(options["--degrees_per_frame"]) * frame)
+        side, depth = float(options["--major_radius"]) * math.sin(angle), 200 * math.cos(angle)
+        horizontal = options["--camera_motion_mode"] == "horizontal"
+        place = np.array([side, 0, depth] if horizontal else [0, side, depth])
+        ahead = -place / np.linalg.norm(place)
+        right = np.cross([0, 1, 0], ahead)
+        right /= np.linalg.norm(right)
+        turn = np.stack([right, np.cross(ahead, right), ahead])
+        cameras.append(np.block([[turn, -(turn @ place * RADIUS / 200)[:, None]], [np.zeros((1, 3)), np.ones((1, 1))]]))
+    first = np.stack(cameras) @ np.linalg.inv(cameras[0])
+    assert np.allclose(first, path.cam_from_world.numpy(), atol=2e-3)

@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "cameras.npz"
 SIZE = (288, 512)
 INTRINSICS = default_intrinsics(SIZE)
 SUFFIXES = {"ex4d": ".json", "released": ".npz", "colmap": "", "chan": ".chan", "realestate": ".txt",
-            "recammaster": ".json"}
+            "recammaster": ".json", "vista4d": ".npz", "neoverse": ".json"}
 WRITTEN = [name for name, kind in FORMATS.items() if kind.write]
 WILD = "orbit:yaw=-70..70,pitch=30..-120+dolly:distance=-0.4+roll:angle=200"
 

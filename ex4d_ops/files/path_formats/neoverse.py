@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -52,6 +53,17 @@ def read_neoverse(path: Path, request: Request) -> CameraPath:
         world_from_cam = source_cameras(request.source, int(frames)) @ world_from_cam
     zoom = torch.linspace(1, number_in(content, "zoom_ratio", 1.0), int(frames), dtype=torch.float64)
     return make_path(invert_rigid(world_from_cam), zoom_intrinsics(request.lens(), zoom), request.needed_size())
+
+
+def write_neoverse(cameras: CameraPath) -> dict[str, bytes]:
+    """NeoVerse's json: a matrix at every frame, and the zoom of the last; its lens is NeoVerse's own."""
+    if len(cameras) < 2:
+        raise ValueError("has one camera, but NeoVerse needs 2 or more; use another format")
+    world_from_cam = invert_rigid(cameras.cam_from_world.double())
+    focal = cameras.intrinsics[:, 0, 0]
+    content = {"name": "ex4d", "mode": "global", "num_frames": len(cameras), "zoom_ratio": float(focal[-1] / focal[0]),
+               "trajectory": {"frame_indices": list(range(len(cameras))), "frame_matrices": world_from_cam.tolist()}}
+    return {"": json.dumps(content).encode()}
 
 
 def frame_numbers(trajectory: dict) -> Tensor:

@@ -15,7 +15,7 @@ from ...camera import FLIP_YZ, CameraPath, invert_rigid
 from ..arrays import find_array, list_arrays
 from ..parsing import list_names, number_array
 from .ours import whole_frames
-from .request import Request, Size, centered_size, make_path, pinhole, shared_lens, whole_size
+from .request import Request, Size, centered_size, make_path, pinhole, pinhole_row, shared_lens, whole_size
 
 log = logging.getLogger(__name__)
 LARGEST_ARRAY = 2**26  # bytes of one array of cameras
@@ -96,6 +96,14 @@ def read_vista4d(path: Path, request: Request) -> CameraPath:
     else:
         intrinsics = lens_matrices(lens, len(world_from_cam))
     return make_path(invert_rigid(world_from_cam), *lens_and_size(intrinsics, request))
+
+
+def write_vista4d(cameras: CameraPath) -> dict[str, bytes]:
+    """The npz of Vista4D's camera editor, whose intrinsics are rows (fx, fy, cx, cy)."""
+    file = BytesIO()
+    np.savez(file, cam_c2w=invert_rigid(cameras.cam_from_world.double()).float().numpy(),
+             intrinsics=pinhole_row(cameras).float().numpy())
+    return {"": file.getvalue()}
 
 
 def square_matrices(name: str, stored: np.ndarray) -> Tensor:

@@ -26,11 +26,15 @@ def read_trajectorycrafter(path: Path, request: Request) -> CameraPath:
     As its code does: the camera first moves r along the source's axis, then theta and then phi turn around the target.
     """
     theta, phi, r = read_three_lines(path, request.frames or TRAJECTORYCRAFTER_FRAMES, "theta, phi, r")
-    radius = request.needed_radius()
-    turn = rotate_about("y", torch.deg2rad(phi)) @ rotate_about("x", torch.deg2rad(theta))
-    forward = along_axis(radius + radius * r)
-    cameras = rigid(turn, along_axis(torch.full_like(r, radius)) - (turn @ forward[..., None])[..., 0])
+    cameras = circle_target(torch.deg2rad(theta), torch.deg2rad(phi), r, request.needed_radius())
     return make_path(cameras, request.lens(), request.needed_size())
+
+
+def circle_target(theta: Tensor, phi: Tensor, r: Tensor, radius: float) -> Tensor:
+    """cam_from_world [T, 4, 4] of TrajectoryCrafter's orbit: theta [T] up, phi [T] right, radians, r [T] ahead."""
+    turn = rotate_about("y", phi) @ rotate_about("x", theta)
+    forward = along_axis(radius + radius * r)
+    return rigid(turn, along_axis(torch.full_like(r, radius)) - (turn @ forward[..., None])[..., 0])
 
 
 def read_viewcrafter(path: Path, request: Request) -> CameraPath:
