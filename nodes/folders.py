@@ -11,7 +11,8 @@ import folder_paths
 from ..ex4d_ops.estimators import registry
 from ..ex4d_ops.files.path_settings import MODEL_FILES
 
-MODEL_FOLDERS = ("ex4d", *registry.FOLDERS)  # below ComfyUI's models folder
+TRACKER_FOLDER = "ex4d_trackers"
+MODEL_FOLDERS = ("ex4d", *registry.FOLDERS, TRACKER_FOLDER)  # below ComfyUI's models folder
 
 
 def register_model_folders() -> None:

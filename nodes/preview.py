@@ -29,7 +29,7 @@ from ..ex4d_ops.rules import RenderRules
 from ..ex4d_ops.small_scene import Sight, SmallScene, look, point_at, sample_points, spread
 from ..ex4d_ops.trajectory import MOVES, make_subject
 from ..ex4d_ops.trajectory.entries import SEGMENT_EASES
-from ..ex4d_ops.trajectory.keyframes import FIELDS, Keyframe, Run, parse_keyframes, parse_retime, run_keyframes
+from ..ex4d_ops.trajectory.keyframes import FIELDS, CameraMotion, Keyframe, camera_motion, parse_keyframes, parse_retime
 from ..ex4d_ops.trajectory.keying import FittedTo, keyframe_of, keyframes_of, preset_keyframes
 from ..ex4d_ops.trajectory.viewer import camera_from_load3d
 from . import kept_scenes
@@ -111,9 +111,9 @@ class Directed:
     def fitted(self) -> FittedTo:
         return FittedTo(self.view.radius, self.lens, self.asked.smooth, self.subject is None)
 
-    def run(self) -> Run:
+    def motion(self) -> CameraMotion:
         focal = float(self.lens[0, 0])
-        return run_keyframes(self.keyframes(), self.view.frames, focal, self.asked.smooth, self.subject)
+        return camera_motion(self.keyframes(), self.view.frames, focal, self.asked.smooth, self.subject)
 
     def path(self) -> CameraPath:
         """The path, following what it is told to follow."""
@@ -189,18 +189,19 @@ def encode(sight: Sight, tint: bool) -> bytes:
 def tell_path(asked: Asked) -> dict:
     """Every moment of a path: its keyframes' running values, and the camera they make."""
     directed = Directed(asked)
-    run, path = directed.run(), directed.path()
-    eye, orbit, headings = path.eye, run.orbit_or_like(), run.headings()
+    motion, path = directed.motion(), directed.path()
+    eye, orbit, headings = path.eye, motion.orbit_or_like(), motion.headings()
     moments = []
     for t in spread(len(path), MOST_MOMENTS):
         yaw, pitch, distance = orbit[t].tolist()
         pan, tilt, roll = headings[t].tolist()
         moments.append({
-            "frame": t, "position": run.eye[t].tolist(), "look_at": run.target[t].tolist(), "yaw": yaw, "pitch": pitch,
-            "distance": distance, "roll": roll, "pan": pan, "tilt": tilt, "zoom": float(run.zoom[t]),
+            "frame": t, "position": motion.eye[t].tolist(), "look_at": motion.target[t].tolist(), "yaw": yaw,
+            "pitch": pitch, "distance": distance, "roll": roll, "pan": pan, "tilt": tilt, "zoom": float(motion.zoom[t]),
             "eye": eye[t].tolist(), "rotation": path.cam_from_world[t, :3, :3].reshape(-1).tolist(),
             "source": int(path.source_frame[t])})
-    return {"frames": len(path), "radius": directed.view.radius, "circles": run.orbit is not None, "heads": run.heads,
+    return {"frames": len(path), "radius": directed.view.radius, "circles": motion.orbit is not None,
+            "heads": motion.heads,
             "retimed": bool(parse_retime(asked.keyframes, directed.view.frames)), "moments": moments}
 
 
@@ -208,7 +209,7 @@ def tell_coverage(asked: Asked) -> dict:
     """How much of every frame was seen, and from which angle. Pictures go first; Stale where a newer one is asked."""
     directed = Directed(asked)
     path, how = directed.path(), asked.rest.get("rules", RenderRules())
-    run, name = directed.run(), ("coverage", asked.editor)
+    motion, name = directed.motion(), ("coverage", asked.editor)
 
     def measure(t: int) -> float:
         pictures.wait_until_idle(BREATH)
@@ -219,14 +220,14 @@ def tell_coverage(asked: Asked) -> dict:
 
     frames = list(spread(len(path), MOST_COVERED))
     shares = list(drawers.map(measure, frames))
-    yaw, pitch = angles_around(directed, run, path)
+    yaw, pitch = angles_around(directed, motion, path)
     return {"frames": frames, "coverage": shares, "yaw": yaw[frames].tolist(), "pitch": pitch[frames].tolist()}
 
 
-def angles_around(directed: Directed, run: Run, path: CameraPath) -> tuple[torch.Tensor, torch.Tensor]:
+def angles_around(directed: Directed, motion: CameraMotion, path: CameraPath) -> tuple[torch.Tensor, torch.Tensor]:
     """Yaw and pitch [T], degrees, of every camera around its target, from the source camera of that moment."""
     from_source = invert_rigid(directed.source_of(path).double())
-    target = run.target * directed.view.radius
+    target = motion.target * directed.view.radius
     if directed.asked.relative == "world":
         target = transform_each(from_source, target)
     eye = transform_each(from_source, path.eye.double())

@@ -32,10 +32,10 @@ from ..ex4d_ops.simulate import (
 )
 from ..ex4d_ops.tracking import Tracker, Tracks, load_tracker
 from . import sockets
+from .folders import TRACKER_FOLDER
 from .progress import show_progress
 
 CATEGORY = "EX-4D/train"
-TRACKER_FOLDER = "ex4d_trackers"  # in ComfyUI's models folder
 PREVIEW_FRAMES = 16
 
 
@@ -144,7 +144,6 @@ class EX4DTrackingMask(io.ComfyNode):
 
 def model_inputs() -> list[io.Input]:
     """What a tracker with weights asks for."""
-    folder_paths.add_model_folder_path(TRACKER_FOLDER, str(Path(folder_paths.models_dir) / TRACKER_FOLDER))
     return [io.Combo.Input("weights", options=folder_paths.get_filename_list(TRACKER_FOLDER),
                            tooltip=f"Weights file of the tracker in models/{TRACKER_FOLDER}."),
             io.String.Input("code", default="",

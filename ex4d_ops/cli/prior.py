@@ -191,7 +191,7 @@ def make_prior(options) -> None:
     check_options(options)
     share_free_memory()
     if options.input.is_dir():
-        from .clips import draw_clips, find_clips
+        from .batch import draw_clips, find_clips
 
         if clips := find_clips(options):
             return draw_clips(options, clips)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..camera import CameraPath, invert_rigid
+from ..clip import Progress
 from ..depth import VideoDepth
-from ..prior import Progress
 from ..rules import SCENE_NAMES
 from .paints import checker, clouds, mix, plain, rgb, stripes, windows
 from .scene import Light, Scene

@@ -31,7 +31,7 @@ Report = Callable[[str, float, int], None]
 
 
 @dataclass(eq=False)
-class Run:
+class TrainingRun:
     """A run in memory. trained, average: the weights by their released names; average is empty where none is kept."""
 
     accelerator: Accelerator
@@ -82,7 +82,7 @@ def train(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules = Tra
     return run.state
 
 
-def begin(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules, cpu: bool) -> Run:
+def begin(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules, cpu: bool) -> TrainingRun:
     """A run as the folder left it, or a new one."""
     try:
         import peft  # noqa: F401  (needed later; who starts a run wants to know now)
@@ -109,7 +109,7 @@ def begin(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules, cpu:
         adapted, torch.optim.AdamW(adapted.trained().values(), lr=rules.learning_rate))
     trained = accelerator.unwrap_model(model).trained()
     average = {name: weight.detach().clone() for name, weight in trained.items()} if rules.ema else {}
-    run = Run(accelerator, model, optimizer, trained, average, state or RunState(asked), folder, rules)
+    run = TrainingRun(accelerator, model, optimizer, trained, average, state or RunState(asked), folder, rules)
     if state:
         restore(run)
     return run
@@ -126,7 +126,7 @@ def check_sharing(accelerator: Accelerator) -> None:
                          "fsdp_version 2")
 
 
-def take_step(run: Run, clips: Clips) -> float:
+def take_step(run: TrainingRun, clips: Clips) -> float:
     """Move the weights once; returns the loss, averaged over everything that went into the step."""
     rules, accelerator = run.rules, run.accelerator
     total = torch.zeros((), device=accelerator.device)
@@ -151,7 +151,7 @@ def take_step(run: Run, clips: Clips) -> float:
     return loss
 
 
-def batch_loss(run: Run, clips: Clips, turn: int) -> Tensor:
+def batch_loss(run: TrainingRun, clips: Clips, turn: int) -> Tensor:
     """Loss of this process's batch in one turn of a step.
 
     Samples are numbered through the run over turns and processes, and their number alone draws clip, level and noise.
@@ -170,7 +170,7 @@ def batch_loss(run: Run, clips: Clips, turn: int) -> Tensor:
     return flow_loss(run.model(mix(video, noise, level), level, batch), video, noise, weight)
 
 
-def validate(run: Run, validation: Validation, report: Report) -> None:
+def validate(run: TrainingRun, validation: Validation, report: Report) -> None:
     rules, device, step = run.rules, run.accelerator.device, run.state.step
     report("loss/validation", validation_loss(run.model, validation.clips, rules.shift, rules.seed, device), step)
     write_samples(run.folder / "samples" / f"{step:06}", run.model, validation, rules.validation_steps, rules.shift,
@@ -180,7 +180,7 @@ def validate(run: Run, validation: Validation, report: Report) -> None:
 # ---- stopping and going on ----------------------------------------------------------------------
 
 
-def save(run: Run) -> None:
+def save(run: TrainingRun) -> None:
     """Put the run into its folder. All processes must take part."""
     state = run.state
     state.weights = {name: whole(weight) for name, weight in run.trained.items()}
@@ -192,7 +192,7 @@ def save(run: Run) -> None:
 
 
 @torch.no_grad()
-def restore(run: Run) -> None:
+def restore(run: TrainingRun) -> None:
     """Give weights, average and moments the values of the state."""
     for name, weight in run.trained.items():
         weight.copy_(spread(run.state.weights[name], weight))
@@ -223,7 +223,7 @@ def spread(values: Tensor, like: Tensor) -> Tensor:
 
 
 @contextmanager
-def open_tensorboard(run: Run) -> Iterator[Report]:
+def open_tensorboard(run: TrainingRun) -> Iterator[Report]:
     """Yield report(name, value, step), which tells TensorBoard; steps told again after a crash count once."""
     if not (run.rules.tensorboard and run.is_main):
         yield lambda name, value, step: None

@@ -16,7 +16,7 @@ ease      of the way to the next keyframe
 Lengths are shares of the radius, in the world's axes: x right, y down, z forward. Signs of the angles are those of
 trajectory.py. Values run on Catmull-Rom splines (cubic Hermite, tangents from the two neighbours over their distance
 in time) or straight. Where no keyframe gives a position, the angles and the distance run, so that the camera circles;
-else positions run. Where every keyframe looks at a point, the point runs and stays in the centre; else headings run
+else positions motion. Where every keyframe looks at a point, the point runs and stays in the centre; else headings run
 the shortest arc.
 """
 
@@ -154,13 +154,13 @@ def keyframe_path(keyframes: Sequence[Keyframe], frames: int, radius: float, int
     radius: scene units; smooth: Catmull-Rom splines, else straight; subject: what lies in the place of the target.
     Before the first keyframe and after the last the camera rests.
     """
-    run = run_keyframes(keyframes, frames, float(intrinsics[..., 0, 0].reshape(-1)[0]), smooth, subject)
-    cam_from_world = rigid(run.rotation, -(run.rotation @ (radius * run.eye)[..., None])[..., 0])
-    return CameraPath(cam_from_world.float().to(intrinsics.device), zoom_intrinsics(intrinsics, run.zoom), size)
+    motion = camera_motion(keyframes, frames, float(intrinsics[..., 0, 0].reshape(-1)[0]), smooth, subject)
+    cam_from_world = rigid(motion.rotation, -(motion.rotation @ (radius * motion.eye)[..., None])[..., 0])
+    return CameraPath(cam_from_world.float().to(intrinsics.device), zoom_intrinsics(intrinsics, motion.zoom), size)
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class CameraMotion:
     """What keyframes make of every frame, float64: places in radii, angles in degrees.
 
     eye, target, home: [T, 3], home being where the target stands as the source camera sees it; rotation: [T, 3, 3] of
@@ -194,8 +194,8 @@ class Run:
         return torch.stack([torch.rad2deg(pan), torch.rad2deg(tilt), roll], -1)
 
 
-def run_keyframes(keyframes: Sequence[Keyframe], frames: int, focal: float, smooth: bool = True,
-                  subject: Subject | None = None) -> Run:
+def camera_motion(keyframes: Sequence[Keyframe], frames: int, focal: float, smooth: bool = True,
+                  subject: Subject | None = None) -> CameraMotion:
     """What keyframes make of every frame. focal: pixels, of zoom 1."""
     place = AHEAD if subject is None else subject.direction
     keep = subject is not None and subject.keep_aim
@@ -218,7 +218,7 @@ def run_keyframes(keyframes: Sequence[Keyframe], frames: int, focal: float, smoo
     heads = any(view.heads for view in views)
     rotation = line.arc(torch.stack([view.rotation for view in views])) if heads else lean(level, roll)
     zooms = [(math.log(key.focal / focal if key.focal else key.zoom or 1.0),) for key in keyframes]
-    return Run(eye, target, home, rotation, line.spline(zooms)[:, 0].exp(), roll, orbit, heads)
+    return CameraMotion(eye, target, home, rotation, line.spline(zooms)[:, 0].exp(), roll, orbit, heads)
 
 
 class Timeline:

@@ -14,7 +14,7 @@ from ..camera import CameraPath, default_intrinsics, invert_rigid
 from ..rotation import aim
 from .editing import resample
 from .entries import SEGMENT_EASES
-from .keyframes import TARGET, Keyframe, run_keyframes
+from .keyframes import TARGET, Keyframe, camera_motion
 from .moves import parse_moves
 from .retiming import Moment, played_frames
 from .rig import move_path
@@ -165,11 +165,11 @@ def add_worst(chosen: set[int], miss: Callable[[list[int]], Tensor]) -> list[int
 
 def misses(path: CameraPath, keys: Sequence[Keyframe], fitted: FittedTo) -> Tensor:
     """By how much the path of some keyframes is off in every frame, [T], in what it may be off."""
-    run = run_keyframes(keys, len(path), float(fitted.lens[0, 0]), fitted.smooth)
+    motion = camera_motion(keys, len(path), float(fitted.lens[0, 0]), fitted.smooth)
     rotation = path.cam_from_world[:, :3, :3].cpu().double()
-    turned = (run.rotation - rotation).square().sum((1, 2)).sqrt() / math.sqrt(2)  # of small angles, the angle
-    zoomed = (run.zoom / zoom_of(path, fitted)).log().abs()
-    off = (run.eye - place_of(path, fitted)).norm(dim=-1)
+    turned = (motion.rotation - rotation).square().sum((1, 2)).sqrt() / math.sqrt(2)  # of small angles, the angle
+    zoomed = (motion.zoom / zoom_of(path, fitted)).log().abs()
+    off = (motion.eye - place_of(path, fitted)).norm(dim=-1)
     return torch.stack([off / OFF_PLACE, turned / OFF_ANGLE, zoomed / OFF_ZOOM]).amax(0)
 
 

@@ -14,7 +14,7 @@ from ex4d_ops import cli
 from ex4d_ops.training import loop
 
 
-def begin_sharded(*arguments) -> loop.Run:
+def begin_sharded(*arguments) -> loop.TrainingRun:
     run = begin(*arguments)
     matrices = [weight for weight in run.model.parameters() if weight.ndim == 2]
     share = sum(weight.to_local().numel() for weight in matrices) / sum(weight.numel() for weight in matrices)

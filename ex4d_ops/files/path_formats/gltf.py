@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...camera import CameraPath, flip_yz_of_rigid, invert_rigid, rigid
+from ...camera import CameraPath, flip_yz_of_rigid, focal_from_view, invert_rigid, rigid
 from ...rotation import quaternion_of, rotate_between, rotation_of
 from ..damage import quote
 from ..parsing import list_names, number_array, read_json
@@ -256,5 +256,5 @@ def camera_lens(scene: dict, node: int, size: tuple[int, int]) -> Tensor:
     view, shape = number_in(lens, "yfov"), number_in(lens, "aspectRatio", size[1] / size[0])
     if not 0 < view < np.pi or not 1e-3 < shape < 1e3:
         raise ValueError(f"yfov is {view:g} and aspectRatio {shape:g}; the first must be above 0 and below pi, radians")
-    focal = 0.5 / np.tan(view / 2)  # as a share of the height
+    focal = focal_from_view(view, 1.0)  # as a share of the height
     return shared_lens(torch.tensor([[focal / shape, focal, 0.5, 0.5]], dtype=torch.float64), (1.0, shape), size)[0]
