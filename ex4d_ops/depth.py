@@ -263,26 +263,36 @@ def match_depth(frames: Tensor, depth: VideoDepth, resize: bool = False) -> Vide
     if not resize:
         raise ValueError(f"depth: {depth.size[1]}x{depth.size[0]}, but the clip is {width}x{height}; resize one to the "
                          "other")
-    resized = resize_depth(depth, (height, width))
-    if is_squeezed(depth.size, (height, width)):
-        return replace(resized, intrinsics=stretch_lens(depth, (height, width)))
-    return resized
+    return resize_depth(lay_over(depth, (height, width), (height, width)), (height, width))
 
 
-def is_squeezed(size: tuple[int, int], clip: tuple[int, int], name: str = "depth") -> bool:
-    """Whether depth of size (H, W) is not shaped like its clip, as where a network takes squares; logs that.
+def lay_over(depth: VideoDepth, filmed: tuple[int, int], fitted: tuple[int, int], name: str = "depth") -> VideoDepth:
+    """Depth that lies over its clip of size filmed (H, W), which is to become fitted: see shape_over."""
+    shape, intrinsics = shape_over(depth, filmed, fitted, name)
+    return replace(resize_depth(depth, shape), intrinsics=intrinsics)
 
-    Raises ValueError where it cannot be depth of the clip at all.
+
+def shape_over(depth: VideoDepth, filmed: tuple[int, int], fitted: tuple[int, int],
+               name: str = "depth") -> tuple[tuple[int, int], Tensor]:
+    """The size (H, W) and the lens [T, 3, 3] with which depth lies over its clip; logs where they are not its own.
+
+    Depth that is shaped neither like the clip, filmed, nor like what becomes of it, fitted, was squeezed by a network
+    that takes squares, say: it is stretched over the clip. Raises ValueError where it cannot be of the clip at all.
     """
-    lost = lost_share(size, clip)
-    shapes = f"{name}: {size[1]}x{size[0]}, but the clip is {clip[1]}x{clip[0]}"
+    lost = lost_share(depth.size, filmed)
+    if lost <= SAME_SHAPE:
+        return depth.size, depth.intrinsics
+    if lost_share(depth.size, fitted) < SAME_SHAPE:
+        log.warning("%s: shaped like %dx%d, which the clip becomes, so it is taken for depth of that and not of the "
+                    "whole clip", name, fitted[1], fitted[0])
+        return depth.size, depth.intrinsics
+    shapes = f"{name}: {depth.size[1]}x{depth.size[0]}, but the clip is {filmed[1]}x{filmed[0]}"
     if lost > MOST_SQUEEZED:
         raise ValueError(f"{shapes}; check that it is depth of this clip, [frames, height, width]")
-    if lost > SAME_SHAPE >= lost_share((size[1], size[0]), clip):  # made of what a phone stores, which a player turns
+    if lost_share((depth.size[1], depth.size[0]), filmed) <= SAME_SHAPE:  # of what a phone stores, which a player turns
         raise ValueError(f"{shapes}; it lies on its side, so turn it a quarter")
-    if lost > SAME_SHAPE:
-        log.warning("%s, so it is stretched over the clip; if it shows only a part, crop the clip to that", shapes)
-    return lost > SAME_SHAPE
+    log.warning("%s, so it is stretched over the clip; if it shows only a part, crop the clip to that", shapes)
+    return filmed, stretch_lens(depth, filmed)
 
 
 def stretch_lens(depth: VideoDepth, size: tuple[int, int]) -> Tensor:

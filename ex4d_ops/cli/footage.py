@@ -14,7 +14,6 @@ from torch import Tensor
 from .. import files
 from ..camera import fit_intrinsics, intrinsics_from_focal, move_to
 from ..clip import (
-    SAME_SHAPE,
     WAN_GRID,
     Clip,
     Fit,
@@ -22,13 +21,12 @@ from ..clip import (
     describe_fit,
     fit_boxes,
     fit_frame,
-    lost_share,
     nearest_wan_lengths,
     size_of,
     wan_size,
     without_bars,
 )
-from ..depth import VideoDepth, check_length, fit_depth, is_squeezed, resize_depth, stretch_lens
+from ..depth import VideoDepth, check_length, fit_depth, lay_over, resize_depth, shape_over
 from ..files.footage import frame_span
 from ..files.video import open_footage
 from ..mesh import DWMesh, MeshRules, build_dw_mesh
@@ -165,7 +163,8 @@ def stream_depth(options, start: int, length: int, filmed: tuple[int, int], size
                                   clip=options.input, channel=options.depth_channel)
     found = stream.outline
     length = len(found)
-    shape, shaped = over_clip(options, found, filmed, size)
+    say_resized(options, found, size)
+    shape, shaped = shape_over(found, filmed, size, str(options.depth))
     intrinsics = fit_intrinsics(shaped, shape, size, fit) if lens is None else lens.expand(length, 3, 3)
 
     def at_size(depth: Tensor, t: int) -> VideoDepth:
@@ -183,20 +182,9 @@ def stream_depth(options, start: int, length: int, filmed: tuple[int, int], size
     return outline, depths
 
 
-def over_clip(options, found: VideoDepth, filmed: tuple[int, int],
-              size: tuple[int, int]) -> tuple[tuple[int, int], Tensor]:
-    """The size (H, W) and the lens [T, 3, 3] of depth before it is fitted as the clip is.
-
-    Those of the clip where depth has neither its shape nor that of what becomes of it, else its own.
-    """
+def say_resized(options, found: VideoDepth, size: tuple[int, int]) -> None:
     if found.size != size:
         say(f"{options.depth}: {describe_size(found.size)}, resized to {describe_size(size)}")
-    if lost_share(found.size, size) < SAME_SHAPE <= lost_share(size, filmed):
-        say(f"{options.depth}: shaped like {describe_size(size)}, which the clip becomes, so it is taken for depth of "
-            "that and not of the whole clip")
-    elif is_squeezed(found.size, filmed, str(options.depth)):
-        return filmed, stretch_lens(found, filmed)
-    return found.size, found.intrinsics
 
 
 def hold_depth(options, start: int, length: int, filmed: tuple[int, int], size: tuple[int, int],
@@ -212,8 +200,9 @@ def hold_depth(options, start: int, length: int, filmed: tuple[int, int], size: 
     else:
         depth = files.read_depth(options.depth, depth_units(options), start, length, options.fill_depth,
                                  clip=options.input, channel=options.depth_channel)
-        shape, shaped = over_clip(options, depth, filmed, size)
-        depth = fit_depth(replace(resize_depth(depth, shape), intrinsics=shaped), size, without_bars(options.fit))
+        say_resized(options, depth, size)
+        laid = lay_over(depth, filmed, size, str(options.depth))
+        depth = fit_depth(laid, size, without_bars(options.fit))
         depth = depth if lens is None else replace(depth, intrinsics=lens.expand_as(depth.intrinsics))
     depth = move_to(depth, torch.device(options.device))
     return depth, lambda: (lambda t=t: depth.of_frame(t) for t in range(len(depth)))

@@ -14,7 +14,7 @@ import torch
 from .. import files
 from ..camera import CameraPath
 from ..clip import Clip, Fit, fit_frame
-from ..depth import VideoDepth, fit_depth, match_depth
+from ..depth import VideoDepth, fit_depth, lay_over, match_depth
 from ..files.whole import written_whole
 from ..guide import accompany, guide_video
 from ..mesh import build_dw_mesh
@@ -129,7 +129,8 @@ def film(planned: Planned, rules: PlanRules) -> tuple[Clip, VideoDepth]:
         raise ValueError(f"{planned.source}: has {len(clip)} frames, but {rules.frames} are needed; use fewer --frames")
     depth = files.read_depth(planned.depth, None, 0, rules.frames, clip=planned.source)
     frames = torch.stack([fit_frame(frame, rules.size, rules.fit) for frame in clip.frames])
-    return Clip(frames, clip.fps), match_depth(frames, fit_depth(depth, rules.size, rules.fit))
+    laid = lay_over(depth, clip.size, rules.size, str(planned.depth))
+    return Clip(frames, clip.fps), match_depth(frames, fit_depth(laid, rules.size, rules.fit))
 
 
 def give_path(name: str, folder: Path, cameras: CameraPath, radius: float) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from .. import files
 from ..clip import Clip, describe_fit, fit_frame, size_of, without_bars
 from ..dataset import Encoders, encode_clip, pack_latents, pack_pixels, write_part
-from ..depth import VideoDepth, fit_depth, match_depth
+from ..depth import VideoDepth, fit_depth, lay_over, match_depth
 from ..mesh import build_dw_mesh
 from ..rules import MeshRules
 from ..simulate import (
@@ -37,7 +37,7 @@ def prepare_clip(source: Source, recipe: Recipe, out: Path, tracker: Tracker | N
     info = {"key": source.key, "source": source.name, "caption": caption}
     try:
         start, clip, filmed = select_clip(source.path, recipe.frames, recipe.size, recipe.fit)
-        depth = find_depth(source, recipe, start, clip) if recipe.masks in ("both", "rendering") else None
+        depth = find_depth(source, recipe, start, clip, filmed) if recipe.masks in ("both", "rendering") else None
     except (ValueError, OSError) as error:
         write_part(out, source.key, {**info, "skipped": str(error)}, {})
         return source.key
@@ -84,9 +84,13 @@ def simulate_mask(frames: torch.Tensor, depth: VideoDepth | None, recipe: Recipe
     return visible
 
 
-def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip) -> VideoDepth:
-    """The depth of just this clip, cropped and resized as it was. Raises ValueError where there is none."""
+def find_depth(source: Source, recipe: Recipe, start: int, clip: Clip, filmed: tuple[int, int]) -> VideoDepth:
+    """The depth of just this clip, cropped and resized as it was from the size (H, W) that was filmed.
+
+    Raises ValueError where there is none.
+    """
     place = find_depth_file(source, recipe.depth)
     depth = files.read_depth(place, recipe.units, start, len(clip), recipe.fill, clip=source.path,
                              channel=recipe.channel)
-    return match_depth(clip.frames, fit_depth(depth, clip.size, without_bars(recipe.fit)))
+    laid = lay_over(depth, filmed, clip.size, str(place))
+    return match_depth(clip.frames, fit_depth(laid, clip.size, without_bars(recipe.fit)))

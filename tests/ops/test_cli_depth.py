@@ -10,9 +10,13 @@ import torch
 from ex4d_ops import cli, files
 from ex4d_ops.cli.footage import take
 from ex4d_ops.cli.options import FLAGS, add_depth_options, depth_units
-from ex4d_ops.depth import DepthUnits
+from ex4d_ops.depth import DepthUnits, VideoDepth
 from ex4d_ops.depth_units import UNIT_SETTINGS
+from ex4d_ops.evaluation.plan import Planned, PlanRules, film
 from ex4d_ops.mesh import MeshRules
+from ex4d_ops.preparation.one_clip import find_depth
+from ex4d_ops.preparation.recipe import Recipe
+from ex4d_ops.preparation.videos import Source
 
 VALUES = {"scale": 0.5, "shift": 0.25, "metric": True, "near": 0.7, "far": 30.0}
 
@@ -84,25 +88,40 @@ def write_clip(folder, size: tuple[int, int], depth_size: tuple[int, int], **mor
     return ["prior", str(folder / "clip.mkv"), "--depth", str(folder / "depth.npz"), "--preset", "30", "--out", "out"]
 
 
+def lies_over(frame: torch.Tensor, depth: VideoDepth) -> bool:
+    bright, near = (frame[20, :, 0] > 0.5).sum(), (depth.depth[0, 20] < 4).sum()
+    return abs(int(bright) - int(near)) <= 2
+
+
 @pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
 @pytest.mark.parametrize("choice", [[], ["--size", "64x64"], ["--size", "96x64"], ["--min-confidence", "0.5"]])
 @pytest.mark.parametrize("depth_size, squeezed", [((64, 160), False), ((32, 80), False), ((70, 70), True),
                                                   ((48, 96), True), ((40, 200), True)])
-def test_depth_of_every_shape_lies_over_its_clip(tmp_path, caplog, capsys, fit, choice, depth_size, squeezed):
+def test_depth_of_every_shape_lies_over_its_clip(tmp_path, caplog, fit, choice, depth_size, squeezed):
     confidence = {"confidence": np.ones((5, *depth_size), np.float32),
                   "world_from_cam": np.tile(np.eye(4), (5, 1, 1)),
                   "intrinsics": np.diag([100.0, 100, 1])} if "--min-confidence" in choice else {}
     words = write_clip(tmp_path, (64, 160), depth_size, **confidence)
     options = cli.build_parser().parse_args([*words, "--fit", fit, *choice])
     taken = take(options, MeshRules())
-    if "which the clip becomes" in capsys.readouterr().err:  # nothing tells it from depth of the clip after its crop
+    if "which the clip becomes" in caplog.text:  # nothing tells it from depth of the clip after its crop
         assert choice == ["--size", "64x64"] and fit != "pad" and depth_size == (70, 70)
         return
     assert ("stretched over the clip" in caplog.text) == squeezed
     for source in islice(taken.sources(), 2):
-        frame, depth = source.made
-        bright, near = (frame[0, 20, :, 0] > 0.5).sum(), (depth.depth[0, 20] < 4).sum()
-        assert abs(int(bright) - int(near)) <= 2
+        assert lies_over(source.made[0][0], source.made[1])
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("depth_size", [(64, 160), (32, 80), (70, 70), (48, 96), (40, 200)])
+def test_so_it_does_over_clips_that_are_planned_or_prepared(tmp_path, fit, depth_size):
+    write_clip(tmp_path, (64, 160), depth_size)
+    path, place, size = tmp_path / "clip.mkv", (tmp_path / "depth.npz").rename(tmp_path / "clip.npz"), (64, 96)
+    clip, planned = film(Planned("clip", "30", path, place), PlanRules(5, size, fit, ()))
+    assert lies_over(clip.frames[0], planned)
+    if fit != "pad":  # bars are the last thing that is prepared
+        recipe = Recipe(frames=5, size=size, depth=tmp_path, fit=fit)
+        assert lies_over(clip.frames[0], find_depth(Source(path, path.name), recipe, 0, clip, (64, 160)))
 
 
 @pytest.mark.parametrize("shape", [(120, 160, 5), (5, 64, 8), (5, 8, 160)])

@@ -288,12 +288,12 @@ def test_depth_is_cropped_and_resized_as_the_clip_is(tmp_path):
     (tmp_path / "d").mkdir()
     files.write_depth(tmp_path / "d" / "a.npz", depth)
     recipe = Recipe(frames=5, size=(32, 32), depth=tmp_path / "d")
-    start, clip, _ = select_clip(tmp_path / "v" / "a.mkv", 5, (32, 32))
-    found = find_depth(Source(tmp_path / "v" / "a.mkv", "a.mkv"), recipe, start, clip)
+    start, clip, filmed = select_clip(tmp_path / "v" / "a.mkv", 5, (32, 32))
+    found = find_depth(Source(tmp_path / "v" / "a.mkv", "a.mkv"), recipe, start, clip, filmed)
     assert torch.allclose(found.depth, depth.depth[:, :, 24:56])
     assert torch.allclose(found.intrinsics[0, 0, 2], depth.intrinsics[0, 0, 2] - 24)
     with pytest.raises(ValueError, match="depth not found at"):
-        find_depth(Source(tmp_path / "v" / "b.mkv", "b.mkv"), recipe, start, clip)
+        find_depth(Source(tmp_path / "v" / "b.mkv", "b.mkv"), recipe, start, clip, filmed)
 
 
 def test_depth_is_read_as_the_recipe_says(tmp_path):
@@ -302,10 +302,10 @@ def test_depth_is_read_as_the_recipe_says(tmp_path):
     holed[:, 3, 4] = 0
     np.savez(tmp_path / "a.npz", left=depth.depth, right=holed)
     recipe = Recipe(frames=5, size=SIZE, depth=tmp_path, units=DepthUnits("depth"), fill=True, channel="right")
-    found = find_depth(Source(tmp_path / "a.mkv", "a.mkv"), recipe, *select_clip(tmp_path / "a.mkv", 5, SIZE)[:2])
+    found = find_depth(Source(tmp_path / "a.mkv", "a.mkv"), recipe, *select_clip(tmp_path / "a.mkv", 5, SIZE))
     assert torch.equal(found.depth, fill_invalid(torch.from_numpy(holed)))
     with pytest.raises(ValueError, match="contains left, right; the depth must be named depth"):
-        find_depth(Source(tmp_path / "a.mkv", "a.mkv"), replace(recipe, channel=None), 0, found)
+        find_depth(Source(tmp_path / "a.mkv", "a.mkv"), replace(recipe, channel=None), 0, found, SIZE)
 
 
 # ---- runs that end early ------------------------------------------------------------------------
