@@ -15,7 +15,8 @@ from ex4d_ops import cli, files
 from ex4d_ops.cli import footage, rendering
 from ex4d_ops.depth import DepthUnits
 from ex4d_ops.parallel import in_order
-from ex4d_ops.scene import SCENE_NAMES, sample_clip
+from ex4d_ops.rules import SCENE_NAMES
+from ex4d_ops.scene import sample_clip
 
 SIZE = (48, 64)
 FRAMES = 9
