@@ -19,25 +19,45 @@ log = logging.getLogger(__name__)
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 ATTENTION = ("q", "k", "v", "o")
-LAYERS = (*(f"self_attn.{name}" for name in ATTENTION), *(f"cross_attn.{name}" for name in ATTENTION), "ffn.0", "ffn.2")
 ENCODER = tuple(f"{layer}.{part}" for layer in ("latent_encoder.0", "latent_encoder.2", "latent_encoder.4",
                                                 "latent_patch_embedding") for part in ("weight", "bias"))
 PREFIXES = ("state_dict.", "diffusion_model.", "model.", "module.", "pipe.", "dit.", "base_model.", "camera_encoder.")
-LORA_KEY = re.compile(rf"(blocks\.\d{{1,3}}\.(?:{'|'.join(map(re.escape, LAYERS))}))\.(lora_[AB]|alpha)"
-                      r"(?:\.default)?(?:\.weight)?")
-WAN = "diffusion_model."  # what ComfyUI and others call Wan in the keys of a LoRA
+MODEL = "diffusion_model."  # what ComfyUI and others call the video model in the keys of a LoRA
 RELEASED_BASE = "Wan 2.1 I2V"
 EXPERTS = "Wan 2.2 I2V"  # two models, for high and for low noise, of the same layers as the released one's 14B
-BASES = (RELEASED_BASE, EXPERTS)
-WAN_SIZES = {(5120, 40): "14B", (3072, 30): "5B", (1536, 30): "1.3B"}  # by dim and number of blocks
+COGVIDEOX = "CogVideoX I2V"
+SIZES = {(5120, 40): "14B", (3072, 30): "5B", (3072, 42): "5B", (1536, 30): "1.3B"}  # by dim and number of blocks
 NAMED = 8  # names of further keys that a warning or error gives
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The layers of every block that the LoRA sits on: those of attention, the feed-forward's first and its last."""
+
+    attention: tuple[str, ...]
+    widens: str
+    narrows: str
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (*self.attention, self.widens, self.narrows)
+
+    @property
+    def pattern(self) -> str:
+        """Matches the names of these layers in all blocks."""
+        return rf"blocks\.\d{{1,3}}\.(?:{'|'.join(map(re.escape, self.layers))})"
+
+
+WAN = Layout((*(f"self_attn.{name}" for name in ATTENTION), *(f"cross_attn.{name}" for name in ATTENTION)), "ffn.0",
+             "ffn.2")
+LAYOUTS = {RELEASED_BASE: WAN, EXPERTS: WAN, COGVIDEOX: Layout(("q", "k", "v", "attn_out"), "ff_proj", "ff_out")}
+BASES = tuple(LAYOUTS)
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
     """EX-4D's weights. encoder: as PriorEncoder names them; lora: "blocks.N.LAYER.lora_A", [rank, in], and lora_B,
-    [out, rank], of the ten LAYERS of every block; the LoRA's scale is alpha / rank. base: which of BASES it was trained
-    on.
+    [out, rank], of the layers of every block; the LoRA's scale is alpha / rank. base: which of BASES it was trained on.
     """
 
     encoder: dict[str, Tensor]
@@ -46,20 +66,24 @@ class Adapter:
     base: str = RELEASED_BASE
 
     @property
+    def layout(self) -> Layout:
+        return LAYOUTS[self.base]
+
+    @property
     def rank(self) -> int:
-        return self.lora["blocks.0.ffn.0.lora_A"].shape[0]
+        return self.lora[f"blocks.0.{self.layout.widens}.lora_A"].shape[0]
 
     @property
     def dim(self) -> int:
-        return self.lora["blocks.0.ffn.0.lora_A"].shape[1]
+        return self.lora[f"blocks.0.{self.layout.widens}.lora_A"].shape[1]
 
     @property
     def ffn_dim(self) -> int:
-        return self.lora["blocks.0.ffn.0.lora_B"].shape[0]
+        return self.lora[f"blocks.0.{self.layout.widens}.lora_B"].shape[0]
 
     @property
     def blocks(self) -> int:
-        return len(self.lora) // (2 * len(LAYERS))
+        return len(self.lora) // (2 * len(self.layout.layers))
 
     @property
     def made_for(self) -> str:
@@ -74,14 +98,14 @@ class Adapter:
                 f"together {(encoder + lora) / 1e6:.1f} M")
 
     def check_base(self, dim: int, ffn_dim: int, blocks: int) -> None:
-        """Raise ValueError unless it was made for a Wan of this width and depth."""
+        """Raise ValueError unless it was made for a model of this width and depth."""
         if (dim, ffn_dim, blocks) != (self.dim, self.ffn_dim, self.blocks):
             raise ValueError(f"the adapter was made for {self.made_for}, with {self.blocks} blocks of dim {self.dim} "
                              f"(ffn {self.ffn_dim}), the model has {blocks} of dim {dim} (ffn {ffn_dim}); load the "
                              "model that it was trained on")
 
     def doubt_base(self, name: str) -> str | None:
-        """What speaks against using it on a Wan of this name that it fits, in one sentence; None where nothing does."""
+        """What speaks against using it on a model of this name that it fits, in one sentence; None if nothing does."""
         if name.startswith(self.base):
             return None
         return (f"the model is {name}, but the adapter was trained on {self.base}, whose layers have the same shapes "
@@ -89,8 +113,8 @@ class Adapter:
 
 
 def name_size(dim: int, blocks: int) -> str:
-    """What users call the size of a Wan."""
-    return WAN_SIZES.get((dim, blocks), f"of {blocks} blocks of {dim}")
+    """What users call the size of a model."""
+    return SIZES.get((dim, blocks), f"of {blocks} blocks of {dim}")
 
 
 # ---- reading ------------------------------------------------------------------------------------
@@ -108,8 +132,8 @@ def load_adapter(path: str | Path) -> Adapter:
     base = read_base(path, nested)
     try:
         values = dict(flatten(nested))
-        found, further = sort_keys(values)
-        adapter = replace(check_adapter(found, list(values)), base=base)
+        found, further = sort_keys(values, LAYOUTS[base])
+        adapter = check_adapter(found, list(values), base)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     if further:
@@ -140,12 +164,13 @@ def flatten(values: object, name: str = "") -> Iterator[tuple[str, object]]:
         yield from flatten(value, f"{name}.{key}" if name else str(key))
 
 
-def sort_keys(values: dict[str, object]) -> tuple[dict[str, Tensor], list[str]]:
+def sort_keys(values: dict[str, object], layout: Layout) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors that EX-4D's weights consist of, under their own names, and the names of everything else."""
+    lora_key = re.compile(rf"({layout.pattern})\.(lora_[AB]|alpha)(?:\.default)?(?:\.weight)?")
     found: dict[str, Tensor] = {}
     further = []
     for name, value in values.items():
-        key = own_name(name)
+        key = own_name(name, lora_key)
         if key is None or not isinstance(value, Tensor):
             further.append(name)
         elif key in found:
@@ -155,20 +180,20 @@ def sort_keys(values: dict[str, object]) -> tuple[dict[str, Tensor], list[str]]:
     return found, further
 
 
-def own_name(name: str) -> str | None:
+def own_name(name: str, lora_key: re.Pattern) -> str | None:
     """The name in Adapter of a tensor in a file, None where the tensor is not part of EX-4D."""
     while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
         name = name.removeprefix(prefix)
     if name in ENCODER:
         return name
-    match = LORA_KEY.fullmatch(name)
+    match = lora_key.fullmatch(name)
     return f"{match[1]}.{match[2]}" if match else None
 
 
 # ---- checking -----------------------------------------------------------------------------------
 
 
-def check_adapter(found: dict[str, Tensor], names: list[str]) -> Adapter:
+def check_adapter(found: dict[str, Tensor], names: list[str], base: str) -> Adapter:
     """The adapter of the tensors found. Raises ValueError with all that is wrong; names: all tensors in the file."""
     encoder = {key: value for key, value in found.items() if key in ENCODER}
     lora = {key: value for key, value in found.items() if key.endswith(("lora_A", "lora_B"))}
@@ -181,21 +206,21 @@ def check_adapter(found: dict[str, Tensor], names: list[str]) -> Adapter:
                          "whole adapter, or load this one with a LoRA loader")
     if not lora:
         raise ValueError("is EX-4D's encoder without its LoRA; choose the whole adapter")
-    faults = list_faults(found)
+    faults = list_faults(found, LAYOUTS[base])
     if faults:
         raise ValueError(f"{len(faults)} of its tensors are wrong: {'; '.join(gather_blocks(faults))}; it is damaged "
                          "or was made for something else")
     # Off the disk, whatever becomes of the file; in rows, as files are written.
     own = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in found.items()}
-    rank = own["blocks.0.ffn.0.lora_A"].shape[0]
-    alpha = float(next(iter(alphas.values()))) if alphas else float(rank)  # peft and ComfyUI: scale 1 where not said
-    return Adapter({key: own[key] for key in ENCODER}, {key: own[key] for key in own if key in lora}, alpha)
+    adapter = Adapter({key: own[key] for key in ENCODER}, {key: own[key] for key in own if key in lora}, 0.0, base)
+    # peft and ComfyUI: scale 1 where not said
+    return replace(adapter, alpha=float(next(iter(alphas.values()), adapter.rank)))
 
 
-def list_faults(found: dict[str, Tensor]) -> dict[str, str]:
+def list_faults(found: dict[str, Tensor], layout: Layout) -> dict[str, str]:
     """What is wrong with each tensor that is missing, misshapen, of no known type or not finite, by its name."""
     faults = {}
-    for key, shape in expected_shapes(found).items():
+    for key, shape in expected_shapes(found, layout).items():
         tensor = found.get(key)
         if tensor is None:
             faults[key] = "missing"
@@ -229,7 +254,7 @@ def describe_kind(tensor: Tensor) -> str:
     return " ".join(str(kind).removeprefix("torch.") for kind in kinds) + (" without values" if tensor.is_meta else "")
 
 
-def expected_shapes(found: dict[str, Tensor]) -> dict[str, tuple[int | None, ...]]:
+def expected_shapes(found: dict[str, Tensor], layout: Layout) -> dict[str, tuple[int | None, ...]]:
     """The shape that each tensor must have, None for sides that no tensor tells, by its name."""
 
     def side(key: str, axis: int) -> int | None:
@@ -237,8 +262,8 @@ def expected_shapes(found: dict[str, Tensor]) -> dict[str, tuple[int | None, ...
         return shape[axis] if axis < len(shape) else None
 
     hidden = side("latent_encoder.0.weight", 0)
-    dim, rank = side("latent_patch_embedding.weight", 0), side("blocks.0.ffn.0.lora_A", 0)
-    ffn = side("blocks.0.ffn.0.lora_B", 0)
+    first = f"blocks.0.{layout.widens}"
+    dim, rank, ffn = side("latent_patch_embedding.weight", 0), side(f"{first}.lora_A", 0), side(f"{first}.lora_B", 0)
     shapes: dict[str, tuple[int | None, ...]] = {
         "latent_encoder.0.weight": (hidden, 2 * LATENT_CHANNELS, 1, 1, 1), "latent_encoder.0.bias": (hidden,),
         "latent_encoder.2.weight": (hidden, hidden, 1, 1, 1), "latent_encoder.2.bias": (hidden,),
@@ -246,8 +271,8 @@ def expected_shapes(found: dict[str, Tensor]) -> dict[str, tuple[int | None, ...
         "latent_patch_embedding.weight": (dim, hidden, 1, 2, 2), "latent_patch_embedding.bias": (dim,)}
     blocks = 1 + max(int(key.split(".")[1]) for key in found if key.startswith("blocks."))
     for block in range(blocks):
-        for layer in LAYERS:
-            inputs, outputs = {"ffn.0": (dim, ffn), "ffn.2": (ffn, dim)}.get(layer, (dim, dim))
+        for layer in layout.layers:
+            inputs, outputs = {layout.widens: (dim, ffn), layout.narrows: (ffn, dim)}.get(layer, (dim, dim))
             shapes[f"blocks.{block}.{layer}.lora_A"] = (rank, inputs)
             shapes[f"blocks.{block}.{layer}.lora_B"] = (outputs, rank)
     return shapes
@@ -290,11 +315,11 @@ def some_of(names: list[str]) -> str:
 
 
 def stock_lora(adapter: Adapter) -> dict[str, Tensor]:
-    """The LoRA as loaders of Wan LoRAs know it."""
-    stock = {f"{WAN}{key}.weight": value for key, value in adapter.lora.items()}
+    """The LoRA as loaders of LoRAs know it."""
+    stock = {f"{MODEL}{key}.weight": value for key, value in adapter.lora.items()}
     if adapter.alpha != adapter.rank:
         layers = {key.rpartition(".")[0] for key in adapter.lora}
-        stock |= {f"{WAN}{layer}.alpha": torch.tensor(adapter.alpha) for layer in sorted(layers)}
+        stock |= {f"{MODEL}{layer}.alpha": torch.tensor(adapter.alpha) for layer in sorted(layers)}
     return stock
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,17 +41,23 @@ def open_comfyui(folder: str | Path | None = None) -> None:
     comfy.cli_args.args.use_pytorch_cross_attention = True
 
 
-def load_wan(path: str | Path, dtype: torch.dtype = torch.bfloat16, comfyui: str | Path | None = None) -> nn.Module:
-    """Wan image to video of a file, frozen, on the CPU; see build_wan for dtype and errors."""
-    open_comfyui(comfyui)
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The weights of a file of any model."""
     import comfy.utils
 
     with reading(path, "model weights", AGAIN):
         weights = comfy.utils.load_torch_file(str(path), safe_load=True)
-    try:
-        return build_wan(weights, dtype)  # pyright: ignore[reportArgumentType]  # no metadata was asked for
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return weights  # pyright: ignore[reportReturnType]  # no metadata was asked for
+
+
+def detect(weights: dict[str, Tensor]) -> tuple[dict, dict[str, Tensor]]:
+    """ComfyUI's config of the video model that these weights are of, nothing of any other, and its weights alone."""
+    from comfy import model_detection
+
+    prefix = model_detection.unet_prefix_from_state_dict(weights)
+    weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
+    known = "head.modulation" in weights or "patch_embed.proj.weight" in weights
+    return model_detection.detect_unet_config(weights, "") if known else {}, weights
 
 
 def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
@@ -60,25 +66,31 @@ def build_wan(weights: dict[str, Tensor], dtype: torch.dtype) -> nn.Module:
     dtype: what the large matrices of its blocks are kept in. float8 is for keeping alone: Wan then computes in
     bfloat16. Raises ValueError where the weights are not those of one of BASES.
     """
-    from comfy import model_detection, ops
+    from comfy import ops
     from comfy.ldm.wan.model import WanModel
 
-    prefix = model_detection.unet_prefix_from_state_dict(weights)
-    weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
-    config = model_detection.detect_unet_config(weights, "") if "head.modulation" in weights else {}
+    config, weights = detect(weights)
     if name_base(config) not in BASES:
         raise ValueError("is not a Wan 2.1 image-to-video model, or an expert of Wan 2.2 I2V A14B; use "
                          "Wan2.1-I2V-14B-480P, which EX-4D is trained on")
     wan = WanModel(**config, operations=ops.manual_cast, dtype=dtype, device="meta")
+    return fill(wan, "Wan", weights, lambda name, weight: kept_dtype(name, weight, dtype))
+
+
+def fill(model: nn.Module, name: str, weights: dict[str, Tensor],
+         kept: Callable[[str, Tensor], torch.dtype]) -> nn.Module:
+    """The model with these weights, each as the dtype that `kept` says, frozen.
+
+    Raises ValueError, calling the model by its name, unless they fit.
+    """
     # Weights that ComfyUI has loaded for inference alone can't be part of a graph, a copy of them can.
-    kept = {name: weight.to(kept_dtype(name, weight, dtype), copy=weight.is_inference())
-            for name, weight in weights.items()}
+    own = {name: weight.to(kept(name, weight), copy=weight.is_inference()) for name, weight in weights.items()}
     try:
-        wan.load_state_dict(kept, assign=True)
+        model.load_state_dict(own, assign=True)
     except RuntimeError as error:
-        raise ValueError(f"does not fit ComfyUI's Wan ({str(error).splitlines()[1].strip()}); use an unquantized bf16, "
-                         "fp16 or fp8 file") from error
-    return wan.eval().requires_grad_(False)
+        raise ValueError(f"does not fit ComfyUI's {name} ({str(error).splitlines()[1].strip()}); use an unquantized "
+                         "bf16, fp16 or fp8 file") from error
+    return model.eval().requires_grad_(False)
 
 
 def name_base(config: dict) -> str:
@@ -122,16 +134,26 @@ def differentiable() -> Iterator[None]:
         comfy.model_management.in_training = before
 
 
-def load_vae(path: str | Path):
-    """ComfyUI's VAE of a file. Raises ValueError where it is none."""
+def read_vae(path: str | Path):
+    """ComfyUI's VAE of a file, of any model; without a network where it is none."""
     import comfy.sd
     import comfy.utils
 
     with reading(path, "a VAE", AGAIN):
-        vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path), safe_load=True))
-    if vae.first_stage_model is None or vae.latent_channels != LATENT_CHANNELS:
-        raise ValueError(f"{path}: is not the VAE of Wan 2.1; use wan_2.1_vae.safetensors")
+        return comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path), safe_load=True))
+
+
+def load_vae(path: str | Path):
+    """Wan's VAE of a file. Raises ValueError where it is not."""
+    vae = read_vae(path)
+    check_vae(path, vae)
     return vae
+
+
+def check_vae(path: str | Path, vae) -> None:
+    """Raise ValueError unless the VAE of a file is Wan's."""
+    if type(vae.first_stage_model).__name__ != "WanVAE" or vae.latent_channels != LATENT_CHANNELS:
+        raise ValueError(f"{path}: is not the VAE of Wan 2.1; use wan_2.1_vae.safetensors")
 
 
 def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | Path) -> Encoders:

@@ -1,4 +1,4 @@
-"""Stand-ins for Wan 2.1 and its encoders, small enough for a CPU and made without weights, to try training on."""
+"""Stand-ins for Wan 2.1, CogVideoX and encoders, small enough for a CPU and made without weights, to train on."""
 
 from __future__ import annotations
 
@@ -41,13 +41,34 @@ def draw_tiny_wan(seed: int = 0, kind: str = "i2v", dim: int = DIM, blocks: int 
         "head.head.bias": torch.zeros(64), "head.modulation": torch.zeros(1, 2, dim)}
 
 
+def draw_tiny_cogvideox(seed: int = 0, channels: int = 2 * LATENT_CHANNELS, dim: int = DIM,
+                        blocks: int = BLOCKS) -> dict[str, Tensor]:
+    """Weights by ComfyUI's names: of CogVideoX, image to video. Its head undoes its patch embedding, as Wan's."""
+    open_comfyui()
+    from comfy import ops
+    from comfy.ldm.cogvideo.model import CogVideoXTransformer3DModel
+
+    model = CogVideoXTransformer3DModel(dim // 64, 64, channels, num_layers=blocks, device="meta", dtype=torch.float32,
+                                        use_rotary_positional_embeddings=True, operations=ops.manual_cast)
+    generator = torch.Generator().manual_seed(seed)
+    weights = {name: draw_weight(name, weight.shape, generator) for name, weight in model.state_dict().items()}
+    patches = torch.linalg.qr(torch.randn(dim, channels * 4, generator=generator))[0].reshape(dim, channels, 2, 2)
+    return weights | {
+        "patch_embed.proj.weight": 2 * patches.contiguous(), "patch_embed.proj.bias": torch.zeros(dim),
+        "norm_final.weight": torch.ones(dim), "norm_final.bias": torch.zeros(dim),
+        "norm_out.linear.weight": torch.zeros_like(weights["norm_out.linear.weight"]),
+        "norm_out.linear.bias": torch.zeros_like(weights["norm_out.linear.bias"]),
+        "norm_out.norm.weight": torch.ones(dim), "norm_out.norm.bias": torch.zeros(dim),
+        "proj_out.weight": 0.3 * patches[:, :16].flatten(1).T.contiguous(), "proj_out.bias": torch.zeros(64)}
+
+
 def draw_weight(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
     values = torch.randn(shape, generator=generator)
-    if "norm" in name and name.endswith("weight"):
+    if "norm" in name and name.endswith("weight") and len(shape) == 1:
         return 1 + 0.2 * values
     if name.endswith(("bias", "modulation")):
         return 0.1 * values
-    return values / values[0].numel() ** 0.5 * (0.3 if name.startswith("time_") else 1)
+    return values / values[0].numel() ** 0.5 * (0.3 if name.startswith("time_") or ".linear." in name else 1)
 
 
 # ---- encoders -----------------------------------------------------------------------------------

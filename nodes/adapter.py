@@ -1,4 +1,4 @@
-"""EX-4D's prior and adapter on ComfyUI's own Wan 2.1 I2V."""
+"""EX-4D's prior and adapter on ComfyUI's own Wan 2.1 I2V, or its CogVideoX."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..ex4d_ops import cogvideox
 from ..ex4d_ops.adapter import LATENT_CHANNELS, MASK_PIXELS, LengthRule, doubt_mask, encode_prior, fit_prior
 from ..ex4d_ops.checkpoint import Adapter, load_adapter
 from ..ex4d_ops.clip import Fit, describe_fit, size_of
@@ -39,7 +40,8 @@ class EX4DPriorEncode(io.ComfyNode):
                         "returns the frame to start from.",
             search_aliases=["prior latents", "EX4D_PRIOR", "camera condition", "VAE encode mask"],
             inputs=[
-                io.Vae.Input("vae", tooltip="The Wan 2.1 VAE."),
+                io.Vae.Input("vae", tooltip="The Wan 2.1 VAE, or the VAE of CogVideoX for an adapter that was trained "
+                                            "on it."),
                 io.Image.Input("color",
                                tooltip="Color of the prior, from Render Watertight Mesh. One image per frame."),
                 io.Mask.Input("visible",
@@ -124,11 +126,12 @@ class EX4DPriorEncode(io.ComfyNode):
 
 
 def check_vae(vae) -> None:
-    """Raise ValueError, naming it, unless it is Wan 2.1's."""
+    """Raise ValueError, naming it, unless it is Wan 2.1's or CogVideoX's."""
     if vae is None:
         raise ValueError("vae: the checkpoint does not contain a VAE; load wan_2.1_vae.safetensors with Load VAE")
     network = type(vae.first_stage_model).__name__
-    if not isinstance(vae.first_stage_model, comfy.ldm.wan.vae.WanVAE) or vae.latent_channels != LATENT_CHANNELS:
+    known = isinstance(vae.first_stage_model, comfy.ldm.wan.vae.WanVAE) or cogvideox.is_vae(vae)
+    if not known or vae.latent_channels != LATENT_CHANNELS:
         raise ValueError(f"vae: this is {network} with {vae.latent_channels} latent channels, but EX-4D needs the Wan "
                          "2.1 VAE; load wan_2.1_vae.safetensors")
 
@@ -151,7 +154,8 @@ def encode(vae, pictures: Tensor, tiling: dict) -> Tensor:
                                    overlap_t=tiling["frame_overlap"])
     else:
         latents = vae.encode(pictures)
-    latents = comfy.latent_formats.Wan21().process_in(latents.float().cpu())
+    latent_format = cogvideox.latent_format() if cogvideox.is_vae(vae) else comfy.latent_formats.Wan21()
+    latents = latent_format.process_in(latents.float().cpu())
     comfy.model_management.soft_empty_cache()
     return latents
 
@@ -168,7 +172,8 @@ class ApplyEX4DLoRA(io.ComfyNode):
             search_aliases=["EX-4D LoRA", "adapter", "camera control", "ex4d.ckpt", "prior"],
             inputs=[
                 io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, 480P or 720P, in any precision. An expert of Wan 2.2 "
-                                                "I2V 14B works too, with a warning: EX-4D was not trained on it."),
+                                                "I2V 14B works too, with a warning: EX-4D was not trained on it. Use "
+                                                "CogVideoX I2V with an adapter that was trained on it."),
                 io.Combo.Input("adapter", options=list_adapters(),
                                tooltip="Adapter file in models/ex4d or models/loras: ex4d.ckpt, or a file made by ex4d "
                                        "convert-checkpoint or Train Adapter."),

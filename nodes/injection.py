@@ -1,4 +1,4 @@
-"""EX-4D inside ComfyUI's own Wan: the LoRA as weight patches, the prior added to the tokens of every call."""
+"""EX-4D inside ComfyUI's Wan or CogVideoX: the LoRA as weight patches, the prior added to the tokens of every call."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from ..ex4d_ops.adapter import build_encoder
-from ..ex4d_ops.checkpoint import BASES, LAYERS, Adapter, name_size, stock_lora
+from ..ex4d_ops.bases import as_video, name_base, patch_layer, sizes_of
+from ..ex4d_ops.checkpoint import LAYOUTS, Adapter, name_size, stock_lora
 from ..ex4d_ops.clip import WAN_STRIDE
-from ..ex4d_ops.wan import name_base
 from .progress import warn
 
 KEY = "ex4d"  # what ComfyUI calls everything of ours on a model
@@ -32,16 +32,16 @@ VAE_STRIDE = 8  # pixels per latent and side; Wan 2.1 VAE
 
 
 def check_model(model: ModelPatcher, adapter: Adapter) -> None:
-    """Raise ValueError, naming the model, unless it is an image-to-video Wan that the adapter fits.
+    """Raise ValueError, naming the model, unless it is an image-to-video model that the adapter fits.
 
     Says so where it was trained on another one.
     """
     config = model.model.model_config.unet_config
     name = name_model(model)
-    if not name.startswith(BASES):
+    if LAYOUTS.get(name_base(config)) != adapter.layout:
         raise ValueError(f"model: this is {name}, but the adapter needs {adapter.made_for}; load it")
     try:
-        adapter.check_base(config["dim"], config["ffn_dim"], config["num_layers"])
+        adapter.check_base(*sizes_of(config))
     except ValueError as error:
         raise ValueError(f"model: this is {name}; {error}") from error
     if doubt := adapter.doubt_base(name):
@@ -53,7 +53,8 @@ def name_model(model: ModelPatcher) -> str:
     config = model.model.model_config.unet_config
     if not (base := name_base(config)):
         return type(model.model.model_config).__name__
-    return f"{base} {name_size(config['dim'], config['num_layers'])}"
+    dim, _, blocks = sizes_of(config)
+    return f"{base} {name_size(dim, blocks)}"
 
 
 def remove_adapter(model: ModelPatcher) -> None:
@@ -74,9 +75,10 @@ def apply_lora(model: ModelPatcher, adapter: Adapter, strength: float) -> None:
     """Patch the LoRA onto a model that is the caller's own clone. Raises ValueError unless all of it has a place."""
     patches = comfy.lora.load_lora(stock_lora(adapter), comfy.lora.model_lora_keys_unet(model.model, {}))
     placed = model.add_patches(patches, strength)
-    if len(placed) != len(LAYERS) * adapter.blocks:
-        raise ValueError(f"model: only {len(placed)} of the LoRA's {len(LAYERS) * adapter.blocks} layers fit "
-                         f"{name_model(model)}; load a Wan 2.1 I2V whose layers have their original names")
+    wanted = len(adapter.layout.layers) * adapter.blocks
+    if len(placed) != wanted:
+        raise ValueError(f"model: only {len(placed)} of the LoRA's {wanted} layers fit {name_model(model)}; load a "
+                         f"{adapter.base} whose layers have their original names")
     model.set_attachments(KEY, patches)
 
 
@@ -131,11 +133,12 @@ class PriorOfModel:
         return executor(noise, *args, **kwargs)
 
     def wrap_forward(self, executor, x: Tensor, *args, **kwargs):
-        """Add the prior to the tokens that Wan makes of x [B, 36, t, h, w]. The arguments go on as they came."""
-        options = kwargs["transformer_options"] if "transformer_options" in kwargs else args[4]
+        """Add the prior to the tokens that the model makes of x [B, C, t, h, w]. The arguments go on as they came."""
+        given = kwargs.get("transformer_options")
+        options = next(value for value in args if isinstance(value, dict)) if given is None else given
         # Torch's type of `disable` leaves out that what it is put on is called as before, here and below.
         hook = self.hook_into(  # pyright: ignore[reportAttributeAccessIssue]
-            executor.class_obj.patch_embedding, x, options)
+            patch_layer(executor.class_obj), x, options)
         try:
             return executor(x, *args, **kwargs)
         finally:
@@ -151,6 +154,7 @@ class PriorOfModel:
         def add_prior(_module, _inputs, tokens: Tensor) -> None:
             nonlocal waiting
             if waiting:  # references and context are embedded by the same layer, after the video
+                tokens = as_video(tokens, x.shape[TIME])
                 for place, frame in enumerate(frames):
                     added = self.tokens_of(frame, sampling, x.dtype).to(tokens.device)
                     tokens[:, :, place].add_(added, alpha=self.strength)

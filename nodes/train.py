@@ -13,12 +13,13 @@ import comfy.utils
 import folder_paths
 from comfy_api.latest import io, ui
 
+from ..ex4d_ops.bases import build_base
 from ..ex4d_ops.checkpoint import load_adapter, save_adapter
 from ..ex4d_ops.dataset import MANIFEST, open_dataset
 from ..ex4d_ops.files.pictures import as_image
 from ..ex4d_ops.training import TrainingRules, adapter_file, plot_losses, train
 from ..ex4d_ops.training.objective import OBJECTIVES, Expert
-from ..ex4d_ops.wan import BASE_DTYPES, build_wan, differentiable
+from ..ex4d_ops.wan import BASE_DTYPES, differentiable
 from . import folders, sockets
 
 RUNS = "ex4d_training"  # in ComfyUI's output folder
@@ -42,8 +43,8 @@ class EX4DTrainAdapter(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.Model.Input("model",
-                               tooltip="Wan 2.1 I2V, or an expert of Wan 2.2 I2V, not quantized. A copy of it is "
-                                       "trained on, without any LoRA."),
+                               tooltip="Wan 2.1 I2V, an expert of Wan 2.2 I2V, or CogVideoX I2V, not quantized. A "
+                                       "copy of it is trained on, without any LoRA."),
                 io.Combo.Input("clips", options=folders.list_files(set(), {MANIFEST}),
                                tooltip="Folder of prepared clips in ComfyUI's input or output folder."),
                 io.String.Input("name", default="my_adapter",
@@ -108,8 +109,8 @@ class EX4DTrainAdapter(io.ComfyNode):
         run = Path(folder_paths.get_output_directory()) / RUNS / name
         comfy.model_management.unload_all_models()  # what trains needs the room
         with differentiable():
-            wan = build_wan(model.model.diffusion_model.state_dict(), BASE_DTYPES[base_dtype])
-            state = train(wan, open_dataset(folders.find_file(clips, "clips")), run,
+            base = build_base(model.model.diffusion_model.state_dict(), BASE_DTYPES[base_dtype])
+            state = train(base, open_dataset(folders.find_file(clips, "clips")), run,
                           TrainingRules(recompute=gradient_checkpointing, tensorboard=False, **rules),
                           watch=show_losses(), cpu=comfy.model_management.get_torch_device().type == "cpu")
         adapter = Path(folder_paths.get_folder_paths(ADAPTERS)[0]) / f"{name}.safetensors"

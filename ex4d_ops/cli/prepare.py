@@ -24,9 +24,9 @@ examples:
 The depth of videos/a/b.mp4 is depth/a/b.npz (or .npy, .exr, .mkv, .mp4, or a folder a/b). Without --depth it is
 videos/a/b.npz or videos/a/depth.npz. With --masks tracking or random, depth is not needed.
 
-With --vae, --text-encoder and --clip-vision, ComfyUI at COMFYUI_PATH encodes the clips and latents are stored. Without
-them, pixels are stored. The command can be stopped at any time: the same command continues where it stopped.
-manifest.jsonl lists every video, with the reason if it was skipped.
+With --vae, --text-encoder and --clip-vision, ComfyUI at COMFYUI_PATH encodes the clips and latents are stored. For
+CogVideoX give only the first two. Without them, pixels are stored. The command can be stopped at any time: the same
+command continues where it stopped. manifest.jsonl lists every video, with the reason if it was skipped.
 """
 
 
@@ -62,11 +62,13 @@ def add_prepare_command(commands) -> None:
     parser.add_argument("--depth", type=Path, metavar="DIR",
                         help="folder of depth files named like the videos (default: the videos' folder)")
     add_depth_options(parser)
-    encoders = parser.add_argument_group("latents (with all three; otherwise pixels are stored)")
-    encoders.add_argument("--vae", type=Path, metavar="FILE", help="VAE of Wan, wan_2.1_vae.safetensors")
-    encoders.add_argument("--text-encoder", type=Path, metavar="FILE", help="text encoder of Wan, umt5_xxl")
+    encoders = parser.add_argument_group("latents (with all of these; otherwise pixels are stored)")
+    encoders.add_argument("--vae", type=Path, metavar="FILE",
+                          help="VAE of Wan, wan_2.1_vae.safetensors, or of CogVideoX")
+    encoders.add_argument("--text-encoder", type=Path, metavar="FILE",
+                          help="text encoder of Wan, umt5_xxl, or of CogVideoX, t5xxl")
     encoders.add_argument("--clip-vision", type=Path, metavar="FILE",
-                          help="CLIP vision model, clip_vision_h.safetensors")
+                          help="CLIP vision model of Wan, clip_vision_h.safetensors")
     work = parser.add_argument_group("work")
     work.add_argument("--engine", choices=get_args(Engine), default="processes",
                       help="where to work. processes: on this machine; ray: on the cluster at RAY_ADDRESS, whose "
@@ -120,11 +122,12 @@ def choose_encoders(options):
     given = (options.vae, options.text_encoder, options.clip_vision)
     if not any(given):
         return None
-    if not all(given):
-        raise ValueError("--vae, --text-encoder, --clip-vision: latents need all three; leave all out to store pixels")
+    if options.vae is None or options.text_encoder is None:
+        raise ValueError("--vae, --text-encoder, --clip-vision: latents need all three, or the first two of CogVideoX; "
+                         "leave all out to store pixels")
     for path in given:
-        if not path.is_file():
+        if path is not None and not path.is_file():
             raise ValueError(f"{path}: there is no such weights file")
-    from ..wan import load_encoders
+    from ..bases import load_encoders
 
-    return partial(load_encoders, *(path.resolve() for path in given))
+    return partial(load_encoders, *(path and path.resolve() for path in given))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 
 from .terminal import add_command, check_exists, progress_bar
@@ -32,6 +31,8 @@ def add_train_command(commands) -> None:
 def run_training(options) -> None:
     check_exists(options.config)
     from .. import wan
+    from ..bases import base_of, load_base, load_decoder
+    from ..checkpoint import COGVIDEOX
     from ..dataset import open_dataset
     from ..training import Validation, adapter_file, train
     from ..training.config import read_config
@@ -39,10 +40,12 @@ def run_training(options) -> None:
 
     config = read_config(options.config)
     clips = open_dataset(config.data)
-    model = wan.load_wan(config.base, wan.BASE_DTYPES[config.base_dtype], config.comfyui)
+    model = load_base(config.base, wan.BASE_DTYPES[config.base_dtype], config.comfyui)
     validation = None
     if config.validation:
-        decode = partial(wan.decode, wan.load_vae(config.vae)) if config.vae else wan.preview
+        if not config.vae and base_of(model) == COGVIDEOX:
+            raise ValueError(f"{options.config}: samples of CogVideoX need its VAE; add vae, or leave validation out")
+        decode = load_decoder(config.vae) if config.vae else wan.preview
         validation = Validation(open_dataset(config.validation), decode)
     with wan.differentiable(), progress_bar("training", unit="step") as progress:
         state = train(model, clips, config.out, config.rules, validation,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from ..bases import base_of
 from ..checkpoint import RELEASED_BASE
-from ..wan import base_of
 from .clips import Clips, check_clips, stack_clips
-from .model import AdaptedWan
+from .model import adapt
 from .objective import clip_of_sample, draw_noise, flow_loss, level_weights, levels_of, mix, noise_levels
 from .record import RunState, load_run, save_run
 from .rules import TrainingRules
@@ -49,18 +49,18 @@ class TrainingRun:
         return self.accelerator.is_main_process
 
 
-def train(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules = TrainingRules(),
+def train(base: nn.Module, clips: Clips, folder: Path, rules: TrainingRules = TrainingRules(),
           validation: Validation | None = None, watch: Watch | None = None, cpu: bool = False) -> RunState:
-    """Train an adapter for a Wan on prepared clips; what it leaves lies in folder, see record.py.
+    """Train an adapter for a video model on prepared clips; what it leaves lies in folder, see record.py.
 
     A run that folder holds goes on from its last save, exactly as if it had not stopped. Processes started by
-    `accelerate launch` share the work. The Wan handed in gets the LoRA. watch(losses so far, steps) is called after
+    `accelerate launch` share the work. The model handed in gets the LoRA. watch(losses so far, steps) is called after
     every step; what it raises stops the run once the steps done are saved. cpu: even where there is a GPU.
     Raises ValueError where the loss is not finite, folder holds another run, packages are missing,
     or launched processes can't share the work.
     """
     check_clips(clips, rules.batch)
-    run = begin(wan, clips, folder, rules, cpu)
+    run = begin(base, clips, folder, rules, cpu)
     saved = run.state.step
     with open_tensorboard(run) as report:
         try:
@@ -82,7 +82,7 @@ def train(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules = Tra
     return run.state
 
 
-def begin(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules, cpu: bool) -> TrainingRun:
+def begin(base: nn.Module, clips: Clips, folder: Path, rules: TrainingRules, cpu: bool) -> TrainingRun:
     """A run as the folder left it, or a new one."""
     try:
         import peft  # noqa: F401  (needed later; who starts a run wants to know now)
@@ -96,12 +96,12 @@ def begin(wan: nn.Module, clips: Clips, folder: Path, rules: TrainingRules, cpu:
     accelerator = Accelerator(cpu=cpu)
     check_sharing(accelerator)
     asked = rules.fixed() | {"processes": accelerator.num_processes, "clips": len(clips)}
-    if (base := base_of(wan)) != RELEASED_BASE:
-        asked["base"] = base
+    if (name := base_of(base)) != RELEASED_BASE:
+        asked["base"] = name
     folder.mkdir(parents=True, exist_ok=True)
     with accelerator.main_process_first():
         state = load_run(folder, asked)
-    adapted = AdaptedWan(wan, rules.rank, rules.hidden_channels, rules.seed, rules.recompute)
+    adapted = adapt(base, rules.rank, rules.hidden_channels, rules.seed, rules.recompute)
     # The frozen weights are the same everywhere already, and float8 can't be sent.
     nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
         adapted, [name for name, weight in adapted.named_parameters() if not weight.requires_grad])

@@ -78,11 +78,12 @@ BROKEN = {"text": b"x" * 64, "empty": b"", "a short header": b"\x10",
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
 def test_every_broken_weights_file_is_named_in_one_line(comfy, tmp_path, monkeypatch, kind, name):
     from ex4d_ops import wan
+    from ex4d_ops.bases import load_base
 
     path = tmp_path / name
     path.write_bytes(BROKEN[kind])
     wan.open_comfyui()
-    calls = [lambda: wan.load_vae(path), lambda: wan.load_wan(path), lambda: load_encoders(path, path, path)]
+    calls = [lambda: wan.load_vae(path), lambda: load_base(path), lambda: load_encoders(path, path, path)]
     for call in calls:
         with pytest.raises(ValueError) as refused:
             call()

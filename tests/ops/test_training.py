@@ -117,7 +117,7 @@ def test_gradients_reach_exactly_the_released_tensors():
     adapted, inputs = released(golden_wan()), recipe.inputs()
     adapted(inputs["x"], inputs["timestep"] / 1000, inputs).square().mean().backward()
     reached = {name: weight.grad for name, weight in adapted.named_parameters() if weight.grad is not None}
-    assert {name.removeprefix("wan.").removeprefix("encoder.") for name in reached} == set(recipe.adapter_shapes())
+    assert {name.removeprefix("base.").removeprefix("encoder.") for name in reached} == set(recipe.adapter_shapes())
     assert all(grad.abs().max() > 0 for grad in reached.values())
     assert {name: tuple(weight.shape) for name, weight in adapted.trained().items()} == recipe.adapter_shapes()
 
@@ -137,7 +137,7 @@ def test_the_adapter_stays_float32_on_a_smaller_base(tiny, dtype, computed):
     adapted = AdaptedWan(seam.build_wan(tiny, dtype), hidden_channels=8)
     assert adapted.dtype == computed
     assert {weight.dtype for weight in adapted.trained().values()} == {torch.float32}
-    assert adapted.wan.blocks[1].ffn[0].base_layer.weight.dtype == dtype
+    assert adapted.base.blocks[1].ffn[0].base_layer.weight.dtype == dtype
     loss = adapted(torch.randn(1, 16, 3, 4, 4), torch.tensor([0.5]), stack_clips(CLIPS[:1], CPU)).square().mean()
     loss.backward()
     assert all(torch.isfinite(weight.grad).all() for weight in adapted.trained().values())
