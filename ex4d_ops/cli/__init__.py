@@ -20,13 +20,14 @@ from .prior import add_prior_command
 from .sample import add_sample_command
 from .terminal import attempt
 from .train import add_train_command
+from .vbench import add_vbench_command
 
 DESCRIPTION = """\
 See a video from another side. From a clip and its depth, ex4d builds a watertight mesh per frame and renders it
 along a new camera path, as a color video and a mask of what the source has seen. This is the prior from which
 Wan 2.1 with the EX-4D adapter generates the finished video. Start with `ex4d sample demo`.
 """
-TWO_WORDS = ("evaluate plan",)  # commands that argparse takes as one
+TWO_WORDS = ("evaluate plan", "evaluate vbench")  # commands that argparse takes as one
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,4 +78,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_train_command(commands)
     add_evaluate_command(commands)
     add_plan_command(commands)
+    add_vbench_command(commands)
     return parser

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from ..estimators.registry import ESTIMATORS, PRECISIONS, Estimator, Setting, find_model, recognize
 from ..estimators.rules import Alignment, ClipRules, Cuts, Scale
 from ..estimators.weights import CATALOGUE, download_weights
+from ..evaluation.weights import EVALUATORS
 from .options import as_help
 from .terminal import add_command, hyphened, progress_bar, say, spaced
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..depth import VideoDepth
 
 PARALLAX = "parallax"
+PUBLIC = {**CATALOGUE, **EVALUATORS}
 NAMES = f"{PARALLAX}, {', '.join(CATALOGUE)}, a Video-Depth-Anything weights file, or a transformers model's folder"
 
 
@@ -33,19 +35,19 @@ def add_models_option(parser) -> None:
 
 
 def add_download_command(commands) -> None:
-    lines = [f"  {name:34}{weights.megabytes:6.0f} MB  {weights.licence}" for name, weights in CATALOGUE.items()]
-    parser = add_command(commands, "download", download, "Download the weights of a depth model.",
+    lines = [f"  {name:34}{weights.megabytes:6.0f} MB  {weights.licence}" for name, weights in PUBLIC.items()]
+    parser = add_command(commands, "download", download, "Download the weights of a depth model or a measure.",
                          "\n".join(["names:", *lines]))
-    parser.add_argument("name", choices=list(CATALOGUE), metavar="NAME", help="name of the model, listed below")
+    parser.add_argument("name", choices=list(PUBLIC), metavar="NAME", help="name of the model, listed below")
     add_models_option(parser)
 
 
 def download(options) -> None:
-    fetched = download_weights(options.name, options.models)
+    fetched = download_weights(options.name, options.models, catalogue=PUBLIC)
     for path in fetched:
         print(path)
     if not fetched:
-        print(f"{options.name}: is already in {options.models / CATALOGUE[options.name].folder}")
+        print(f"{options.name}: is already in {options.models / PUBLIC[options.name].folder}")
 
 
 def model_options() -> dict[str, list[tuple[str, Setting]]]:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from ..evaluation.measures import MEASURES
-from ..evaluation.runs import COLUMNS, MORE_COLUMNS, list_runs
+from ..evaluation.measures import MEASURES, NETWORK_MEASURES, VBENCH, Measure
+from ..evaluation.runs import COLUMNS, MORE_COLUMNS, Run, list_runs
 from ..rules import Engine
-from .terminal import add_command, say
+from .estimate import add_models_option
+from .terminal import add_command, parse_device, say
+
+if TYPE_CHECKING:
+    from ..evaluation.table import Cell
 
 TABLE, FIGURES, PAGE = "table.md", "table.csv", "index.html"
-MEASURED = "\n".join(f"  {measure.title:18}{measure.text}" for measure in MEASURES.values())
+BY_NETWORKS = {name: measure for name, measure in MEASURES.items() if name in NETWORK_MEASURES}
+BY_VBENCH = {name: measure for name, measure in MEASURES.items() if name.startswith(VBENCH)}
+
+
+def list_measures(measures: dict[str, Measure]) -> str:
+    return "\n".join(f"  {measure.title:18}{measure.text}" for measure in measures.values())
+
+
 EPILOG = f"""\
 examples:
   ex4d evaluate runs/ --out report
@@ -23,8 +35,11 @@ per method with its video, result.mp4, or a CSV file with the columns
   {', '.join(COLUMNS)},
 and, if known, {' and '.join(MORE_COLUMNS)}. Its paths are relative to its folder; prior is a folder.
 
-measures (none needs weights; those of cameras need the depth of the source):
-{MEASURED}
+measures without weights (those of cameras need the depth of the source):
+{list_measures({name: measure for name, measure in MEASURES.items() if name not in {**BY_NETWORKS, **BY_VBENCH}})}
+
+measures by networks, as far as their weights are in --models (nothing is downloaded; ex4d download fetches them):
+{list_measures(BY_NETWORKS)}
 
 files in the folder --out:
   index.html            tables, and the videos in step with their figures per frame, worst first
@@ -40,6 +55,12 @@ def add_evaluate_command(commands) -> None:
     parser.add_argument("--differing", choices=("skip", "use", "stop"), default="skip",
                         help="what to do with a video whose length, size or frame rate is not as planned. skip: leaves "
                         "it out, and says so; use: crops, resizes and trims it; stop: stops (default: skip)")
+    add_models_option(parser)
+    parser.add_argument("--against", choices=("source", "exact"), default="source",
+                        help="which frames FID, KID and FVD compare those of a method with. source: those of the "
+                        "source clips; exact: the exact views, of procedural clips (default: source)")
+    parser.add_argument("--device", type=parse_device, default="cpu",
+                        help="device that networks compute on, e.g. cuda or cuda:1 (default: cpu)")
     add_work_options(parser)
 
 
@@ -60,25 +81,21 @@ def count_workers(options) -> int:
 def make_report(options) -> None:
     workers = count_workers(options)
     runs, missing = list_runs(options.runs)
-    from tqdm import tqdm
 
-    from ..evaluation.all_runs import PARTS, evaluate
+    from ..evaluation.all_runs import PARTS
     from ..evaluation.page import write_page
-    from ..evaluation.table import tabulate, write_csv, write_markdown
+    from ..evaluation.paper import write_layouts
+    from ..evaluation.table import write_csv, write_markdown
     from ..files.whole import written_whole
 
-    with tqdm(total=len(runs), desc="measuring", unit="video", disable=None) as bar:
-        entries = evaluate(runs, options.out, options.differing, options.engine, workers, lambda key: bar.update())
-    remarks = [f"{name}: is missing" for name in missing]
-    remarks += [f"{run.name}: left out, because {entry['skipped']}" for run, entry in zip(runs, entries)
-                if "skipped" in entry]
-    remarks += [f"{run.name}: {note}" for run, entry in zip(runs, entries) for note in entry.get("notes", [])]
+    entries, cells, remarks = measure_all(options, runs, workers)
+    remarks = [f"{name}: is missing" for name in missing] + remarks
     for remark in remarks:
         say(remark)
-    cells = tabulate(entries)
     if not cells:
         raise ValueError(f"{options.runs}: none of its videos could be measured; see what is said of them above")
-    texts = {TABLE: f"{write_markdown(cells)}\n\n" + "".join(f"- {remark}\n" for remark in remarks),
+    tables = f"{write_markdown(cells)}{write_layouts(cells)}\n\n"
+    texts = {TABLE: tables + "".join(f"- {remark}\n" for remark in remarks),
              FIGURES: write_csv(cells), PAGE: write_page(runs, entries, cells, remarks, options.out / PARTS)}
     for name, text in texts.items():
         with written_whole(options.out / name) as part:
@@ -86,3 +103,29 @@ def make_report(options) -> None:
     left_out = sum("skipped" in entry for entry in entries)
     print(f"{options.out / PAGE}: {len(runs) - left_out} videos of {len({run.method for run in runs})} methods; "
           f"{left_out} left out, {len(missing)} missing")
+
+
+def measure_all(options, runs: list[Run], workers: int) -> tuple[list[dict], list[Cell], list[str]]:
+    """The entries of all runs, their means, and what is to be said of them."""
+    from tqdm import tqdm
+
+    from ..evaluation.all_runs import PARTS, evaluate
+    from ..evaluation.seen import Looking, look_at_runs
+    from ..evaluation.table import tabulate
+    from ..evaluation.vbench import recall_vbench
+
+    with tqdm(total=len(runs), desc="measuring", unit="video", disable=None) as bar:
+        entries = evaluate(runs, options.out, options.differing, options.engine, workers, lambda key: bar.update())
+    remarks = [f"{run.name}: left out, because {entry['skipped']}" for run, entry in zip(runs, entries)
+               if "skipped" in entry]
+    remarks += [f"{run.name}: {note}" for run, entry in zip(runs, entries) for note in entry.get("notes", [])]
+    parts = options.out / PARTS
+    with ExitStack() as bars:
+        def report(title: str, videos: int):
+            bar = bars.enter_context(tqdm(total=videos, desc=title, unit="video", disable=None))
+            return lambda place: bar.update()
+
+        rules = Looking(options.models, parts, options.against, options.device, options.engine, workers)
+        entries, cells, more = look_at_runs(runs, entries, rules, report)
+    entries = recall_vbench(runs, entries, parts)
+    return entries, tabulate(entries) + cells, remarks + more

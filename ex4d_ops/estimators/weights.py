@@ -1,10 +1,10 @@
-"""The public weights of the estimators: what they are, where they belong, and fetching them when asked."""
+"""Public weights: what they are, where they belong, and fetching them when asked. CATALOGUE: the estimators' own."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import list2cmdline
@@ -27,13 +27,32 @@ class Repository:
     files: dict[str, float]
     folder: str = ""
 
+    @property
+    def page(self) -> str:
+        return f"{HUB}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A file that lies elsewhere, with its megabytes. checksum: how its SHA-256 begins, "" where nobody says."""
+
+    page: str
+    licence: str
+    megabytes: float
+    checksum: str = ""
+    folder: str = ""
+
+    @property
+    def files(self) -> dict[str, float]:
+        return {self.page.rsplit("/", 1)[-1]: self.megabytes}
+
 
 @dataclass(frozen=True)
 class Weights:
     """What one model needs. folder: below ComfyUI's models folder."""
 
     folder: str
-    repositories: tuple[Repository, ...]
+    repositories: tuple[Repository | Address, ...]
 
     @property
     def place(self) -> str:
@@ -79,19 +98,19 @@ CATALOGUE: dict[str, Weights] = {
 }
 
 
-def find_weights(name: str, folders: Sequence[Path]) -> Path:
+def find_weights(name: str, folders: Sequence[Path], catalogue: Mapping[str, Weights] = CATALOGUE) -> Path:
     """The one of the folders for this kind of model that holds all of a catalogued model's files.
 
     Raises ValueError naming the first missing file, its size, licence, address and folder, and the command for it.
     """
-    weights = CATALOGUE[name]
+    weights = catalogue[name]
     for folder in folders:
         if not missing_files(weights, folder):
             return folder
-    repository, file, path = missing_files(weights, folders[0])[0]
-    size = f"{repository.files[file]:.0f} MB, " if repository.files[file] else ""
-    raise ValueError(f"{name}: {file} is missing ({size}license: {repository.licence}); download it from "
-                     f"{HUB}/{repository.name} to {path}, or run: {name_command()} download {name} --models "
+    source, file, path = missing_files(weights, folders[0])[0]
+    size = f"{source.files[file]:.0f} MB, " if source.files[file] else ""
+    raise ValueError(f"{name}: {file} is missing ({size}license: {source.licence}); download it from "
+                     f"{source.page} to {path}, or run: {name_command()} download {name} --models "
                      f"{list2cmdline([str(folders[0].parent)])}")
 
 
@@ -100,46 +119,67 @@ def name_command() -> str:
     return list2cmdline([sys.executable, str(LAUNCHER)]) if LAUNCHER.is_file() else "ex4d"
 
 
-def missing_files(weights: Weights, folder: Path) -> list[tuple[Repository, str, Path]]:
+def missing_files(weights: Weights, folder: Path) -> list[tuple[Repository | Address, str, Path]]:
     """The files of a model that a folder for its kind lacks, each with where it belongs."""
-    places = [(repository, file, folder / repository.folder / file)
-              for repository in weights.repositories for file in repository.files]
+    places = [(source, file, folder / source.folder / file)
+              for source in weights.repositories for file in source.files]
     return [place for place in places if not place[2].is_file()]
 
 
-def download_weights(name: str, models: Path, endpoint: str | None = None) -> list[Path]:
-    """Fetch what a catalogued model lacks into a models folder, taking up where an earlier try stopped.
+def download_weights(name: str, models: Path, endpoint: str | None = None,
+                     catalogue: Mapping[str, Weights] = CATALOGUE) -> list[Path]:
+    """Fetch what a catalogued model lacks into a models folder. endpoint: of the hub.
 
-    Every file is held to the checksum that the hub publishes, and dropped where it differs. endpoint: of the hub.
     Returns the new files. Raises ValueError in one sentence.
     """
-    if name not in CATALOGUE:
-        raise ValueError(f"{name!r} is not the name of a depth model; use one of {', '.join(CATALOGUE)}")
-    weights = CATALOGUE[name]
+    if name not in catalogue:
+        raise ValueError(f"{name!r} is not the name of a model to download; use one of {', '.join(catalogue)}")
+    fetched = []
+    for source, file, path in missing_files(catalogue[name], models / catalogue[name].folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(source, Address):
+            fetch_address(source, path)
+        else:
+            fetch_from_hub(source, file, path, endpoint)
+        fetched.append(path)
+    return fetched
+
+
+def fetch_address(address: Address, path: Path) -> None:
+    """Fetch a file that no hub holds, held to its checksum where there is one."""
+    from torch.hub import download_url_to_file
+
+    try:
+        download_url_to_file(address.page, str(path), address.checksum or None)
+    except Exception as error:  # urllib's and the socket's; of a checksum torch's own
+        raise ValueError(f"{address.page}: cannot be downloaded ({first_line(error)}); run the command again, or save "
+                         f"it as {path}") from None
+
+
+def fetch_from_hub(repository: Repository, file: str, path: Path, endpoint: str | None) -> None:
+    """Fetch a file of the hub, taking up where an earlier try stopped.
+
+    It is held to the checksum that the hub publishes, and dropped where it differs.
+    """
     hub = need("huggingface_hub", "downloading")
     from huggingface_hub import errors
 
     api = hub.HfApi(endpoint=endpoint)
-    fetched = []
     try:
-        for repository, file, path in missing_files(weights, models / weights.folder):
-            info = api.model_info(repository.name, files_metadata=True)
-            entry = next((entry for entry in info.siblings if entry.rfilename == file), None)
-            if entry is None:
-                raise ValueError(f"{HUB}/{repository.name}: does not contain {file} any more; look for it there and "
-                                 "download it by hand")
-            url = hub.hf_hub_url(repository.name, file, revision=info.sha, endpoint=endpoint)
-            fetch_file(url, path, entry)
-            fetched.append(path)
+        info = api.model_info(repository.name, files_metadata=True)
+        entry = next((entry for entry in info.siblings if entry.rfilename == file), None)
+        if entry is None:
+            raise ValueError(f"{repository.page}: does not contain {file} any more; look for it there and "
+                             "download it by hand")
+        fetch_file(hub.hf_hub_url(repository.name, file, revision=info.sha, endpoint=endpoint), path, entry)
     except errors.GatedRepoError:
-        raise ValueError(f"{HUB}/{repository.name}: asks you to accept its license first; do so on that page, then log "
+        raise ValueError(f"{repository.page}: asks you to accept its license first; do so on that page, then log "
                          "in with: hf auth login") from None
     except ValueError:
         raise
     except Exception as error:  # every version of the hub's client has an HTTP library, and errors, of its own
-        raise ValueError(f"{HUB}/{repository.name}: {file} cannot be downloaded ({first_line(error)}); run the command "
+        raise ValueError(f"{repository.page}: {file} cannot be downloaded ({first_line(error)}); run the command "
                          "again to continue where it stopped") from None
-    return fetched
 
 
 def fetch_file(url: str, path: Path, entry) -> None:
@@ -149,7 +189,6 @@ def fetch_file(url: str, path: Path, entry) -> None:
     """
     from huggingface_hub import file_download, utils
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     with open(part, "ab") as file:
         begin = file.tell()

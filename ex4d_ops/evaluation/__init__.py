@@ -3,6 +3,8 @@
 runs.py says what is compared and where it lies; measures.py is the table of what is measured; cameras.py finds the path
 that a video follows, agreement.py compares pixels, one_run.py does both for one video, all_runs.py for all of them side
 by side, resumable at any moment; table.py averages with intervals, page.py shows the videos beside their figures.
+With weights that the user brings, networks.py looks at videos, sights.py keeps what was seen, seen.py makes figures of
+it; vbench.py asks VBench, and paper.py lays all that out like the paper's tables.
 methods.py, plan.py and workflows.py lay out the folders in which the videos of other programs are dropped.
 """
 

@@ -37,5 +37,34 @@ MEASURES = {
     "exact_psnr": Measure("PSNR exact", "dB", True, 2, "Agreement of all pixels with the exact view, of procedural "
                           "clips"),
     "exact_ssim": Measure("SSIM exact", "", True, 3, "Agreement of structure with the exact view, of procedural clips"),
+    "lpips": Measure("LPIPS inside", "", False, 3, "Distance to what the source has seen, as AlexNet sees both and "
+                     "people judge it"),
+    "exact_lpips": Measure("LPIPS exact", "", False, 3, "The same to the whole exact view, of procedural clips"),
+    "clip_text": Measure("CLIP-T", "", True, 4, "Likeness of frames and prompt, as CLIP sees them"),
+    "clip_frames": Measure("CLIP-F", "", True, 4, "Likeness of each frame and the next"),
+    "clip_source": Measure("CLIP-V", "", True, 4, "Likeness of each frame and that of the source at the same moment"),
+    "fid": Measure("FID", "", False, 2, "Distance between the frames of a method and real ones, as Inception sees "
+                   "them"),
+    "kid": Measure("KID", "", False, 4, "The same by a kernel, without FID's bias where frames are few"),
+    "fvd_i3d": Measure("FVD", "", False, 1, "Distance between pieces of video of a method and real ones, as I3D sees "
+                       "them"),
+    "fvd_videomae": Measure("FVD by VideoMAE", "", False, 2, "The same as VideoMAE sees them, which looks more at "
+                            "motion"),
+    "vbench_subject_consistency": Measure("subject consistency", "", True, 4, "VBench: likeness of frames as DINO "
+                                          "sees them"),
+    "vbench_background_consistency": Measure("background consistency", "", True, 4, "VBench: likeness of frames as "
+                                             "CLIP sees them"),
+    "vbench_temporal_flickering": Measure("temporal flickering", "", True, 4, "VBench: how little pixels change from "
+                                          "frame to frame"),
+    "vbench_motion_smoothness": Measure("motion smoothness", "", True, 4, "VBench: how well every second frame can "
+                                        "be interpolated"),
+    "vbench_dynamic_degree": Measure("dynamic degree", "", True, 4, "VBench: share of videos that move much"),
+    "vbench_aesthetic_quality": Measure("aesthetic quality", "", True, 4, "VBench: how beautiful LAION's predictor "
+                                        "finds frames"),
+    "vbench_imaging_quality": Measure("imaging quality", "", True, 4, "VBench: how little distorted MUSIQ finds "
+                                      "frames"),
 }
 CAMERA_MEASURES = ("rotation", "translation", "cammc", "found")
+VBENCH = "vbench_"  # begins the names of the measures that VBench takes
+NETWORK_MEASURES = ("lpips", "exact_lpips", "clip_text", "clip_frames", "clip_source", "fid", "kid", "fvd_i3d",
+                    "fvd_videomae")

@@ -56,8 +56,8 @@ def measure_run(run: Run, differing: Differing, out: Path, fingerprint: str) -> 
             raise ValueError(f"{run.name}: {error}") from None
         entry["skipped"] = str(error)
     else:
-        entry |= {"notes": notes, "fps": given.fps, "frames": {name: [round_figure(value) for value in values]
-                                             for name, values in frames.items()}}
+        entry |= {"notes": notes, "fps": given.fps, "size": list(size_of(given.video)), "frames": {
+            name: [round_figure(value) for value in values] for name, values in frames.items()}}
         write_preview(out / f"{run.key}.mp4", given.video, given.fps)
     with written_whole(out / f"{run.key}.json") as part:
         part.write_text(json.dumps(entry))
@@ -150,6 +150,6 @@ def write_preview(path: Path, frames: Tensor, fps: float) -> None:
 
 
 def summarize(entry: dict) -> dict[str, float]:
-    """The mean over the frames of every measure that an entry has figures of."""
+    """The mean over the frames of every measure that an entry has figures of, and those of the whole video."""
     known = {name: [value for value in entry["frames"].get(name, []) if value is not None] for name in MEASURES}
-    return {name: sum(values) / len(values) for name, values in known.items() if values}
+    return {name: sum(values) / len(values) for name, values in known.items() if values} | entry.get("whole", {})

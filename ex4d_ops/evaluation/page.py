@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import files
 from .measures import MEASURES
 from .one_run import summarize, write_preview
+from .paper import lay_out
 from .runs import COLOR, Run
 from .table import Cell, text_tables
 
@@ -113,12 +114,17 @@ def html_tables(cells: list[Cell]) -> str:
     tables = []
     for measure, (head, rows) in text_tables(cells):
         unit = f", {measure.unit}" if measure.unit else ""
-        body = "".join("<tr>" + "".join(f'<td{" class=best" if best else ""}>{html.escape(text)}</td>'
-                                        for text, best in row) + "</tr>" for row in rows)
         tables.append(f"<h3>{html.escape(measure.title + unit)} <small>{'higher' if measure.higher else 'lower'} is "
-                      f"better</small></h3><p><small>{html.escape(measure.text)}.</small></p><table><tr>"
-                      f"{''.join(f'<th>{html.escape(text)}</th>' for text in head)}</tr>{body}</table>")
+                      f"better</small></h3><p><small>{html.escape(measure.text)}.</small></p>{html_rows(head, rows)}")
+    tables += [f"<h3>{html.escape(layout.title)}</h3><p><small>{html.escape(layout.text)}.</small></p>"
+               f"{html_rows(layout.head, layout.rows)}" for layout in lay_out(cells)]
     return "".join(tables)
+
+
+def html_rows(head: list[str], rows: list[list[tuple[str, bool]]]) -> str:
+    body = "".join("<tr>" + "".join(f'<td{" class=best" if best else ""}>{html.escape(text)}</td>'
+                                    for text, best in row) + "</tr>" for row in rows)
+    return f"<table><tr>{''.join(f'<th>{html.escape(text)}</th>' for text in head)}</tr>{body}</table>"
 
 
 def show_clip(several: list[tuple[Run, dict]], parts: Path) -> str:

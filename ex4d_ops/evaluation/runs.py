@@ -13,10 +13,10 @@ from ..files.damage import quote, reading
 
 RANGES = {"30": "30", "60": "60", "90": "90", "full": "180"}  # and the released path of each
 COLUMNS = ("method", "clip", "range", "video", "source", "prior", "cameras")
-MORE_COLUMNS = ("depth", "exact")
+MORE_COLUMNS = ("depth", "exact", "prompt")
 PLAN = "plan.json"
 PRIOR, COLOR, VISIBLE, CAMERAS = "prior", "color.mkv", "visible.mkv", "cameras.json"
-SOURCE, DEPTH, EXACT = "source.mkv", "depth.npz", "exact.mkv"
+SOURCE, DEPTH, EXACT, PROMPT = "source.mkv", "depth.npz", "exact.mkv", "prompt.txt"
 RESULT = "result"  # how the names of videos that are dropped into a method's folder begin
 RESULT_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".gif", ""}
 
@@ -26,7 +26,8 @@ class Run:
     """A video that a method made of a clip along a path.
 
     prior: folder with color.mkv and visible.mkv; cameras: file of the path; depth: of the source, None where it is not
-    known, and then neither is the path that the video follows; exact: what the new camera would have filmed.
+    known, and then neither is the path that the video follows; exact: what the new camera would have filmed; prompt:
+    the text that the video was generated from.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Run:
     cameras: Path
     depth: Path | None = None
     exact: Path | None = None
+    prompt: str = ""
 
     @property
     def name(self) -> str:
@@ -76,8 +78,16 @@ def cell_runs(place: Path, cell: Path) -> list[Run]:
     methods += sorted(folder.name for folder in cell.iterdir()
                       if folder.is_dir() and folder.name not in (PRIOR, *methods) and find_result(folder))
     depth, exact = (path if path.exists() else None for path in (cell / DEPTH, cell / EXACT))
+    prompt = read_prompt(cell.parent / PROMPT)
     return [Run(method, cell.parent.name, cell.name, find_result(cell / method) or cell / method / f"{RESULT}.mp4",
-                cell / SOURCE, cell / PRIOR, cell / PRIOR / CAMERAS, depth, exact) for method in methods]
+                cell / SOURCE, cell / PRIOR, cell / PRIOR / CAMERAS, depth, exact, prompt) for method in methods]
+
+
+def read_prompt(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with reading(path, "a prompt", "save it as text in UTF-8"):
+        return path.read_text(encoding="utf-8-sig").strip()
 
 
 def planned_methods(place: Path) -> list[str]:
@@ -111,8 +121,9 @@ def read_table(table: Path) -> list[Run]:
         method, clip, span = (row[name].strip() for name in COLUMNS[:3])
         video, source, prior, cameras = (table.parent / row[name].strip() for name in COLUMNS[3:])
         depth, exact = (table.parent / said if (said := (row.get(name) or "").strip()) else None
-                        for name in MORE_COLUMNS)
-        runs.append(Run(method, clip, span, video, source, prior, cameras, depth, exact))
+                        for name in MORE_COLUMNS[:2])
+        runs.append(Run(method, clip, span, video, source, prior, cameras, depth, exact,
+                        (row.get("prompt") or "").strip()))
     repeated = next((run for k, run in enumerate(runs) if run.name in {other.name for other in runs[:k]}), None)
     if repeated:
         raise ValueError(f"{table}: has {quote(repeated.name)} twice; keep one of them")

@@ -76,8 +76,12 @@ def write_markdown(cells: list[Cell]) -> str:
 
 def markdown_tables(cells: list[Cell]) -> Iterator[tuple[Measure, list[str]]]:
     for measure, (head, body) in text_tables(cells):
-        lines = [head, ["---"] * len(head), *([f"**{text}**" if best else text for text, best in row] for row in body)]
-        yield measure, ["| " + " | ".join(line) + " |" for line in lines]
+        yield measure, markdown_rows(head, body)
+
+
+def markdown_rows(head: list[str], body: list[list[tuple[str, bool]]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *([f"**{text}**" if best else text for text, best in row] for row in body)]
+    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def text_tables(cells: list[Cell]) -> Iterator[tuple[Measure, tuple[list[str], list[list[tuple[str, bool]]]]]]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ex4d_ops import cli
 from ex4d_ops.estimators.weights import CATALOGUE
+from ex4d_ops.evaluation.weights import EVALUATORS
 
 PACK = Path(__file__).parents[2]
 DOCUMENTS = [*PACK.glob("*.md"), *(PACK / "docs").glob("*.md"), PACK / "example_workflows" / "README.md"]
@@ -57,8 +58,8 @@ def test_the_commands_and_the_python_of_the_readme_run(tmp_path, monkeypatch):
     assert names["prior"].color.shape == (*names["prior"].visible.shape, 3)
 
 
-def test_every_depth_model_is_on_the_page_with_its_size_and_license():
+def test_every_model_to_download_is_on_the_page_with_its_size_and_license():
     page = (PACK / "docs" / "models.md").read_text("utf-8")
-    for name, weights in CATALOGUE.items():
+    for name, weights in (CATALOGUE | EVALUATORS).items():
         row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{weights.megabytes:.0f} MB" in row and weights.licence in row and weights.folder in row

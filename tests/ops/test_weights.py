@@ -18,7 +18,8 @@ pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub to te
 from huggingface_hub import constants, file_download
 
 from ex4d_ops.estimators import weights as weights_module
-from ex4d_ops.estimators.weights import CATALOGUE, download_weights, find_weights
+from ex4d_ops.estimators.weights import CATALOGUE, Address, Weights, download_weights, find_weights
+from ex4d_ops.evaluation.weights import EVALUATORS
 
 NAME = "video-depth-anything-small"
 FILE = "video_depth_anything_vits.pth"
@@ -127,27 +128,44 @@ def test_a_hub_out_of_reach_gets_one_sentence(tmp_path):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_file_of_no_hub_arrives_whole_or_not_at_all(hub, tmp_path):
+    hub.files = {"network-1.pth": CONTENT}
+    address = f"{hub.url}/resolve/network-1.pth"
+    for name, checksum in {"right": hashlib.sha256(CONTENT).hexdigest()[:8], "unknown": "", "other": "0123abcd",
+                           "cut": hashlib.sha256(CONTENT).hexdigest()[:8]}.items():
+        hub.left = 300_000 if name == "cut" else None
+        catalogue = {"net": Weights(name, (Address(address, "MIT", 1.0, checksum),))}
+        path = tmp_path / name / "network-1.pth"
+        if name in ("right", "unknown"):
+            assert download_weights("net", tmp_path, catalogue=catalogue) == [path] and path.read_bytes() == CONTENT
+            assert download_weights("net", tmp_path, catalogue=catalogue) == []
+        else:
+            with pytest.raises(ValueError, match=f"^{address}: cannot be downloaded [^\n]*save it as {path}$"):
+                download_weights("net", tmp_path, catalogue=catalogue)
+            assert not path.exists()
+
+
 def test_unknown_names_list_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="'midas' is not the name of a depth model; use one of "
+    with pytest.raises(ValueError, match="'midas' is not the name of a model to download; use one of "
                                          "video-depth-anything-small"):
         download_weights("midas", tmp_path)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", CATALOGUE | EVALUATORS)
 def test_missing_weights_are_named_with_size_licence_address_folder_and_command(name, tmp_path):
-    weights = CATALOGUE[name]
+    weights = (CATALOGUE | EVALUATORS)[name]
     for repository in weights.repositories:
         for file, megabytes in repository.files.items():
             with pytest.raises(ValueError) as refusal:
-                find_weights(name, [tmp_path / weights.folder])
+                find_weights(name, [tmp_path / weights.folder], CATALOGUE | EVALUATORS)
             said = str(refusal.value)
-            for fact in (file, repository.licence, f"https://huggingface.co/{repository.name}", str(tmp_path),
+            for fact in (file, repository.licence, repository.page, str(tmp_path),
                          f"ex4d download {name}", f"{megabytes:.0f} MB" if megabytes else "license"):
                 assert fact in said
             path = Path(tmp_path / weights.folder / repository.folder / file)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    assert find_weights(name, [tmp_path / weights.folder]) == tmp_path / weights.folder
+    assert find_weights(name, [tmp_path / weights.folder], CATALOGUE | EVALUATORS) == tmp_path / weights.folder
 
 
 def test_the_command_that_is_named_runs_wherever_the_pack_lies(tmp_path):
