@@ -104,6 +104,11 @@ class Server:
         """Queue a workflow in API format, wait, and return what each output node says of itself, by node id."""
         return self.wait(self.queue(workflow), seconds)["outputs"]
 
+    def cached(self, workflow: dict) -> set[str]:
+        """Run a workflow in API format, and tell of which nodes it takes the results from earlier runs."""
+        messages = self.wait(self.queue(workflow))["status"]["messages"]
+        return set(next(said["nodes"] for kind, said in messages if kind == "execution_cached"))
+
     def files(self, outputs: dict) -> list[Path]:
         """Where the files lie that the outputs of a run name, those kept in the output folder."""
         return [self.base / "output" / said["subfolder"] / said["filename"]

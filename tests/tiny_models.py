@@ -68,12 +68,13 @@ def vace() -> Weights:
     return draw("vace", wan_shapes("vace", in_dim=16, vace_layers=1, vace_in_dim=96))
 
 
-def vae() -> Weights:
+def vae(width: int = 8) -> Weights:
+    """Wan's VAE with layers so wide."""
     import comfy.ldm.wan.vae
 
     with torch.device("meta"):
-        network = comfy.ldm.wan.vae.WanVAE(dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[],
-                                           temperal_downsample=[False, True, True], dropout=0.0)
+        network = comfy.ldm.wan.vae.WanVAE(dim=width, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2,
+                                           attn_scales=[], temperal_downsample=[False, True, True], dropout=0.0)
     return draw("vae", {name: tuple(weight.shape) for name, weight in network.state_dict().items()})
 
 

@@ -27,6 +27,7 @@ from ex4d_ops.preparation import Recipe, Source, list_sources, prepare, workers
 from ex4d_ops.preparation.one_clip import find_depth
 from ex4d_ops.preparation.select import select_clip
 from ex4d_ops.scene import SCENES, sample_clip
+from ex4d_ops.side_by_side import on_a_cluster
 from ex4d_ops.simulate import mask_frames
 
 SIZE = (32, 48)
@@ -502,13 +503,31 @@ def test_a_careless_user_is_told_what_to_do(many, tmp_path, capsys):
     assert "--workers: got 0" in complain("--workers", "0")
 
 
-def test_ray_prepares_what_processes_do(many, tmp_path, in_process, monkeypatch):
-    ray = pytest.importorskip("ray", reason="Ray isn't installed")
+@pytest.fixture
+def two_machines(monkeypatch):
+    """A Ray cluster of two nodes with a core each, so that two workers have to share them."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray isn't installed")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    yield cluster
+    cluster.shutdown()
+
+
+def test_ray_prepares_on_two_machines_what_processes_do(many, tmp_path, in_process, monkeypatch, two_machines):
+    import ray
+
+    def tell_node(_) -> str:
+        time.sleep(0.2)  # or one worker is done before the other is there
+        return ray.get_runtime_context().get_node_id()
+
     monkeypatch.setattr(workers, "RAY_ROWS", 9)  # so that two portions are handed over
     sources = list(list_sources(many))[:16]
     prepare(sources, SMALL, tmp_path / "processes")
     prepare(sources, SMALL, tmp_path / "ray", engine="ray", workers=2)
     check_same(tmp_path / "ray", tmp_path / "processes")
+    assert len(set(on_a_cluster(iter(range(8)), lambda: tell_node, 2))) == 2
     assert not ray.is_initialized()
 
 

@@ -75,8 +75,7 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(server, new_wo
         loading = new_workflow()
         depth = loading.add("EX4DLoadDepth", file="changing.npz")
         loading.add("PreviewImage", images=[loading.add("EX4DDepthToImages", depth=[depth, 0]), 0])
-        messages = server.wait(server.queue(loading))["status"]["messages"]
-        return set(next(said["nodes"] for kind, said in messages if kind == "execution_cached"))
+        return server.cached(loading)
 
     files.write_depth(input_folder / "changing.npz", clip[1])
     assert cached() == set() and cached() == {"1", "2", "3"}

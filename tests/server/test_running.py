@@ -12,12 +12,6 @@ def values(heard: list, node: str) -> list[tuple[int, int]]:
     return [(said["value"], said["max"]) for kind, said in heard if kind == "progress" and said["node"] == node]
 
 
-def cached(server, workflow) -> set[str]:
-    """Nodes whose results a run takes from earlier ones."""
-    messages = server.wait(server.queue(workflow))["status"]["messages"]
-    return set(next(said["nodes"] for kind, said in messages if kind == "execution_cached"))
-
-
 def test_bars_count_frames_to_the_last(workflow, follow):
     clip = workflow.clip(frames=9, seed=11)
     mesh, _, prior = workflow.prior(clip, frames=9, engine="torch")
@@ -100,8 +94,8 @@ def test_the_same_graph_runs_nothing_twice(server, workflow):
     clip = workflow.clip(seed=21)
     _, _, prior = workflow.prior(clip)
     workflow.add("SaveImage", images=[prior, 0], filename_prefix="twice")
-    assert cached(server, workflow) == set()
-    assert cached(server, workflow) == set(workflow)
+    assert server.cached(workflow) == set()
+    assert server.cached(workflow) == set(workflow)
 
 
 def test_a_changed_seed_renders_again_and_builds_nothing_again(server, workflow):
@@ -109,13 +103,13 @@ def test_a_changed_seed_renders_again_and_builds_nothing_again(server, workflow)
     _, path, prior = workflow.prior(clip)
     shown = workflow.add("PreviewImage", images=[prior, 0])
     workflow.add("PreviewImage", images=[workflow.add("EX4DDepthToImages", depth=[clip, 1]), 0])
-    cached(server, workflow)
+    server.cached(workflow)
     workflow[prior]["inputs"]["seed"] = 5
-    assert cached(server, workflow) == set(workflow) - {prior, shown}
+    assert server.cached(workflow) == set(workflow) - {prior, shown}
     workflow[path]["inputs"]["move.yaw"] = 30.0
-    assert cached(server, workflow) == set(workflow) - {path, prior, shown}
+    assert server.cached(workflow) == set(workflow) - {path, prior, shown}
     workflow[clip]["inputs"]["seed"] = 23
-    assert cached(server, workflow) == set()
+    assert server.cached(workflow) == set()
 
 
 # ---- an output node that a saved workflow holds -------------------------------------------------

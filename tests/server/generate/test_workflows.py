@@ -109,6 +109,15 @@ def test_memory_does_not_grow_over_twenty_runs(server, example):
     assert median(sizes[-5:]) - median(sizes[5:10]) < GROWTH, [round(size / 1e6) for size in sizes]
 
 
+def test_another_seed_encodes_and_loads_nothing_again(server, example):
+    workflow = example("07")
+    find(workflow, "KSampler")["seed"] = 1001
+    server.run(workflow)
+    find(workflow, "KSampler")["seed"] = 1002
+    anew = {workflow[node]["class_type"] for node in set(workflow) - server.cached(workflow)}
+    assert anew <= {"KSampler", "VAEDecode", "CreateVideo", "SaveVideo"} and "KSampler" in anew
+
+
 def test_a_doubtful_mask_is_warned_of_and_the_video_made(server, example):
     workflow = example("07")
     (render,) = [number for number, node in workflow.items() if node["class_type"] == "RenderDWMesh"]
