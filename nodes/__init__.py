@@ -1,10 +1,10 @@
 """ComfyUI's nodes: thin, for what they do is in ex4d_ops. Read sockets.py, the types that flow, then one node's file.
 
 video.py, depth.py, depth_models.py, mesh.py, camera.py, directing.py, camera_files.py, viewer.py, sound.py, render.py,
-guide.py, stereo.py, adapter.py, simulate.py, train.py and sample.py hold the nodes in the order of a graph;
-injection.py puts the prior into ComfyUI's Wan, depth_memory.py depth models into its memory; folders.py knows ComfyUI's
-folders, queued.py the graph that is checked and lengths.py how many frames flow in it, help.py how help pages are
-served, progress.py what a node shows while it runs.
+guide.py, stereo.py, adapter.py, evaluate.py, simulate.py, train.py and sample.py hold the nodes in the order of a
+graph; injection.py puts the prior into ComfyUI's Wan, depth_memory.py depth models into its memory; folders.py knows
+ComfyUI's folders, queued.py the graph that is checked and lengths.py how many frames flow in it, help.py how help pages
+are served, progress.py what a node shows while it runs.
 
 preview.py answers the camera editor: preview_requests.py reads what it asks, kept_scenes.py keeps the scenes that it
 shows, desk.py holds the threads that draw them.
@@ -25,6 +25,7 @@ from .depth import (
 )
 from .depth_models import EstimateVideoDepth
 from .directing import EX4DCameraKeyframes, EX4DSourceCameras
+from .evaluate import EX4DEvaluate
 from .folders import register_model_folders
 from .guide import EX4DAnchorFrames, EX4DGuideVideo
 from .help import serve_help
@@ -69,6 +70,7 @@ NODES: list[type[io.ComfyNode]] = [
     EX4DStereoVideo,
     EX4DPriorEncode,
     ApplyEX4DLoRA,
+    EX4DEvaluate,
     EX4DRenderingMask,
     EX4DTrackingMask,
     EX4DRandomMask,

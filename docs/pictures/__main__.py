@@ -6,7 +6,7 @@ NAME: of a node, or the beginning of one, or README; without it all are drawn, i
 import sys
 from functools import partial
 
-from . import background, camera, depth, estimate, generate, guide, masks, mesh, moving, render, sound, stereo
+from . import background, camera, depth, estimate, evaluate, generate, guide, masks, mesh, moving, render, sound, stereo
 from .sheet import save
 
 PICTURES = {
@@ -35,6 +35,7 @@ PICTURES = {
     "EX4DLoadCameras.jpg": camera.draw_worlds,
     "EX4DLoadDepth.jpg": depth.draw_filling,
     "EX4DMeshToMesh.jpg": mesh.draw_core_meshes,
+    "EX4DEvaluate.png": evaluate.draw_measures,
     "EX4DMotionMask.jpg": background.draw_motion,
     "EX4DPriorEncode.jpg": generate.draw_prior,
     "EX4DRandomMask.jpg": masks.draw_random,

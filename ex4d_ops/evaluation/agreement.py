@@ -6,30 +6,45 @@ What it should show is a Reference: the exact view where that is known, else the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, pad
 
-from ..optical_flow import find_flow, shrink, warp
+from ..motion import grow
+from ..optical_flow import Flow, find_flow, shrink, warp
 
 WINDOW, SIGMA = 11, 1.5  # pixels; Wang et al. 2004, as torchmetrics
 STABLE = (0.01**2, 0.03**2)  # of the same
 BEST_PSNR = 100.0  # dB, where nothing differs
 WHITE = 255.0  # differences are told in levels of 255
 LEAST = 0.01  # share of a frame that must be compared for a figure to be given
+SMALLEST_SUBJECT = 0.002  # share of a frame; what shows less of the subject is not looked for
+REACH = 0.25  # of the width, as far as a subject is looked for
+ALIKE = 0.5  # correlation from which on it is the subject
+OUTLINE = 2  # pixels around a subject that are looked for with it
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
     """What a video should show. frames: [T, H, W, 3] in [0, 1]; visible: [T, H, W] bool, what the source has seen;
-    exact: the frames are right outside of that too.
+    exact: the frames are right outside of that too; subject: [T, H, W] bool, where its subject is, None: not known;
+    changes: what is known of how it changes, which all methods share.
     """
 
     frames: Tensor
     visible: Tensor
     exact: bool
+    subject: Tensor | None = None
+    changes: dict[int, tuple[Flow, Tensor]] = field(default_factory=dict)
+
+    def change(self, t: int) -> tuple[Flow, Tensor]:
+        """See change_along."""
+        if t not in self.changes:
+            self.changes[t] = change_along(self.frames, t)
+        return self.changes[t]
 
 
 def compare_frame(shown: Tensor, wanted: Tensor, inside: Tensor) -> dict[str, float | None]:
@@ -69,7 +84,7 @@ def unsteadiness(frames: Tensor, reference: Reference, t: int) -> dict[str, floa
     Inside and outside of what the source has seen. What should change is told by the reference; outside of it, where
     nothing is known, the video's own flow is followed and nothing should.
     """
-    flow, wanted = change_along(reference.frames, t)
+    flow, wanted = reference.change(t)
     seen = reference.visible[t] & (warp(reference.visible[t + 1].float(), flow) > 0.99) & flow.trusted
     hidden = ~reference.visible[t] & flow.trusted
     off = (follow(frames, t, flow) - wanted).abs()
@@ -80,13 +95,13 @@ def unsteadiness(frames: Tensor, reference: Reference, t: int) -> dict[str, floa
             "outside": mean_over(change.abs(), ~reference.visible[t] & flow.trusted)}
 
 
-def change_along(frames: Tensor, t: int):
+def change_along(frames: Tensor, t: int) -> tuple[Flow, Tensor]:
     """The flow from frame t of frames [T, H, W, 3] to the next, and how levels [H, W] change along it."""
     flow = find_flow(*(shrink(frame, max(frame.shape)) for frame in (frames[t], frames[t + 1])))
     return flow, follow(frames, t, flow)
 
 
-def follow(frames: Tensor, t: int, flow) -> Tensor:
+def follow(frames: Tensor, t: int, flow: Flow) -> Tensor:
     return warp(gray(frames[t + 1]), flow) - gray(frames[t])
 
 
@@ -103,6 +118,33 @@ def misplacement(shown: Tensor, wanted: Tensor, inside: Tensor) -> float | None:
     height, width = inside.shape
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     return float(100 / width * (flow.target - torch.stack([x, y], -1))[known].norm(dim=-1).median())
+
+
+def subject_off(shown: Tensor, wanted: Tensor, subject: Tensor) -> float | None:
+    """How far from its place [H, W] bool the subject is seen in a frame [H, W, 3], in percent of the width.
+
+    It is where its picture in what is wanted fits best. One that is not found counts as being as far off as is looked.
+    """
+    import cv2
+
+    height, width = subject.shape
+    if subject.float().mean() < SMALLEST_SUBJECT:
+        return None
+    _, parts, boxes, _ = cv2.connectedComponentsWithStats(subject.byte().numpy())
+    largest = 1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax())
+    mask = grow(torch.from_numpy(parts == largest), OUTLINE)
+    y, x = (mask.any(axis).nonzero() for axis in (1, 0))
+    top, bottom, left, right = int(y[0]), int(y[-1]) + 1, int(x[0]), int(x[-1]) + 1
+    reach = round(REACH * width)
+    above, beside = max(top - reach, 0), max(left - reach, 0)
+    around = gray(shown)[above:bottom + reach, beside:right + reach]
+    fits = cv2.matchTemplate(around.numpy(), gray(wanted)[top:bottom, left:right].numpy(), cv2.TM_CCOEFF_NORMED,
+                             mask=mask[top:bottom, left:right].float().numpy())
+    fits = np.where(np.isfinite(fits), fits, -1.0)
+    found = np.unravel_index(int(fits.argmax()), fits.shape)
+    if fits[found] < ALIKE:
+        return 100 * REACH
+    return min(100 / width * float(np.hypot(found[0] + above - top, found[1] + beside - left)), 100 * REACH)
 
 
 def seams(shown: Tensor, wanted: Tensor, visible: Tensor, exact: bool) -> float | None:

@@ -12,8 +12,9 @@ from ..files.damage import reading
 from ..files.whole import sweep
 from ..rules import Engine
 from ..side_by_side import in_processes, on_a_cluster
+from .cell import Cell, read_cell
 from .one_run import Differing, measure_run
-from .runs import COLOR, VISIBLE, Run
+from .runs import Run
 
 PARTS = "parts"  # folder of what is measured
 MEASURED_AS = 2  # counted up when a measure changes, so that older figures are not taken for it
@@ -23,8 +24,16 @@ WORK = {"processes": in_processes, "ray": on_a_cluster}
 
 
 def begin_measuring(parts: Path, differing: Differing) -> Callable[[Run], str]:
-    """What measures one run after the other in a worker; there is nothing to load."""
-    return lambda run: measure_run(run, differing, parts, fingerprint(run, differing))
+    """What measures one run after the other in a worker, and reads what the methods of a cell share once for all."""
+    last: dict[tuple, Cell] = {}
+
+    def read(run: Run) -> Cell:
+        if run.beside not in last:
+            last.clear()  # before the next is read, for memory's sake
+            last[run.beside] = read_cell(run)
+        return last[run.beside]
+
+    return lambda run: measure_run(run, read, differing, parts, fingerprint(run, differing))
 
 
 def evaluate(runs: Sequence[Run], out: Path, differing: Differing = "skip", engine: Engine = "processes",
@@ -62,7 +71,6 @@ def read_entry(parts: Path, run: Run) -> dict:
 
 def fingerprint(run: Run, differing: Differing) -> str:
     """What a run's figures depend on: its files as they are, and how they are measured."""
-    paths = [run.video, run.source, run.prior / COLOR, run.prior / VISIBLE, run.cameras, run.depth, run.exact]
     stamps = [(path.stat().st_size, path.stat().st_mtime_ns) if path is not None and path.exists() else None
-              for path in paths]
+              for path in (run.video, *run.beside)]
     return json.dumps([MEASURED_AS, differing, stamps])

@@ -154,20 +154,30 @@ def fill_hidden(drawn: Tensor, hidden: Tensor, gray: Gray) -> Gray:
     return torch.where(hidden, frame, drawn + lift).clamp(0, 255).round().byte().numpy()
 
 
-def camera_errors(followed: FollowedPath, cameras: CameraPath, nearest: float) -> dict[str, Tensor]:
+def camera_errors(followed: FollowedPath, cameras: CameraPath, nearest: float,
+                  exact: FollowedPath | None = None) -> dict[str, Tensor]:
     """How far a video is from its path, per frame [T], NaN where too little is seen to tell, whatever the video shows.
+
+    exact: the cameras that are found of the exact view. They stand for those asked for, so that by how much finding is
+    off itself does not count; where none is found of it, none is judged.
 
     Rotation in degrees; translation and CamMC in lengths of the path, its largest distance from the first camera, or,
     where it stays in place, nearest, the distance of the nearest point; found: 1 or 0. Nothing is aligned or scaled
     first: both paths are in the world of the prior.
     """
-    asked, shown = (invert_rigid(each.double()) for each in (cameras.cam_from_world, followed.cam_from_world))
+    shown = invert_rigid(followed.cam_from_world.double())
+    asked = invert_rigid(cameras.cam_from_world[:len(shown)].double())
     length = float((asked[:, :3, 3] - asked[0, :3, 3]).norm(dim=-1).max())
     length = length if length > MOVED * nearest else nearest
-    turned = (asked[:, :3, :3].mT @ shown[:, :3, :3]).diagonal(dim1=-2, dim2=-1).sum(-1)
+    if exact is not None:
+        asked = invert_rigid(exact.cam_from_world[:len(shown)].double())
+    chord = (shown - asked)[:, :3, :3].flatten(1).norm(dim=-1) / 8**0.5  # sin of half the angle, exact near 0 too
     apart = (shown - asked)[:, :3]
     apart[:, :, 3] /= length
-    errors = {"rotation": torch.rad2deg(((turned - 1) / 2).clamp(-1, 1).acos()),
+    errors = {"rotation": torch.rad2deg(2 * chord.clamp(max=1).asin()),
               "translation": apart[:, :, 3].norm(dim=-1), "cammc": apart.flatten(1).norm(dim=-1),
               "found": followed.found.double()}
-    return {name: values.masked_fill(followed.seen < JUDGED, torch.nan) for name, values in errors.items()}
+    judged = followed.seen >= JUDGED
+    if exact is not None:
+        judged &= exact.found[:len(shown)]
+    return {name: values.masked_fill(~judged, torch.nan) for name, values in errors.items()}

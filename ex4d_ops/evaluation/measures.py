@@ -30,6 +30,8 @@ MEASURES = {
     "psnr": Measure("PSNR inside", "dB", True, 2, "Agreement of pixels with what the source has seen"),
     "ssim": Measure("SSIM inside", "", True, 3, "Agreement of structure with what the source has seen"),
     "misplaced": Measure("misplaced", "% of the width", False, 2, "How far from their places things are seen"),
+    "subject": Measure("subject off", "% of the width", False, 2, "How far from its place the subject is seen; "
+                       "one that is not found counts as 25"),
     "unsteady": Measure("unsteady inside", "levels", False, 2, "Change along the flow that should not be, where the "
                         "source has seen the scene"),
     "unsteady_outside": Measure("unsteady outside", "levels", False, 2, "The same where the generator painted"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,15 +14,14 @@ import torch
 from torch import Tensor
 
 from .. import files
-from ..camera import CameraPath
-from ..clip import Clip, fit_frame, resize_frame, size_of
-from ..depth import fit_depth, match_depth
+from ..clip import Clip, Progress, fit_frame, resize_frame, size_of
 from ..files.whole import written_whole
-from ..mesh import build_dw_mesh
-from .agreement import Reference, compare_frame, misplacement, seams, unsteadiness
-from .cameras import camera_errors, find_path
+from ..parallel import one_by_one
+from .agreement import Reference, compare_frame, misplacement, seams, subject_off, unsteadiness
+from .cameras import FollowedPath, camera_errors
+from .cell import Cell, Scene
 from .measures import MEASURES
-from .runs import COLOR, VISIBLE, Run
+from .runs import Run
 
 Differing = Literal["skip", "use", "stop"]  # what to do with videos that are not as planned
 SAME_RATE = 0.01  # share by which frame rates may differ
@@ -32,33 +33,34 @@ Figures = dict[str, list[float | None]]  # of every measure, one per frame
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What a run's video is compared with, all of one length and size."""
+    """A video, and what its frames and those that follow are compared with, all of one size."""
 
     video: Tensor
     reference: Reference
-    cameras: CameraPath
-    fps: float
+    scene: Scene | None = None
+    exact_path: FollowedPath | None = None
 
 
 @torch.no_grad()
-def measure_run(run: Run, differing: Differing, out: Path, fingerprint: str) -> str:
+def measure_run(run: Run, read: Callable[[Run], Cell], differing: Differing, out: Path, fingerprint: str) -> str:
     """Measure a run's video, and write its figures, or why there are none, and a small copy of it. Returns its key.
 
-    Raises ValueError where it is not as planned and differing is "stop".
+    read: see cell.read_cell. Raises ValueError where the video is not as planned and differing is "stop".
     """
     entry: dict = {"method": run.method, "clip": run.clip, "range": run.range, "fingerprint": fingerprint}
     try:
-        given, notes = read_given(run, differing)
-        frames = measure_frames(given)
-        frames |= measure_cameras(run, given)
+        cell = read(run)
+        given, notes = read_given(run, cell, differing)
+        frames = measure(given)
     except (ValueError, OSError) as error:
         if differing == "stop":
             raise ValueError(f"{run.name}: {error}") from None
         entry["skipped"] = str(error)
     else:
-        entry |= {"notes": notes, "fps": given.fps, "size": list(size_of(given.video)), "frames": {
+        fps = cell.planned.fps
+        entry |= {"notes": notes, "fps": fps, "size": list(size_of(given.video)), "frames": {
             name: [round_figure(value) for value in values] for name, values in frames.items()}}
-        write_preview(out / f"{run.key}.mp4", given.video, given.fps)
+        write_preview(out / f"{run.key}.mp4", given.video, fps)
     with written_whole(out / f"{run.key}.json") as part:
         part.write_text(json.dumps(entry))
     return run.key
@@ -68,28 +70,35 @@ def round_figure(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
-def read_given(run: Run, differing: Differing) -> tuple[Given, list[str]]:
-    """What a run's video is compared with, and in which ways it is not as planned.
+def read_given(run: Run, cell: Cell, differing: Differing) -> tuple[Given, list[str]]:
+    """A run's video beside what it is compared with, and in which ways it is not as planned.
 
-    Raises ValueError where it differs and is not to be used, or a file of it is missing or damaged.
+    Raises ValueError where it differs and is not to be used, or is damaged.
     """
-    color, visible = (files.read_video(run.prior / name) for name in (COLOR, VISIBLE))
-    cameras = files.read_path(run.cameras, color.size, len(color), world="file")
-    video = files.read_video(run.video, 0, len(color) + 1)
-    differs = describe_differences(video, color)
+    video = files.read_video(run.video, 0, len(cell.planned) + 1)
+    differs = describe_differences(video, cell.planned)
     if differs and differing != "use":
         raise ValueError(f"{run.video}: {'; '.join(differs)}; use it all the same with --differing use")
-    length = min(len(video), len(color))
+    with blame(run.video):
+        return fit_video(video.frames, cell), differs
+
+
+@contextmanager
+def blame(path: Path) -> Iterator[None]:
+    """Let errors begin with the file that they are about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def fit_video(frames: Tensor, cell: Cell) -> Given:
+    """Frames [T, H, W, 3] made as long and large as planned, or ValueError where there is one alone."""
+    length = min(len(frames), len(cell.planned))
     if length < 2:
-        raise ValueError(f"{run.video}: has one frame, but 2 or more are needed; give a video")
-    shown = torch.stack([fit_frame(frame, color.size, "crop") for frame in video.frames[:length]])
-    wanted = color.frames if run.exact is None else files.read_video(run.exact, 0, len(color), color.size).frames
-    if len(wanted) < length:
-        raise ValueError(f"{run.exact}: has {len(wanted)} frames, but {length} are needed; make it anew")
-    reference = Reference(wanted[:length], visible.frames[:length, ..., 0] > 0.5, run.exact is not None)
-    path = CameraPath(cameras.cam_from_world[:length], cameras.intrinsics[:length], cameras.size,
-                      cameras.source_frame[:length])
-    return Given(shown, reference, path, color.fps), differs
+        raise ValueError("has one frame, but 2 or more are needed; give a video")
+    shown = torch.stack([fit_frame(frame, cell.planned.size, "crop") for frame in frames[:length]])
+    return Given(shown, cell.reference, cell.scene, cell.exact_path)
 
 
 def describe_differences(video: Clip, planned: Clip) -> list[str]:
@@ -106,36 +115,39 @@ def describe_differences(video: Clip, planned: Clip) -> list[str]:
     return differs
 
 
-def measure_frames(given: Given) -> Figures:
+def measure(given: Given, progress: Progress | None = None) -> Figures:
+    """All figures of a video, per frame."""
+    return measure_frames(given, progress) | measure_cameras(given, progress)
+
+
+def measure_frames(given: Given, progress: Progress | None = None) -> Figures:
     """What pixels tell, per frame."""
-    figures: Figures = {name: [] for name in ("psnr", "ssim", "misplaced", "unsteady", "unsteady_outside", "seams",
-                                              "exact_psnr", "exact_ssim")}
+    frames = one_by_one(range(len(given.video)), len(given.video), progress)
+    rows = [measure_frame(given, t) for t in frames]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def measure_frame(given: Given, t: int) -> dict[str, float | None]:
+    """What the pixels of one frame tell."""
     reference = given.reference
-    for t, (shown, wanted, seen) in enumerate(zip(given.video, reference.frames, reference.visible)):
-        inside = compare_frame(shown, wanted, seen)
-        whole = compare_frame(shown, wanted, torch.ones_like(seen)) if reference.exact else dict.fromkeys(inside)
-        steady = unsteadiness(given.video, reference, t) if t + 1 < len(given.video) else \
-            dict.fromkeys(("inside", "outside"))
-        for name, value in {"psnr": inside["psnr"], "ssim": inside["ssim"], "exact_psnr": whole["psnr"],
-                            "exact_ssim": whole["ssim"], "unsteady": steady["inside"],
-                            "unsteady_outside": steady["outside"],
-                            "misplaced": misplacement(shown, wanted, seen),
-                            "seams": seams(shown, wanted, seen, reference.exact)}.items():
-            figures[name].append(value)
-    return figures
+    shown, wanted, seen = given.video[t], reference.frames[t], reference.visible[t]
+    inside = compare_frame(shown, wanted, seen)
+    whole = compare_frame(shown, wanted, torch.ones_like(seen)) if reference.exact else dict.fromkeys(inside)
+    last = t + 1 == len(given.video)
+    steady = dict.fromkeys(("inside", "outside")) if last else unsteadiness(given.video, reference, t)
+    return {"psnr": inside["psnr"], "ssim": inside["ssim"], "misplaced": misplacement(shown, wanted, seen),
+            "subject": None if reference.subject is None else subject_off(shown, wanted, reference.subject[t]),
+            "unsteady": steady["inside"], "unsteady_outside": steady["outside"],
+            "seams": seams(shown, wanted, seen, reference.exact), "exact_psnr": whole["psnr"],
+            "exact_ssim": whole["ssim"]}
 
 
-def measure_cameras(run: Run, given: Given) -> Figures:
+def measure_cameras(given: Given, progress: Progress | None = None) -> Figures:
     """How the video follows its path, per frame; nothing where the depth is not known."""
-    if run.depth is None:
+    if given.scene is None:
         return {}
-    last = int(given.cameras.source_frame.max()) + 1
-    clip = files.read_video(run.source, 0, last)
-    depth = files.read_depth(run.depth, None, 0, last, clip=run.source)
-    depth = match_depth(clip.frames, fit_depth(depth, clip.size, "stretch"))
-    mesh = build_dw_mesh(clip.frames, depth)
-    followed = find_path(given.video, mesh, given.cameras)
-    errors = camera_errors(followed, given.cameras, depth.nearest)
+    followed = given.scene.follow(given.video, progress)
+    errors = camera_errors(followed, given.scene.cameras, given.scene.nearest, given.exact_path)
     scale = {"translation": PERCENT, "found": PERCENT}
     return {name: [None if math.isnan(value) else value for value in (scale.get(name, 1.0) * values).tolist()]
             for name, values in errors.items()}

@@ -18,6 +18,7 @@ from ..depth import VideoDepth, fit_depth, lay_over, match_depth
 from ..files.whole import written_whole
 from ..guide import accompany, guide_video
 from ..mesh import build_dw_mesh
+from ..motion import find_motion
 from ..prior import Prior, render_prior
 from ..rules import Engine
 from ..scene import FPS, make_scene, sample_clip
@@ -25,7 +26,7 @@ from ..trajectory import automatic_radius, released_path
 from .all_runs import WORK
 from .methods import METHODS
 from .orbits import ORBITS, tell_orbit
-from .runs import CAMERAS, COLOR, DEPTH, EXACT, PLAN, PRIOR, RANGES, SOURCE, VISIBLE
+from .runs import CAMERAS, COLOR, DEPTH, EXACT, PLAN, PRIOR, RANGES, SOURCE, SUBJECT, VISIBLE
 from .workflows import adapt_workflow
 
 GUIDE = ("guide.mkv", "paint.mkv", "source.mkv")
@@ -106,6 +107,8 @@ def plan_one(planned: Planned, rules: PlanRules, out: Path) -> Told:
     files.write_path(folder / PRIOR / CAMERAS, cameras)
     files.write_video(folder / PRIOR / VISIBLE, prior.visible, clip.fps)
     files.write_video(folder / PRIOR / COLOR, prior.color, clip.fps)
+    if (moving := find_motion(clip.frames, depth)).any():
+        files.write_video(folder / SUBJECT, moving, clip.fps)
     if planned.source is None:
         files.write_video(folder / EXACT, make_scene(planned.clip, rules.seed).render(cameras)[0], clip.fps)
     remarks = []

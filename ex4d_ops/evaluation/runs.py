@@ -13,10 +13,10 @@ from ..files.damage import quote, reading
 
 RANGES = {"30": "30", "60": "60", "90": "90", "full": "180"}  # and the released path of each
 COLUMNS = ("method", "clip", "range", "video", "source", "prior", "cameras")
-MORE_COLUMNS = ("depth", "exact", "prompt")
+MORE_COLUMNS = ("depth", "exact", "prompt", "subject")
 PLAN = "plan.json"
 PRIOR, COLOR, VISIBLE, CAMERAS = "prior", "color.mkv", "visible.mkv", "cameras.json"
-SOURCE, DEPTH, EXACT, PROMPT = "source.mkv", "depth.npz", "exact.mkv", "prompt.txt"
+SOURCE, DEPTH, EXACT, PROMPT, SUBJECT = "source.mkv", "depth.npz", "exact.mkv", "prompt.txt", "subject.mkv"
 RESULT = "result"  # how the names of videos that are dropped into a method's folder begin
 RESULT_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".gif", ""}
 
@@ -27,7 +27,7 @@ class Run:
 
     prior: folder with color.mkv and visible.mkv; cameras: file of the path; depth: of the source, None where it is not
     known, and then neither is the path that the video follows; exact: what the new camera would have filmed; prompt:
-    the text that the video was generated from.
+    the text that the video was generated from; subject: masks of the source, white where what people look at is.
     """
 
     method: str
@@ -40,6 +40,13 @@ class Run:
     depth: Path | None = None
     exact: Path | None = None
     prompt: str = ""
+    subject: Path | None = None
+
+    @property
+    def beside(self) -> tuple[Path | None, ...]:
+        """All its files but the video, which all methods of its clip and range share."""
+        return (self.source, self.prior / COLOR, self.prior / VISIBLE, self.cameras, self.depth, self.exact,
+                self.subject)
 
     @property
     def name(self) -> str:
@@ -77,10 +84,11 @@ def cell_runs(place: Path, cell: Path) -> list[Run]:
     methods = planned_methods(place)
     methods += sorted(folder.name for folder in cell.iterdir()
                       if folder.is_dir() and folder.name not in (PRIOR, *methods) and find_result(folder))
-    depth, exact = (path if path.exists() else None for path in (cell / DEPTH, cell / EXACT))
+    depth, exact, subject = (path if path.exists() else None for path in (cell / DEPTH, cell / EXACT, cell / SUBJECT))
     prompt = read_prompt(cell.parent / PROMPT)
     return [Run(method, cell.parent.name, cell.name, find_result(cell / method) or cell / method / f"{RESULT}.mp4",
-                cell / SOURCE, cell / PRIOR, cell / PRIOR / CAMERAS, depth, exact, prompt) for method in methods]
+                cell / SOURCE, cell / PRIOR, cell / PRIOR / CAMERAS, depth, exact, prompt, subject)
+            for method in methods]
 
 
 def read_prompt(path: Path) -> str:
@@ -120,10 +128,10 @@ def read_table(table: Path) -> list[Run]:
             raise ValueError(f"{table}: line {line} lacks {empty[0]}; fill it in, or delete the line")
         method, clip, span = (row[name].strip() for name in COLUMNS[:3])
         video, source, prior, cameras = (table.parent / row[name].strip() for name in COLUMNS[3:])
-        depth, exact = (table.parent / said if (said := (row.get(name) or "").strip()) else None
-                        for name in MORE_COLUMNS[:2])
+        depth, exact, subject = (table.parent / said if (said := (row.get(name) or "").strip()) else None
+                                 for name in ("depth", "exact", "subject"))
         runs.append(Run(method, clip, span, video, source, prior, cameras, depth, exact,
-                        (row.get("prompt") or "").strip()))
+                        (row.get("prompt") or "").strip(), subject))
     repeated = next((run for k, run in enumerate(runs) if run.name in {other.name for other in runs[:k]}), None)
     if repeated:
         raise ValueError(f"{table}: has {quote(repeated.name)} twice; keep one of them")

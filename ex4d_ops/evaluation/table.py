@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .measures import MEASURES, Measure
-from .one_run import summarize
+from .one_run import Figures, summarize
 
 ROUNDS = 2000  # of the bootstrap
 INTERVAL = (2.5, 97.5)  # percentiles
@@ -102,6 +102,14 @@ def text_tables(cells: list[Cell]) -> Iterator[tuple[Measure, tuple[list[str], l
                 row.append((describe(cell, measure), cell is not None and cell.mean == best[cell.range]))
             rows.append(row)
         yield measure, (["method", *spans], rows)
+
+
+def describe_figures(figures: Figures) -> str:
+    """The means over frames of one video, a measure a line."""
+    known = [(MEASURES[name], mean) for name, mean in summarize({"frames": figures}).items()]
+    width = max((len(measure.title) for measure, _ in known), default=0)
+    return "\n".join(f"{measure.title:{width}}  {f'{mean:.{measure.digits}f} {measure.unit}'.strip()} "
+                     f"({'higher' if measure.higher else 'lower'} is better)" for measure, mean in known)
 
 
 def describe(cell: Cell | None, measure: Measure) -> str:

@@ -89,6 +89,8 @@ def inputs_of(case: str, take) -> tuple[str, dict]:
         "RenderDWMesh": {"mesh": take.mesh, "cameras": take.path, **(
             {"moving": torch.zeros(take.depth.depth.shape)} if variant == "moving" else {})},
         "EstimateVideoDepth": {"images": take.images, "model": {"model": "depth input", "depth": take.depth}},
+        "EX4DEvaluate": {"images": take.images, "color": take.images, "visible": torch.ones(take.images.shape[:3]),
+                         "mesh": take.mesh, "cameras": take.path},
         "EX4DRenderingMask": {"mesh": take.mesh},
         "EX4DTrackingMask": {"images": take.images},
         "EX4DRandomMask": {"images": take.images},
@@ -105,7 +107,7 @@ CASES = [
     "EX4DCameraFromLoad3D",
     "EX4DCameraToLoad3D", "EX4DStereoCameras", "EX4DStereoVideo", "EX4DAnchorFrames", "EX4DGuideVideo",
     "EX4DSoundForCameras", "RenderDWMesh", "RenderDWMesh moving", "EX4DMotionMask", "EX4DCoverageMap",
-    "EstimateVideoDepth", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
+    "EstimateVideoDepth", "EX4DEvaluate", "EX4DRenderingMask", "EX4DTrackingMask", "EX4DRandomMask", "EX4DSmoothCrop",
 ]
 WITH_MODELS = {"EX4DPriorEncode", "ApplyEX4DLoRA", "EX4DTrainAdapter"}  # tested beside their models
 WORK_WHERE_INPUTS_LIE = ("BuildDWMesh", "EX4DMeshToMesh", "EX4DCameraFromLoad3D", "EstimateVideoDepth",

@@ -137,7 +137,7 @@ DAMAGES = {
 @cache
 def frame_figures(damage: str, size: float) -> dict[str, float]:
     video = DAMAGES[damage][0](exact("gallery"), size) if damage else exact("gallery")
-    given = Given(video, Reference(exact("gallery"), prior("gallery").visible, True), path("gallery", YAW), 15)
+    given = Given(video, Reference(exact("gallery"), prior("gallery").visible, True))
     known = {name: [value for value in values if value is not None] for name, values in measure_frames(given).items()}
     return {name: sum(values) / len(values) for name, values in known.items() if values}
 

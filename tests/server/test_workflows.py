@@ -175,6 +175,7 @@ def test_every_node_runs_in_two_graphs(server, workflow, new_workflow, object_in
     crop = workflow.add("EX4DSmoothCrop", images=[clip, 0], depth=[steady, 0])
     coverage = workflow.add("EX4DCoverageMap", mesh=[built, 0])
     workflow.add("PreviewImage", images=[coverage, 0])
+    workflow.add("EX4DEvaluate", images=[prior, 0], color=[prior, 0], visible=[prior, 1])
     moving = workflow.add("EX4DMotionMask", images=[clip, 0], depth=[clip, 1])
     workflow.add("MaskPreview", mask=[moving, 0])
     masks = [workflow.add("EX4DRenderingMask", mesh=[built, 0]), workflow.add("EX4DTrackingMask", images=[crop, 0]),
