@@ -18,6 +18,7 @@ from .plan import add_plan_command
 from .prepare import add_prepare_command
 from .prior import add_prior_command
 from .sample import add_sample_command
+from .study import add_study_commands
 from .terminal import attempt
 from .train import add_train_command
 from .vbench import add_vbench_command
@@ -27,7 +28,7 @@ See a video from another side. From a clip and its depth, ex4d builds a watertig
 along a new camera path, as a color video and a mask of what the source has seen. This is the prior from which
 Wan 2.1 with the EX-4D adapter generates the finished video. Start with `ex4d sample demo`.
 """
-TWO_WORDS = ("evaluate plan", "evaluate vbench")  # commands that argparse takes as one
+TWO_WORDS = ("evaluate plan", "evaluate vbench", "study build", "study tally")  # that argparse takes as one
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,4 +80,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_evaluate_command(commands)
     add_plan_command(commands)
     add_vbench_command(commands)
+    add_study_commands(commands)
     return parser

@@ -6,7 +6,8 @@ one_run.py measures one video, all_runs.py all of them side by side, resumable a
 intervals, page.py shows the videos beside their figures.
 With weights that the user brings, networks.py looks at videos, sights.py keeps what was seen, seen.py makes figures of
 it; vbench.py asks VBench, and paper.py lays all that out like the paper's tables.
-methods.py, plan.py, orbits.py and workflows.py lay out the folders in which the videos of other programs are dropped.
+methods.py, plan.py, orbits.py and workflows.py lay out the folders in which the videos of other programs are dropped;
+study.py and study_page.py ask people, tally.py counts what they answer.
 """
 
 from typing import TYPE_CHECKING

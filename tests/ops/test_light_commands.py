@@ -41,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
     ([], "required: COMMAND"), (["--help"], "See a video from another side"), (["swim"], "invalid choice: 'swim'"),
     *(([*name.split(), "--help"], "show this help message") for name in (
         "prior", "download", "sample", "inspect", "convert-path", "convert-checkpoint", "prepare", "train", "evaluate",
-        "evaluate plan", "evaluate vbench")),
+        "evaluate plan", "evaluate vbench", "study build", "study tally")),
     ([*PRIOR, "--preset", "61"], "invalid choice: '61'"), ([*PRIOR, "--preset", "60", "--size", "5"], "is not a size"),
     ([*PRIOR, "--preset", "60", "--frames", "50"], "Wan needs 4k+1; use 49 or 53"),
     ([*PRIOR, "--preset", "60", "--size", "500x500"], "use 496x496"),
