@@ -81,7 +81,7 @@ def read_cell(color, visible, mesh, cameras, exact, subject) -> Cell:
     """What a video is compared with. Raises ValueError where inputs do not belong together."""
     prior = move_to(read_prior(color, visible), CPU)
     if (mesh is None) != (cameras is None):
-        raise ValueError("mesh, cameras: connect both, or neither")
+        raise ValueError("mesh, cameras: one comes without the other; connect both, or neither")
     scene = None if mesh is None else Scene(move_to(mesh, CPU), move_to(cameras, CPU), mesh.nearest)
     planned = describe_clip(prior.color.shape)
     if scene is not None:

@@ -37,7 +37,7 @@ def test_cameras_are_found_and_the_subject_looked_for_where_the_mesh_is_known(no
 
 
 @pytest.mark.parametrize("changed, said", [
-    ({"mesh": None}, "mesh, cameras: connect both, or neither"),
+    ({"mesh": None}, "mesh, cameras: one comes without the other; connect both, or neither"),
     ({"mesh": None, "cameras": None, "subject": torch.zeros(5, 32, 48)}, "connect mesh and cameras too"),
     ({"subject": torch.zeros(5, 9, 9)}, "subject: 5 frames of 9x9, but mesh has 5 frames of"),
     ({"exact": torch.zeros(5, 9, 9, 3)}, "exact: 5 frames of 9x9, but color has"),
