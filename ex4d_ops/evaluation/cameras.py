@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,7 +36,11 @@ EVERY = 4  # pixels from one place that is followed to the next
 FARTHEST = 0.9  # of the depth of the border; what lies farther stands where the mesh ends and not where it is
 RIM = 4  # pixels beside what is hidden in which flow is misled
 LOOKED, PLAIN, ALIKE = 15, 3.0, 0.5  # pixels of a window, deviation of levels below which it says nothing, correlation
+BLURS = (0.0, 1.5, 3.0, 4.5, 6.5, 9.0, 12.0)  # pixels by which a drawing is blurred until it is as soft as a frame
+SHARPER = 1.2  # how much sharper counts as alike
+WIDER = 2.0  # pixels by which a window grows on each side with each pixel of blur
 JUDGED = 0.03  # share of the picture that must be seen for a camera to be looked for
+SAME = 1e-6  # from which on two cameras to begin at are two
 MOVED = 1e-3  # of the distance to the nearest point; a path that keeps within this does not leave its place
 
 
@@ -74,9 +79,11 @@ def find_path(frames: Tensor, mesh: DWMesh, cameras: CameraPath, progress: Progr
         gray = shrink(enlarge_frame(frames[t]), SIDE)
         best = settle_camera(gray, mesh, cameras, t, asked[t])
         seen.append(best.seen)
+        tried = [asked[t]]
         for near in (off @ asked[t], last):
-            if best.share < SURE:
+            if best.share < SURE and not any(torch.allclose(near, other, atol=SAME) for other in tried):
                 best = max(best, settle_camera(gray, mesh, cameras, t, near), key=lambda step: step.share)
+                tried.append(near)
         if best.share > AGREED:
             last, off = best.camera, best.camera @ invert_rigid(asked[t])
         placed.append(last)
@@ -110,8 +117,9 @@ def step_camera(gray: Gray, mesh: DWMesh, cameras: CameraPath, t: int, near: Ten
                              near.float() @ mesh.world_from_cam[source], intrinsics, size)
     hidden = (drawn.rgba[..., 3] <= VISIBLE_ALPHA) | (drawn.depth > FARTHEST * BORDER_DEPTH)
     seen = torch.from_numpy(shrink(drawn.rgba[..., :3].clamp(0, 1), SIDE)).float()
-    flow = find_flow(fill_hidden(seen, hidden, gray), gray)
-    plain, alike = compare_windows(seen, torch.from_numpy(gray).float(), ~hidden)
+    drawing, blur = soften(fill_hidden(seen, hidden, gray), gray)
+    flow = find_flow(drawing, gray)
+    plain, alike = compare_windows(torch.from_numpy(drawing).float(), torch.from_numpy(gray).float(), ~hidden, blur)
     places = (pixel_centers(size) - 0.5)[::EVERY, ::EVERY].reshape(-1, 2).long()
     x, y = places.T
     matrix = intrinsics.double().numpy()
@@ -130,16 +138,31 @@ def step_camera(gray: Gray, mesh: DWMesh, cameras: CameraPath, t: int, near: Ten
     return Step(moved, float(stay.sum() / len(points)), float(moves[trusted].median()), share)
 
 
-def compare_windows(drawn: Tensor, frame: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def soften(drawing: Gray, frame: Gray) -> tuple[Gray, float]:
+    """A drawing made as soft as a frame, and by how many pixels of blur: details that are not there mislead."""
+    import cv2
+
+    def sharpness(picture: Gray) -> float:
+        return float(np.abs(cv2.Laplacian(picture, cv2.CV_32F, ksize=7)).mean())
+
+    wanted = SHARPER * sharpness(frame)
+    for blur in BLURS:
+        softer = cv2.GaussianBlur(drawing, (0, 0), blur) if blur else drawing
+        if sharpness(softer) <= wanted:
+            break
+    return softer, blur
+
+
+def compare_windows(drawn: Tensor, frame: Tensor, seen: Tensor, blur: float) -> tuple[Tensor, Tensor]:
     """Where a drawing [H, W] is plain around a pixel, and where a frame [H, W] looks alike there, [H, W] bool.
 
-    Both in levels of 255. Only what is seen [H, W] counts.
+    Both in levels of 255. Only what is seen [H, W] counts. blur: of both, pixels; the windows grow with it.
     """
     import cv2
 
-    weight = seen.float()
+    weight, side = seen.float(), LOOKED + 2 * round(WIDER * blur)
     count, first, second, squares, others, products = (
-        torch.from_numpy(cv2.blur((weight * plane).numpy(), (LOOKED, LOOKED), borderType=cv2.BORDER_CONSTANT))
+        torch.from_numpy(cv2.blur((weight * plane).numpy(), (side, side), borderType=cv2.BORDER_CONSTANT))
         for plane in (torch.ones_like(drawn), drawn, frame, drawn * drawn, frame * frame, drawn * frame))
     count = count.clamp(min=1e-6)
     spread, other = squares / count - (first / count) ** 2, others / count - (second / count) ** 2
