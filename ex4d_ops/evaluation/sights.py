@@ -47,21 +47,30 @@ def look(network: str, sights: Sequence[Sight], weights: Path, parts: Path, devi
     """
     (parts / SEEN).mkdir(parents=True, exist_ok=True)
     sweep(parts / SEEN)
-    todo = {place_of(network, sight, weights, parts): sight for sight in sights}
-    todo = {place: sight for place, sight in todo.items() if not place.exists()}
-    refused = {}
+    places = {sight: place_of(network, sight, weights, parts) for sight in sights}
+    todo = {place.resolve(): sight for sight, place in places.items() if not place.exists()}
     begin = partial(begin_looking, network, weights.resolve(), device)
-    items = ((place.resolve(), sight) for place, sight in todo.items())
-    for place, said in WORK[engine](items, begin, workers) if todo else ():
+    refused = {}
+    for place, said in WORK[engine](iter(todo.items()), begin, workers) if todo else ():
+        if place is None:
+            raise ValueError(said)
         report(said)
         if said:
-            refused[todo[parts / SEEN / place.name]] = said
-    return refused
+            refused[place.name] = said
+    return {sight: refused[place.name] for sight, place in places.items() if place.name in refused}
 
 
-def begin_looking(network: str, weights: Path, device: str) -> Callable[[tuple[Path, Sight]], tuple[Path, str]]:
-    """What lets a network see one video after the other in a worker."""
-    see = NETWORKS[network].load(weights, torch.device(device))
+def begin_looking(network: str, weights: Path, device: str
+                  ) -> Callable[[tuple[Path, Sight]], tuple[Path | None, str]]:
+    """What lets a network see one video after the other in a worker; it tells where that is kept, and why it is not.
+
+    A network that cannot be loaded is told as None and why: what a worker raises is not the same on every engine.
+    """
+    try:
+        see = NETWORKS[network].load(weights, torch.device(device))
+    except ValueError as error:
+        said = str(error)
+        return lambda item: (None, said)
 
     def work(item: tuple[Path, Sight]) -> tuple[Path, str]:
         place, sight = item

@@ -130,7 +130,7 @@ def test_what_is_nearest_comes_first_in_every_measure(measured, shown, tmp_path)
 
 
 def test_nothing_is_seen_twice_and_a_run_that_was_stopped_ends_with_the_same(measured, shown, tmp_path):
-    bring_weights(tmp_path / "models")
+    bring_weights(tmp_path / "models", INCEPTION, CLIP)
     first = look(measured, tmp_path)
     kept = sorted((tmp_path / PARTS / SEEN).iterdir())
     stamps = [path.stat().st_mtime_ns for path in kept]
@@ -209,13 +209,16 @@ def test_exact_views_that_are_not_known_are_asked_for_in_vain(measured, shown, t
 
 def test_a_damaged_source_is_named_and_only_its_runs_are_left_out(measured, shown, tmp_path):
     bring_weights(tmp_path / "models", INCEPTION)
-    (tmp_path / "broken.mkv").write_bytes(b"no video" * 99)
     runs, entries = measured
+    for name in ("broken.mkv", "copy.mkv"):
+        (tmp_path / name).write_bytes(b"no video" * 99)
     runs = [replace(run, source=tmp_path / "broken.mkv") if run.clip == "two" else run for run in runs]
-    _, cells, remarks = look((runs, entries), tmp_path)
+    runs.append(replace(runs[0], clip="three", source=tmp_path / "copy.mkv"))
+    _, cells, remarks = look((runs, [*entries, entries[0]]), tmp_path)
     assert {cell.clips for cell in cells} == {1} and {cell.measure for cell in cells} == {"fid", "kid"}
-    said = f"FID and KID: {tmp_path / 'broken.mkv'} is left out, because"
-    assert sum(remark.startswith(said) for remark in remarks) == 1
+    for name in ("broken.mkv", "copy.mkv"):
+        said = f"FID and KID: {tmp_path / name} is left out, because"
+        assert sum(remark.startswith(said) for remark in remarks) == 1
 
 
 def test_the_command_puts_all_into_its_tables(place, shown, tmp_path, capsys):
