@@ -1,5 +1,6 @@
 """Laws of what the command line says before it works: at once, and without what only work needs."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,7 @@ def test_every_word_of_help_and_error_about_options_needs_nothing_heavy(folder, 
 def test_names_that_are_known_before_the_work_are_those_of_the_work():
     assert tuple(FORMATS) == FORMAT_NAMES and tuple(SCENES) == SCENE_NAMES
     assert tuple(tracking.TRACKERS) == get_args(TrackerName)
+
+
+def test_the_command_of_a_copy_does_nothing_in_the_processes_that_it_begins():
+    runpy.run_path(str(PACK / "ex4d"), run_name="__mp_main__")
