@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -61,6 +62,8 @@ def add_evaluate_command(commands) -> None:
                         "source clips; exact: the exact views, of procedural clips (default: source)")
     parser.add_argument("--device", type=parse_device, default="cpu",
                         help="device that networks compute on, e.g. cuda or cuda:1 (default: cpu)")
+    parser.add_argument("--second-opinion", action="store_true",
+                        help="also find the cameras by features and COLMAP's solver; needs pip install pycolmap")
     add_work_options(parser)
 
 
@@ -80,6 +83,8 @@ def count_workers(options) -> int:
 
 def make_report(options) -> None:
     workers = count_workers(options)
+    if options.second_opinion and not find_spec("pycolmap"):
+        raise ValueError("--second-opinion: pycolmap is not installed; get it with pip install pycolmap")
     runs, missing = list_runs(options.runs)
 
     from ..evaluation.all_runs import PARTS
@@ -115,7 +120,8 @@ def measure_all(options, runs: list[Run], workers: int) -> tuple[list[dict], lis
     from ..evaluation.vbench import recall_vbench
 
     with tqdm(total=len(runs), desc="measuring", unit="video", disable=None) as bar:
-        entries = evaluate(runs, options.out, options.differing, options.engine, workers, lambda key: bar.update())
+        entries = evaluate(runs, options.out, options.differing, options.engine, workers, lambda key: bar.update(),
+                           options.second_opinion)
     remarks = [f"{run.name}: left out, because {entry['skipped']}" for run, entry in zip(runs, entries)
                if "skipped" in entry]
     remarks += [f"{run.name}: {note}" for run, entry in zip(runs, entries) for note in entry.get("notes", [])]

@@ -1,9 +1,9 @@
 """Generated videos compared by what was asked for: read runs.py, measures.py, one_run.py and all_runs.py in this order.
 
 runs.py says what is compared and where it lies; measures.py is the table of what is measured; cameras.py finds the path
-that a video follows, agreement.py compares pixels, cell.py holds what all methods of a clip are compared with,
-one_run.py measures one video, all_runs.py all of them side by side, resumable at any moment; table.py averages with
-intervals, page.py shows the videos beside their figures.
+that a video follows, second_opinion.py finds it another way, agreement.py compares pixels, cell.py holds what all
+methods of a clip are compared with, one_run.py measures one video, all_runs.py all of them side by side, resumable at
+any moment; table.py averages with intervals, page.py shows the videos beside their figures.
 With weights that the user brings, networks.py looks at videos, sights.py keeps what was seen, seen.py makes figures of
 it; vbench.py asks VBench, and paper.py lays all that out like the paper's tables.
 methods.py, plan.py, orbits.py and workflows.py lay out the folders in which the videos of other programs are dropped;

@@ -13,7 +13,7 @@ from ..files.whole import sweep
 from ..rules import Engine
 from ..side_by_side import in_processes, on_a_cluster
 from .cell import Cell, read_cell
-from .one_run import Differing, measure_run
+from .one_run import Differing, Measuring, measure_run
 from .runs import Run
 
 PARTS = "parts"  # folder of what is measured
@@ -23,7 +23,7 @@ MEASURED_AS = 2  # counted up when a measure changes, so that older figures are 
 WORK = {"processes": in_processes, "ray": on_a_cluster}
 
 
-def begin_measuring(parts: Path, differing: Differing) -> Callable[[Run], str]:
+def begin_measuring(parts: Path, rules: Measuring) -> Callable[[Run], str]:
     """What measures one run after the other in a worker, and reads what the methods of a cell share once for all."""
     last: dict[tuple, Cell] = {}
 
@@ -33,23 +33,25 @@ def begin_measuring(parts: Path, differing: Differing) -> Callable[[Run], str]:
             last[run.beside] = read_cell(run)
         return last[run.beside]
 
-    return lambda run: measure_run(run, read, differing, parts, fingerprint(run, differing))
+    return lambda run: measure_run(run, read, rules, parts, fingerprint(run, rules))
 
 
 def evaluate(runs: Sequence[Run], out: Path, differing: Differing = "skip", engine: Engine = "processes",
-             workers: int = 1, report: Callable[[str], object] = lambda key: None) -> list[dict]:
+             workers: int = 1, report: Callable[[str], object] = lambda key: None,
+             second_opinion: bool = False) -> list[dict]:
     """Measure all runs into a folder, and give their entries in the order of the runs: see one_run.measure_run.
 
     What the folder holds already is measured again only where a file of the run has changed. report: called with the
-    key of each run that is done. Raises ValueError where a video is not as planned and differing is "stop".
+    key of each run that is done. second_opinion: see one_run.Measuring. Raises ValueError where a video is not as
+    planned and differing is "stop".
     """
-    parts = out / PARTS
+    rules, parts = Measuring(differing, second_opinion), out / PARTS
     parts.mkdir(parents=True, exist_ok=True)
     sweep(parts)
-    todo = [run for run in runs if read_entry(parts, run).get("fingerprint") != fingerprint(run, differing)]
+    todo = [run for run in runs if read_entry(parts, run).get("fingerprint") != fingerprint(run, rules)]
     for run in set(runs) - set(todo):
         report(run.key)
-    for key in WORK[engine](map(at_full_paths, todo), partial(begin_measuring, parts.resolve(), differing), workers):
+    for key in WORK[engine](map(at_full_paths, todo), partial(begin_measuring, parts.resolve(), rules), workers):
         report(key)
     return [read_entry(parts, run) for run in runs]
 
@@ -69,8 +71,8 @@ def read_entry(parts: Path, run: Run) -> dict:
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def fingerprint(run: Run, differing: Differing) -> str:
+def fingerprint(run: Run, rules: Measuring) -> str:
     """What a run's figures depend on: its files as they are, and how they are measured."""
     stamps = [(path.stat().st_size, path.stat().st_mtime_ns) if path is not None and path.exists() else None
               for path in (run.video, *run.beside)]
-    return json.dumps([MEASURED_AS, differing, stamps])
+    return json.dumps([MEASURED_AS, rules.differing, rules.second_opinion, stamps])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +12,14 @@ from torch import Tensor
 
 from .. import files, raster
 from ..camera import CameraPath
-from ..clip import Clip, Progress
+from ..clip import Clip
 from ..depth import fit_depth, match_depth
 from ..mesh import DWMesh, build_dw_mesh
 from ..prior import paint_vertices
 from .agreement import Reference
 from .cameras import FollowedPath, find_path
 from .runs import COLOR, VISIBLE, Run
+from .second_opinion import find_path_again
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +29,6 @@ class Scene:
     mesh: DWMesh
     cameras: CameraPath
     nearest: float
-
-    def follow(self, video: Tensor, progress: Progress | None = None) -> FollowedPath:
-        """The cameras that a video shows, as many as it has frames."""
-        return find_path(video, self.mesh, self.cameras, progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +44,17 @@ class Cell:
     @cached_property
     def exact_path(self) -> FollowedPath | None:
         """The cameras that are found of the exact view, None where that or the scene is not known."""
+        return self.follow_exact(find_path)
+
+    @cached_property
+    def exact_path_again(self) -> FollowedPath | None:
+        """The same by the second opinion."""
+        return self.follow_exact(find_path_again)
+
+    def follow_exact(self, find: Callable[[Tensor, DWMesh, CameraPath], FollowedPath]) -> FollowedPath | None:
         if self.scene is None or not self.reference.exact:
             return None
-        return self.scene.follow(self.reference.frames)
+        return find(self.reference.frames, self.scene.mesh, self.scene.cameras)
 
 
 def read_cell(run: Run) -> Cell:

@@ -27,6 +27,10 @@ MEASURES = {
                      "lengths of the path"),
     "found": Measure("found", "%", True, 0, "Frames whose camera could be found; any other counts as taken from the "
                      "last one found"),
+    "rotation_colmap": Measure("rotation, second opinion", "degrees", False, 2, "The same by features and COLMAP's "
+                               "solver, of the frames in which that finds a camera"),
+    "translation_colmap": Measure("translation, second opinion", "% of the path", False, 1, "The same"),
+    "found_colmap": Measure("found, second opinion", "%", True, 0, "Frames in which that finds a camera"),
     "psnr": Measure("PSNR inside", "dB", True, 2, "Agreement of pixels with what the source has seen"),
     "ssim": Measure("SSIM inside", "", True, 3, "Agreement of structure with what the source has seen"),
     "misplaced": Measure("misplaced", "% of the width", False, 2, "How far from their places things are seen"),
@@ -66,7 +70,6 @@ MEASURES = {
     "vbench_imaging_quality": Measure("imaging quality", "", True, 4, "VBench: how little distorted MUSIQ finds "
                                       "frames"),
 }
-CAMERA_MEASURES = ("rotation", "translation", "cammc", "found")
 VBENCH = "vbench_"  # begins the names of the measures that VBench takes
 NETWORK_MEASURES = ("lpips", "exact_lpips", "clip_text", "clip_frames", "clip_source", "fid", "kid", "fvd_i3d",
                     "fvd_videomae")

@@ -17,11 +17,12 @@ from .. import files
 from ..clip import Clip, Progress, fit_frame, resize_frame, size_of
 from ..files.whole import written_whole
 from ..parallel import one_by_one
-from .agreement import Reference, compare_frame, misplacement, seams, subject_off, unsteadiness
-from .cameras import FollowedPath, camera_errors
-from .cell import Cell, Scene
+from .agreement import compare_frame, misplacement, seams, subject_off, unsteadiness
+from .cameras import camera_errors, find_path
+from .cell import Cell
 from .measures import MEASURES
 from .runs import Run
+from .second_opinion import find_path_again
 
 Differing = Literal["skip", "use", "stop"]  # what to do with videos that are not as planned
 SAME_RATE = 0.01  # share by which frame rates may differ
@@ -31,29 +32,35 @@ PERCENT = 100.0
 Figures = dict[str, list[float | None]]  # of every measure, one per frame
 
 
+@dataclass(frozen=True)
+class Measuring:
+    """differing: see above; second_opinion: whether cameras are found by COLMAP too."""
+
+    differing: Differing = "skip"
+    second_opinion: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Given:
     """A video, and what its frames and those that follow are compared with, all of one size."""
 
     video: Tensor
-    reference: Reference
-    scene: Scene | None = None
-    exact_path: FollowedPath | None = None
+    cell: Cell
 
 
 @torch.no_grad()
-def measure_run(run: Run, read: Callable[[Run], Cell], differing: Differing, out: Path, fingerprint: str) -> str:
+def measure_run(run: Run, read: Callable[[Run], Cell], rules: Measuring, out: Path, fingerprint: str) -> str:
     """Measure a run's video, and write its figures, or why there are none, and a small copy of it. Returns its key.
 
-    read: see cell.read_cell. Raises ValueError where the video is not as planned and differing is "stop".
+    read: see cell.read_cell. Raises ValueError where the video is not as planned and that shall stop.
     """
     entry: dict = {"method": run.method, "clip": run.clip, "range": run.range, "fingerprint": fingerprint}
     try:
         cell = read(run)
-        given, notes = read_given(run, cell, differing)
-        frames = measure(given)
+        given, notes = read_given(run, cell, rules.differing)
+        frames = measure(given) | (measure_again(given) if rules.second_opinion else {})
     except (ValueError, OSError) as error:
-        if differing == "stop":
+        if rules.differing == "stop":
             raise ValueError(f"{run.name}: {error}") from None
         entry["skipped"] = str(error)
     else:
@@ -98,7 +105,7 @@ def fit_video(frames: Tensor, cell: Cell) -> Given:
     if length < 2:
         raise ValueError("has one frame, but 2 or more are needed; give a video")
     shown = torch.stack([fit_frame(frame, cell.planned.size, "crop") for frame in frames[:length]])
-    return Given(shown, cell.reference, cell.scene, cell.exact_path)
+    return Given(shown, cell)
 
 
 def describe_differences(video: Clip, planned: Clip) -> list[str]:
@@ -129,7 +136,7 @@ def measure_frames(given: Given, progress: Progress | None = None) -> Figures:
 
 def measure_frame(given: Given, t: int) -> dict[str, float | None]:
     """What the pixels of one frame tell."""
-    reference = given.reference
+    reference = given.cell.reference
     shown, wanted, seen = given.video[t], reference.frames[t], reference.visible[t]
     inside = compare_frame(shown, wanted, seen)
     whole = compare_frame(shown, wanted, torch.ones_like(seen)) if reference.exact else dict.fromkeys(inside)
@@ -144,13 +151,30 @@ def measure_frame(given: Given, t: int) -> dict[str, float | None]:
 
 def measure_cameras(given: Given, progress: Progress | None = None) -> Figures:
     """How the video follows its path, per frame; nothing where the depth is not known."""
-    if given.scene is None:
+    scene = given.cell.scene
+    if scene is None:
         return {}
-    followed = given.scene.follow(given.video, progress)
-    errors = camera_errors(followed, given.scene.cameras, given.scene.nearest, given.exact_path)
-    scale = {"translation": PERCENT, "found": PERCENT}
-    return {name: [None if math.isnan(value) else value for value in (scale.get(name, 1.0) * values).tolist()]
-            for name, values in errors.items()}
+    followed = find_path(given.video, scene.mesh, scene.cameras, progress)
+    errors = camera_errors(followed, scene.cameras, scene.nearest, given.cell.exact_path)
+    return {name: tell_frames(name, values) for name, values in errors.items()}
+
+
+def measure_again(given: Given) -> Figures:
+    """A second opinion of it, of frames whose camera is found."""
+    scene = given.cell.scene
+    if scene is None:
+        return {}
+    followed = find_path_again(given.video, scene.mesh, scene.cameras)
+    errors = camera_errors(followed, scene.cameras, scene.nearest, given.cell.exact_path_again)
+    return {f"{name}_colmap": tell_frames(name, errors[name] if name == "found" else
+                                          errors[name].masked_fill(~followed.found, torch.nan))
+            for name in ("rotation", "translation", "found")}
+
+
+def tell_frames(name: str, values: Tensor) -> list[float | None]:
+    """The values [T] of a measure in its unit, None where it says nothing."""
+    scale = PERCENT if name in ("translation", "found") else 1.0
+    return [None if math.isnan(value) else value for value in (scale * values).tolist()]
 
 
 def write_preview(path: Path, frames: Tensor, fps: float) -> None:
