@@ -140,8 +140,9 @@ def look(frames: Tensor, depth: VideoDepth, t: int, side: int = SIDE) -> View:
 
 def widen(planes: Tensor, radius: int = 1) -> Tensor:
     """The greatest value of planes [..., h, w] within a radius of each pixel."""
-    stacked = planes.reshape(-1, *planes.shape[-2:])
-    return max_pool2d(stacked, 2 * radius + 1, 1, radius).view(planes.shape)
+    stacked, side = planes.reshape(-1, *planes.shape[-2:]), 2 * radius + 1
+    rows = max_pool2d(stacked, (1, side), 1, (0, radius))  # one way after the other: far fewer numbers are compared
+    return max_pool2d(rows, (side, 1), 1, (radius, 0)).view(planes.shape)
 
 
 def grow(mask: Tensor, radius: int) -> Tensor:

@@ -47,14 +47,21 @@ class Reference:
         return self.changes[t]
 
 
-def compare_frame(shown: Tensor, wanted: Tensor, inside: Tensor) -> dict[str, float | None]:
-    """PSNR in dB and SSIM of a frame [H, W, 3] against another, over the pixels inside [H, W] bool."""
+def compare_frame(shown: Tensor, wanted: Tensor, inside: Tensor,
+                  similar: Tensor | None = None) -> dict[str, float | None]:
+    """PSNR in dB and SSIM of a frame [H, W, 3] against another, over the pixels inside [H, W] bool.
+
+    similar: their ssim_map, where it is made already.
+    """
     if inside.float().mean() < LEAST:
         return {"psnr": None, "ssim": None}
     error = float((shown[inside].double() - wanted[inside].double()).square().mean())
     psnr = BEST_PSNR if error == 0 else min(-10 * math.log10(error), BEST_PSNR)
     whole = -max_pool2d(-inside[None, None].float(), WINDOW, 1, WINDOW // 2)[0, 0] > 0  # windows without a hole
-    return {"psnr": psnr, "ssim": float(ssim_map(shown, wanted)[whole].mean()) if whole.any() else None}
+    if not whole.any():
+        return {"psnr": psnr, "ssim": None}
+    similar = ssim_map(shown, wanted) if similar is None else similar
+    return {"psnr": psnr, "ssim": float(similar[whole].mean())}
 
 
 def ssim_map(first: Tensor, second: Tensor) -> Tensor:

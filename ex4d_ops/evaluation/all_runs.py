@@ -17,7 +17,7 @@ from .one_run import Differing, Measuring, measure_run
 from .runs import Run
 
 PARTS = "parts"  # folder of what is measured
-MEASURED_AS = 2  # counted up when a measure changes, so that older figures are not taken for it
+MEASURED_AS = 3  # counted up when a measure changes, so that older figures are not taken for it
 
 
 WORK = {"processes": in_processes, "ray": on_a_cluster}

@@ -32,6 +32,7 @@ LEAST_SIDE = 448  # pixels of the longer side to which smaller frames are enlarg
 SURE = 0.7  # share of what is seen that must agree about a camera for no other to be asked for
 AGREED = 0.3  # the same, for a camera to count as found
 STEPS, SETTLED = 6, 0.3  # drawings from ever nearer cameras at most, and pixels of movement that need no other
+NEARER = 0.7  # share of the movement before from which on a drawing that agrees no better ends the drawing
 EVERY = 4  # pixels from one place that is followed to the next
 FARTHEST = 0.9  # of the depth of the border; what lies farther stands where the mesh ends and not where it is
 RIM = 4  # pixels beside what is hidden in which flow is misled
@@ -104,8 +105,10 @@ def settle_camera(gray: Gray, mesh: DWMesh, cameras: CameraPath, t: int, near: T
     for _ in range(STEPS - 1):
         if step.pixels < SETTLED:
             break
-        step = step_camera(gray, mesh, cameras, t, step.camera)
+        before, step = step, step_camera(gray, mesh, cameras, t, step.camera)
         best = max(best, step, key=lambda each: each.share)
+        if step is not best and step.pixels > NEARER * before.pixels:
+            break
     return best._replace(seen=first.seen)
 
 

@@ -17,7 +17,7 @@ from .. import files
 from ..clip import Clip, Progress, fit_frame, resize_frame, size_of
 from ..files.whole import written_whole
 from ..parallel import one_by_one
-from .agreement import compare_frame, misplacement, seams, subject_off, unsteadiness
+from .agreement import compare_frame, misplacement, seams, ssim_map, subject_off, unsteadiness
 from .cameras import camera_errors, find_path
 from .cell import Cell
 from .measures import MEASURES
@@ -138,8 +138,9 @@ def measure_frame(given: Given, t: int) -> dict[str, float | None]:
     """What the pixels of one frame tell."""
     reference = given.cell.reference
     shown, wanted, seen = given.video[t], reference.frames[t], reference.visible[t]
-    inside = compare_frame(shown, wanted, seen)
-    whole = compare_frame(shown, wanted, torch.ones_like(seen)) if reference.exact else dict.fromkeys(inside)
+    similar = ssim_map(shown, wanted)
+    inside = compare_frame(shown, wanted, seen, similar)
+    whole = compare_frame(shown, wanted, torch.ones_like(seen), similar) if reference.exact else dict.fromkeys(inside)
     last = t + 1 == len(given.video)
     steady = dict.fromkeys(("inside", "outside")) if last else unsteadiness(given.video, reference, t)
     return {"psnr": inside["psnr"], "ssim": inside["ssim"], "misplaced": misplacement(shown, wanted, seen),
