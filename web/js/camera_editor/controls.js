@@ -1,6 +1,6 @@
 // Two rows of controls: what a drag does and the lens; time, undo and the keyframe here.
 
-import { make, makeButton, setIcon, setWords } from "./element.js";
+import { make, makeButton, setAttribute, setIcon, setWords } from "./element.js";
 import { deleteKey } from "./keys.js";
 import { MODES } from "./player.js";
 
@@ -40,7 +40,7 @@ export class Tools {
 
     draw() {
         this.buttons.forEach((button, index) =>
-            button.setAttribute("aria-pressed", String(TOOLS[index][0] === this.chosen)));
+            setAttribute(button, "aria-pressed", String(TOOLS[index][0] === this.chosen)));
         const { view } = this.editor;
         if (!view) return;
         const zoom = this.editor.zoomOf(view);
@@ -80,7 +80,7 @@ export class Transport {
         setIcon(this.play, isOn ? "pause" : "play", isOn ? "Pause (Space)" : "Play (Space)");
         setIcon(this.mode, preferences.mode, `Playing: ${preferences.mode}`);
         setWords(this.time, `${frame} / ${frames - 1}`);
-        this.time.title = `Frame ${frame} of ${frames - 1}; source frame ${source}`;
+        setAttribute(this.time, "title", `Frame ${frame} of ${frames - 1}; source frame ${source}`);
         this.undo.disabled = isReadOnly || !(draft || editor.history.canUndo);
         this.redo.disabled = isReadOnly || !editor.history.canRedo;
         this.remove.disabled = isReadOnly || keyHere < 0 || (script?.keys.length ?? 0) < 2;

@@ -24,7 +24,7 @@ import { Layout } from "./layout.js";
 const FRAMES = 49; // of a path that is as long as a scene that is not known yet
 const FPS = 16; // of playing, where the clip does not say
 const HINT = 3000; // milliseconds that words about a single act stand over the picture
-const PACE = 100; // milliseconds from one picture to the next while a graph runs, which the machine is there for
+const SHARE = 5; // while a graph runs, which the machine is there for, one part of so many of the time is for pictures
 const QUIET = 250; // milliseconds without a change before the coverage of a whole path is asked
 
 export class Editor {
@@ -237,7 +237,7 @@ export class Editor {
         } finally {
             this.layout.follow();
         }
-        if (isQueued) await new Promise((done) => setTimeout(done, PACE - (performance.now() - begun)));
+        if (isQueued) await new Promise((done) => setTimeout(done, (SHARE - 1) * (performance.now() - begun)));
     }
 
     async fetchPath() {

@@ -63,9 +63,18 @@ export function setIcon(button, icon, words) {
     button.replaceChildren(drawIcon(icon));
 }
 
-/** Other words for an element, where they are others: each writing costs a layout. @param {Element} element @param {string} words */
+/** Other words for an element, where they are others: each writing costs a layout, and a new text node, for ComfyUI's
+ * many styles, a millisecond. @param {Element} element @param {string} words */
 export function setWords(element, words) {
-    if (element.textContent !== words) element.textContent = words;
+    if (element.textContent === words) return;
+    const text = element.firstChild;
+    if (text instanceof Text && text === element.lastChild) text.data = words;
+    else element.textContent = words;
+}
+
+/** @param {Element} element @param {string} name @param {string} value written where it is another */
+export function setAttribute(element, name, value) {
+    if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
 /**
