@@ -53,18 +53,19 @@ def prior_box() -> Box:
     scale = Node("ImageScale", {"image": cut["IMAGE"], "upscale_method": "area", "width": 512, "height": 512,
                                 "crop": "center"}, "Size")
     load, infer, depth = depth_anything(scale["IMAGE"])
-    clip = Clip(scale["IMAGE"], depth["depth"], parts["fps"])
+    clip = Clip(scale["IMAGE"], depth["depth"], parts["fps"], parts["audio"])
     mesh, path, render = prior_nodes(clip, {"move": "combined", "move.moves": "orbit:yaw=40,ease=ease-in-out"})
+    sound = sound_along(clip, path["cameras"])
     return Box(
         Sheet(PRIOR_BOX, [
             [Group("Frames", INPUT, [[trim, parts, cut, scale]])], [Group("Depth", MODELS, [[load, infer, depth]])],
-            [Group("Mesh and camera", EX4D, [[mesh, path]])], [Group("Prior", EX4D, [[render]])]]),
+            [Group("Mesh and camera", EX4D, [[mesh, path]])], [Group("Prior", EX4D, [[render, sound]])]]),
         inputs={"video": trim["video"], "start_time": trim["start_time"], "duration": trim["duration"],
                 "frames": cut["length"], "width": scale["width"], "height": scale["height"], "crop": scale["crop"],
                 "depth_model": load["model_name"], "moves": path["move.moves"], "seed": render["seed"],
                 "erosion": render["erosion"], "hidden_reach": mesh["hidden_reach"]},
         outputs={"color": render["color"], "visible": render["visible"], "fps": parts["fps"],
-                 "audio": parts["audio"], "plot": path["plot"], "coverage": render["coverage"]},
+                 "audio": sound["audio"], "plot": path["plot"], "coverage": render["coverage"]},
         description="Renders a video along a new camera path, with depth by Depth Anything 3 and a watertight mesh per "
         "frame. The result is the prior, color and mask, that EX-4D, VACE or Uni3C paint from.",
         aliases=["EX-4D", "prior video", "novel view", "re-camera", "camera control", "video to video"])

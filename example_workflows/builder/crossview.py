@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generation import guided, guided_film
-from graphs import HUB, Clip, depth_anything, load_video, preview, prior_nodes, save_video, sheet
+from graphs import HUB, Clip, depth_anything, load_video, preview, prior_nodes, save_video, sheet, sound_along
 from sheet import EX4D, GENERATE, INPUT, MODELS, OUTPUT, Box, Group, Model, Node, Sheet
 
 SIZE, SECONDS = (960, 544), 5.2  # what the LoRAs are shown at: half a megapixel, 121 or 124 frames, 24 a second
@@ -139,16 +139,17 @@ def points_box() -> Box:
     scale = Node("ImageScale", {"image": parts["images"], "upscale_method": "area", "width": SIZE[0], "height": SIZE[1],
                                 "crop": "center"}, "Size")
     load, infer, depth = depth_anything(scale["IMAGE"])
-    clip = Clip(scale["IMAGE"], depth["depth"], parts["fps"])
+    clip = Clip(scale["IMAGE"], depth["depth"], parts["fps"], parts["audio"])
     move = {"move": "combined", "move.moves": "orbit:yaw=30,ease=ease-in-out"}
     mesh, path, render = prior_nodes(clip, move, of_render={
         "erosion": "none", "anchor_first_frame": False, "surface": "crossview-points"})
+    sound = sound_along(clip, path["cameras"])
     return Box(
         Sheet("Video to Points", [
             [Group("Frames", INPUT, [[trim, parts, scale]])], [Group("Depth", MODELS, [[load, infer, depth]])],
-            [Group("Mesh and camera", EX4D, [[mesh, path]])], [Group("Points", EX4D, [[render]])]]),
+            [Group("Mesh and camera", EX4D, [[mesh, path]])], [Group("Points", EX4D, [[render, sound]])]]),
         inputs={"video": trim["video"], "start_time": trim["start_time"], "duration": trim["duration"],
                 "width": scale["width"], "height": scale["height"], "depth_model": load["model_name"],
                 "moves": path["move.moves"]},
-        outputs={"color": render["color"], "visible": render["visible"], "fps": parts["fps"], "audio": parts["audio"],
+        outputs={"color": render["color"], "visible": render["visible"], "fps": parts["fps"], "audio": sound["audio"],
                  "source": scale["IMAGE"]})

@@ -82,3 +82,15 @@ def test_a_video_of_the_users_becomes_a_new_view_in_three_nodes():
     kinds = [node["type"] for node in read("00_ex4d_video_from_a_new_view")["nodes"] if node["type"] != "MarkdownNote"]
     assert len(kinds) == 3 and {"LoadVideo", "SaveVideo"} < set(kinds)
     assert len(read("15_ex4d_video_from_a_new_view_generated")["nodes"]) == 1 + 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sound_of_every_video_follows_the_path_that_it_shows(name):
+    """From each video back to where its sound comes from: never to a video of the user's but by way of the path."""
+    prompt = read(f"api/{name}")
+    for film in (node for node in prompt.values() if node["class_type"] == "CreateVideo" and "audio" in node["inputs"]):
+        node = film
+        while node["class_type"] != "EX4DSoundForCameras":
+            link = node["inputs"].get("audio", node["inputs"].get("video"))
+            assert isinstance(link, list), f"{film['_meta']['title']} has the sound of {node['class_type']}"
+            node = prompt[link[0]]
