@@ -6,6 +6,7 @@
 # make demo    a clip, its depth and a camera move -> a prior video, headless in ComfyUI where it can be had
 # make demo-train  a tiny adapter trained on procedural clips: a loss curve and a file to load
 # make demo-evaluate  priors and damaged videos of procedural clips compared: a table and a page
+# make demo-ablations  the paper's table of ablations on a tiny scale: every row trained, sampled and measured
 # make comfyui ComfyUI with this pack linked into it, cloned where there is none
 # make registry  what ComfyUI's registry checks, and the archive it would be given, node.zip
 # make bench   the tables and figures of docs/benchmarks.md
@@ -41,7 +42,7 @@ VERSIONS_newest := 3.14 3.13
 RESOLUTION_oldest := lowest-direct
 RESOLUTION_newest := highest
 
-.PHONY: test front-end test-oldest test-newest demo demo-train demo-evaluate film comfyui fetch link bench lint registry clean
+.PHONY: test front-end test-oldest test-newest demo demo-train demo-evaluate demo-ablations film comfyui fetch link bench lint registry clean
 .DELETE_ON_ERROR:
 
 test: $(READY) $(if $(FOUND),front-end)
@@ -110,6 +111,11 @@ demo-train: $(READY)
 # Ten videos of two procedural clips measured, in less than three minutes.
 demo-evaluate: $(READY)
 	$(BIN)/python -m headless.demo_evaluate demo/evaluate
+
+# Seven adapters trained, and fourteen videos of them measured.
+demo-ablations: $(READY)
+	@test -n "$(FOUND)" || { echo "Training takes its models from ComfyUI, which is not at $(COMFYUI_PATH); run make comfyui, or set COMFYUI_PATH"; exit 1; }
+	$(BIN)/python -m headless.demo_ablations demo/ablations
 
 bench: .venv/ready-bench
 	@echo "== Speed, beside everything else that could do the work (some 5 minutes)"

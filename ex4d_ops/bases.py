@@ -60,9 +60,10 @@ def as_video(tokens: Tensor, frames: int) -> Tensor:
     return tokens if tokens.ndim == 5 else tokens.unflatten(0, (-1, frames)).transpose(1, 2)
 
 
-def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | Path | None) -> Encoders:
+def load_encoders(vae: str | Path, text_encoder: str | Path, clip_vision: str | Path | None,
+                  comfyui: str | Path | None = None) -> Encoders:
     """What prepares clips for Wan, or without CLIP vision for CogVideoX, of its files; see the doors for errors."""
-    wan.open_comfyui()
+    wan.open_comfyui(comfyui)
     if clip_vision is None:
         return cogvideox.load_encoders(vae, text_encoder)
     return wan.load_encoders(vae, text_encoder, clip_vision)

@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 
+from .ablations import add_ablations_command
 from .convert import add_convert_checkpoint_command, add_convert_path_command
 from .estimate import add_download_command
 from .evaluate import add_evaluate_command
@@ -28,7 +29,8 @@ See a video from another side. From a clip and its depth, ex4d builds a watertig
 along a new camera path, as a color video and a mask of what the source has seen. This is the prior from which
 Wan 2.1 with the EX-4D adapter generates the finished video. Start with `ex4d sample demo`.
 """
-TWO_WORDS = ("evaluate plan", "evaluate vbench", "study build", "study tally")  # that argparse takes as one
+# Commands that argparse takes as one word.
+TWO_WORDS = ("evaluate plan", "evaluate vbench", "evaluate ablations", "study build", "study tally")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,4 +83,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_plan_command(commands)
     add_vbench_command(commands)
     add_study_commands(commands)
+    add_ablations_command(commands)
     return parser

@@ -38,25 +38,37 @@ class TrainingConfig:
 
 def read_config(path: Path) -> TrainingConfig:
     """Read a training run. Raises ValueError in one sentence for what it does not know or take."""
+    values = read_yaml(path)
+    try:
+        given = check_keys(values, fields(TrainingConfig), "")
+        rules = check_keys(given.pop("rules", {}), fields(TrainingRules), "rules: ")
+        files: dict[str, Any] = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
+                                 for name, value in given.items()}
+        if "base_dtype" in given:
+            check_choice("base_dtype", given["base_dtype"], tuple(BASE_DTYPES))
+        kinds = {rule.name: rule for rule in fields(TrainingRules)}
+        numbers = {name: check_rule(kinds[name], value) for name, value in rules.items()}
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return TrainingConfig(**files, rules=TrainingRules(**numbers))
+
+
+def read_yaml(path: Path) -> object:
+    """What a YAML file says. Raises ValueError where it is damaged, or nothing here can read it."""
     try:
         import yaml
     except ImportError as error:
         raise ValueError("YAML files need the package pyyaml, which is not installed; install it with: pip install "
                          "pyyaml") from error
     with reading(path, "YAML", "see example_configs/"):
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    try:
-        given = check_keys(values, fields(TrainingConfig), "")
-        rules = check_keys(given.pop("rules", {}), fields(TrainingRules), "rules: ")
-        files: dict[str, Any] = {name: check_file(name, value, path.parent) if name != "base_dtype" else value
-                                 for name, value in given.items()}
-        if given.get("base_dtype", "bfloat16") not in tuple(BASE_DTYPES):  # a dict cannot be asked for a list
-            raise ValueError(f"base_dtype: got {quote(given['base_dtype'])}; use one of {', '.join(BASE_DTYPES)}")
-        kinds = {rule.name: rule for rule in fields(TrainingRules)}
-        numbers = {name: check_rule(kinds[name], value) for name, value in rules.items()}
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return TrainingConfig(**files, rules=TrainingRules(**numbers))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def check_choice(name: str, value: object, known: tuple[str, ...]) -> Any:
+    """A value that is one of those that are known. Raises ValueError where it is not."""
+    if value not in known:
+        raise ValueError(f"{name}: got {quote(value)}; use one of {', '.join(known)}")
+    return value
 
 
 def check_keys(values: object, known: tuple[Field, ...], where: str) -> dict:
@@ -93,10 +105,7 @@ def check_rule(rule: Field, value: Any) -> Any:
             raise ValueError(f"{rule.name}: got {quote(value)}; use true or false")
         return value
     if isinstance(rule.default, str):
-        known = get_args({"objective": Objective, "expert": Expert}[rule.name])
-        if value not in known:
-            raise ValueError(f"{rule.name}: got {quote(value)}; use one of {', '.join(known)}")
-        return value
+        return check_choice(rule.name, value, get_args({"objective": Objective, "expert": Expert}[rule.name]))
     low, high = RANGES.get(rule.name, COUNT)
     kind = type(rule.default)
     try:
