@@ -1,9 +1,16 @@
-"""EX4DPriorEncode: the latents that ComfyUI's Wan VAE makes of what the library hands it."""
+"""EX4DPriorEncode: the latents that ComfyUI's VAE of Wan or CogVideoX makes of what the library hands it."""
 
 import logging
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+
+from ex4d_ops.bases import load_decoder, load_encoders
+from ex4d_ops.wan import read_vae
+
+from ... import tiny_models
 
 TILES = {"tiling": "on", "tile_size": 64, "overlap": 32, "frames": 64, "frame_overlap": 8}
 
@@ -181,3 +188,39 @@ def test_another_vae_is_refused_by_name(nodes, vae):
     sentence = "vae: this is AutoencoderKL with 4 latent channels, but EX-4D needs the Wan 2.1 VAE"
     with pytest.raises(ValueError, match=sentence):
         nodes.run("EX4DPriorEncode", vae=OtherVAE(), color=color, visible=visible, width=48, height=32, length=9)
+
+
+# ---- CogVideoX ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cogvideox_file(comfy, monkeypatch, tmp_path) -> Path:
+    """The file of ComfyUI's own CogVideoX VAE, tiny, with random weights."""
+    import comfy.ldm.cogvideo.vae as networks
+    from safetensors.torch import save_file
+
+    make = partial(networks.AutoencoderKLCogVideoX, block_out_channels=(8, 8, 8, 8), layers_per_block=1, groups=4)
+    monkeypatch.setattr(networks, "AutoencoderKLCogVideoX", make)
+    shapes = {name: tuple(weight.shape) for name, weight in make(latent_channels=16).state_dict().items()}
+    save_file(tiny_models.draw("cogvideox", shapes), tmp_path / "cogvideox_vae.safetensors")
+    return tmp_path / "cogvideox_vae.safetensors"
+
+
+def test_the_vae_of_cogvideox_encodes_and_decodes_by_its_own_factor(nodes, cogvideox_file):
+    vae, (color, visible) = read_vae(cogvideox_file), clip()
+    prior, _ = nodes.run("EX4DPriorEncode", vae=vae, color=color, visible=visible, width=48, height=32, length=9)
+    assert prior.shape == (1, 32, 3, 4, 6)
+    shown = color * (visible > 0.5)[..., None]
+    assert prior.abs().max() > 0.1 and (prior[:, :16] - 0.7 * vae.encode(shown).float()).abs().max() < 1e-4
+    decoded = vae.decode(prior[:, :16] / 0.7)[0]
+    assert (load_decoder(cogvideox_file)(prior[0, :16]) - decoded).abs().max() < 1e-3
+
+
+def test_neither_vae_is_taken_for_the_other(comfy, cogvideox_file, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(tiny_models.vae(), tmp_path / "wan.safetensors")
+    with pytest.raises(ValueError, match="is not the VAE of CogVideoX; use that, or give --clip-vision too for Wan"):
+        load_encoders(tmp_path / "wan.safetensors", "text.safetensors", None)
+    with pytest.raises(ValueError, match="is not the VAE of Wan 2.1; use wan_2.1_vae.safetensors"):
+        load_encoders(cogvideox_file, "text.safetensors", "vision.safetensors")
