@@ -18,7 +18,7 @@ def frechet_distance(first: Tensor, second: Tensor, lost: int = 1) -> float:
     means = first.double().mean(0) - second.double().mean(0)
     spread, other = (whiten(features, lost) for features in (first, second))
     shared = torch.linalg.svdvals(spread @ other.mT).sum()
-    return float(means.square().sum() + spread.square().sum() + other.square().sum() - 2 * shared)
+    return max(float(means.square().sum() + spread.square().sum() + other.square().sum() - 2 * shared), 0.0)
 
 
 def whiten(features: Tensor, lost: int) -> Tensor:

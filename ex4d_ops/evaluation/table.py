@@ -116,7 +116,7 @@ def describe(cell: Cell | None, measure: Measure) -> str:
     """A mean, and its interval where there is one."""
     if cell is None:
         return "-"
-    mean = f"{cell.mean:.{measure.digits}f}"
+    mean = f"{round(cell.mean, measure.digits) + 0.0:.{measure.digits}f}"  # never -0.0
     if cell.low is None or cell.high is None:
         return mean
     return f"{mean} [{cell.low:.{measure.digits}f}, {cell.high:.{measure.digits}f}]"

@@ -19,6 +19,6 @@ EVALUATORS: dict[str, Weights] = {
     ALEXNET: Weights(FOLDER, (Address("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
                                       "BSD-3-Clause", 244.4, "7be5be79"),)),
     CLIP: Weights(FOLDER, (Repository("openai/clip-vit-base-patch32", "MIT", {
-        "config.json": 0.0, "preprocessor_config.json": 0.0, "tokenizer_config.json": 0.0, "tokenizer.json": 2.2,
-        "pytorch_model.bin": 605.1}, CLIP),)),
+        "pytorch_model.bin": 605.1, "tokenizer.json": 2.2, "tokenizer_config.json": 0.0, "config.json": 0.0,
+        "preprocessor_config.json": 0.0}, CLIP),)),
 }

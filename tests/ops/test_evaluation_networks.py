@@ -94,7 +94,7 @@ def test_fvd_is_that_of_cd_fvd(first, second):
 @pytest.mark.parametrize("first, second", [(50, 40), (5, 6)])
 def test_every_distance_is_nothing_to_itself_and_the_same_both_ways(first, second, lost):
     x, y = features(first, 16, 0), features(second, 16, 1)
-    assert frechet_distance(x, x, lost) == pytest.approx(0, abs=1e-9)
+    assert 0 <= frechet_distance(x, x, lost) < 1e-9
     assert frechet_distance(x, y, lost) == pytest.approx(frechet_distance(y, x, lost)) and \
         frechet_distance(x, y, lost) > 0
     assert kernel_distance(x, y) == pytest.approx(kernel_distance(y, x))
