@@ -1,5 +1,6 @@
 """Laws of the front end that ComfyUI pins and of the newest, with nodes drawn on the canvas and in Nodes 2.0."""
 
+import re
 import time
 from collections.abc import Iterator
 from itertools import combinations
@@ -10,14 +11,21 @@ import pytest
 from ex4d_ops.files import read_video, write_video
 from ex4d_ops.scene import FPS, sample_clip
 
-from ..example_files import NAMES, as_graph, read, with_needs
+from ..example_files import NAMES, as_graph, nodes_of, read, with_needs
 
-NEWEST = Path(__file__).resolve().parents[2] / ".front-end" / "comfyui_frontend_package" / "static"
+try:
+    from headless.editor import KEYS, CameraEditor
+except ModuleNotFoundError:  # as conftest.py tells
+    pass
+
+PACK = Path(__file__).resolve().parents[2]
+NEWEST = PACK / ".front-end" / "comfyui_frontend_package" / "static"
 WINDOW = {"width": 1500, "height": 1000}  # pixels
 READABLE = 8 / 14  # of the size of a node's words, below which the canvas leaves them out
 SLACK = 1  # graph units, of rounding
-MOST_CLICKS = 5
-NEW_VIEW = "00_ex4d_video_from_a_new_view"
+MOST_CLICKS = 5  # until the new view is shown; one more plays it, as the app plays no video by itself
+README = (PACK / "README.md").read_text("utf-8").split("## The first five minutes in ComfyUI")[1]
+STEPS = re.findall(r"^\d\. (.*?)(?=^\d\. |^\n)", README, re.DOTALL | re.MULTILINE)[:6]
 PATIENCE = 300  # seconds
 
 
@@ -63,9 +71,28 @@ def test_a_workflow_opens_whole_and_readable(name, window, renderer, front_end, 
         assert sum(around) == (node["type"] != "MarkdownNote"), node["type"]
 
 
+def named(step: int, words: str) -> list[str]:
+    """What a step of the README calls what it asks for, where these words stand; * stands for a name."""
+    pattern = re.escape(words).replace(r"\*", r"[*`]+([^*`]+)[*`]+").replace(r"\ ", r"\s+")
+    found = re.search(pattern, STEPS[step - 1])
+    assert found, f"step {step} of the README: {words}"
+    return list(found.groups())
+
+
+def wait_for_runs(server, page, count: int) -> list[dict]:
+    """What the server tells of so many runs, once they are done, in their order."""
+    end = time.monotonic() + PATIENCE
+    while len(done := server.get("/history")) < count and time.monotonic() < end:
+        page.wait_for_timeout(500)
+    return sorted(done.values(), key=lambda run: run["prompt"][0])
+
+
 def test_a_new_view_of_ones_own_video_is_few_clicks_away(front_end, server_with_files, tmp_path, artifacts):
-    """From an open ComfyUI: the templates, the search if it does not wait for words, the card, a file, Run."""
+    """The README's first two steps, from an open ComfyUI: templates, the search if it does not wait for words, the
+    card, a file, Run."""
     own, page, clicks = tmp_path / "my_own.mp4", front_end.page, []
+    search, new_view = named(1, "search for *, and open *")
+    widget, button = named(2, "in *, and press *")
 
     def click(place) -> None:
         place.click(timeout=20_000)
@@ -77,31 +104,65 @@ def test_a_new_view_of_ones_own_video_is_few_clicks_away(front_end, server_with_
     front_end.settle()
     if page.evaluate("() => document.activeElement.tagName") != "INPUT":
         click(page.get_by_placeholder("Search").first)
-    page.keyboard.type("00_ex4d")
+    page.keyboard.type(search)
     front_end.settle()
-    card = page.get_by_role("dialog").get_by_text(NEW_VIEW).first  # not the tab of a workflow that is open
+    card = page.get_by_role("dialog").get_by_text(new_view).first  # not the tab of a workflow that is open
     card.wait_for()
     front_end.see(artifacts / "cards.png")
     click(card)
     front_end.settle()
     for tour in page.get_by_text("Skip", exact=True).all():  # of a front end that has one for who is new
         click(tour)
+    page.get_by_text(widget, exact=True).first.wait_for()
     with page.expect_file_chooser(timeout=20_000) as chooser:
         click(page.locator("[class*=folder-search] >> visible=true").first)
     chooser.value.set_files(str(own))
     page.wait_for_function("() => app.graph.nodes.some((node) => node.widgets?.some(({ value }) => "
                            "value === 'my_own.mp4'))")
-    click(page.get_by_role("button", name="Run", exact=True).last)
-    end = time.monotonic() + PATIENCE
-    while not (done := server_with_files.get("/history")) and time.monotonic() < end:
-        page.wait_for_timeout(500)
-    (made,) = [server_with_files.files(run["outputs"]) for run in done.values()]
+    click(page.get_by_role("button", name=button, exact=True).last)
+    made = server_with_files.files(wait_for_runs(server_with_files, page, 1)[0]["outputs"])
     assert [read_video(path).size for path in made] == [(72, 128)]
-    film = page.locator(f"video[src*='{made[0].name}'], video:has(source[src*='{made[0].name}'])").first
+    film = page.locator(f"video[controls][src*='{made[0].name}'], video:has(source[src*='{made[0].name}'])").first
     film.wait_for()
     page.wait_for_function("(film) => film.readyState >= 2", arg=film.element_handle())
     assert len(clicks) <= MOST_CLICKS, clicks
-    film.evaluate("(film) => film.play()")  # its own button, where the front end does not start it by itself
+    film.click()
     page.wait_for_function("(film) => film.currentTime > 0 && !film.error", arg=film.element_handle())
     front_end.see(artifacts / "new_view_app.png")
     assert film.evaluate("(film) => [film.videoHeight, film.videoWidth]") == [72, 128]
+
+
+def test_the_rest_of_the_first_five_minutes_goes_as_the_readme_says(front_end, server_with_files, artifacts):
+    """From where its first two steps have come."""
+    page = front_end.page
+    (widget,) = named(3, "Change * and run again; only the rendering is done anew")
+    field = page.get_by_label(widget).get_by_role("spinbutton").first
+    field.fill("15")
+    field.press("Enter")
+    page.get_by_role("button", name=named(2, "press *")[0], exact=True).last.click()
+    prompt, messages = (wait_for_runs(server_with_files, page, 2)[1][name] for name in ("prompt", "status"))
+    cached = set(dict(messages["messages"])["execution_cached"]["nodes"])
+    anew = {node["class_type"] for id, node in prompt[2].items() if id not in cached}
+    assert "RenderDWMesh" in anew and not anew & {"LoadVideo", "EstimateVideoDepth", "BuildDWMesh"}
+    assert 15 in [node["inputs"].get("move.yaw") for node in prompt[2].values()]
+
+    shown = named(4, "three nodes, *, * and *; switch from * to * to see them")[:3]
+    page.get_by_role("button", name=re.compile("node graph", re.IGNORECASE)).first.click()
+    assert sorted(shown) == page.evaluate("""() => app.canvas.graph.nodes
+        .filter(({ type }) => type !== "MarkdownNote").map((node) => node.subgraph?.name ?? node.constructor.title)
+        .sort()""")
+    front_end.see(artifacts / "new_view_graph.png")
+
+    for step, number in ((4, "workflow 1 films a sample scene"), (5, "Workflow 15 also"), (5, "workflow 7 as")):
+        assert number in STEPS[step - 1]
+    assert not [node for node in nodes_of(read(NAMES[1])) if node["properties"].get("models")]
+
+    title, press = named(6, "use *: drag the picture, and press * to keep a view")
+    assert page.evaluate("(title) => Object.values(LiteGraph.registered_node_types).some("
+                         "(kind) => kind.title === title)", title)
+    editor = CameraEditor.open(front_end, KEYS)
+    editor.seek(2)
+    editor.drag(-40, 0)
+    editor.root.get_by_role("button").filter(has_text=re.compile(f"^{press}$")).click()
+    editor.rest()
+    assert [key["frame"] for key in editor.keys] == [0, 2, 4, 8]
