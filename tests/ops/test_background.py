@@ -210,6 +210,18 @@ def test_nothing_is_filled_where_everything_moves_and_it_is_said(caplog):
     assert "everything is said to move" in caplog.text
 
 
+def test_where_nothing_is_said_to_move_all_may_fill_and_nothing_is_said(caplog):
+    colors, depth, moving = wall_and_square()
+    still = wall_and_square(step=0)[:2]
+    alone, filled = render_both(*still, torch.zeros_like(moving), around(25))
+    assert torch.equal(alone.color[alone.visible], filled.color[alone.visible])
+    _, kept = render_both(colors, depth, moving, around(25))
+    _, smeared = render_both(colors, depth, torch.zeros_like(moving), around(25))
+    red = [(prior.color - torch.tensor([0.9, 0.1, 0.1])).abs().amax(-1) < 0.05 for prior in (kept, smeared)]
+    assert red[1].sum() > red[0].sum()  # the square stands where it has been, as was asked for
+    assert not caplog.text
+
+
 def test_a_clip_of_one_frame_is_not_filled_and_it_is_said(caplog):
     colors, depth, moving = wall_and_square(frames=1)
     alone, filled = render_both(colors, depth, moving, replace(around(25, 2), source_frame=torch.tensor([0, 0])))
