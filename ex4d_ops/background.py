@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BackgroundRules:
-    """frames: the most that others are filled from; least: share of a picture that each must add; margin: pixels by
-    which what moves is widened, as its rim is mixed with what lies behind.
+    """frames: the most that others are filled from; least: share of a picture that each must add; margin: share of its
+    longer side by which what moves is widened, whose rim is mixed with what lies behind and smeared in estimated depth.
     """
 
     frames: int = 6
     least: float = 0.005
-    margin: int = 2
+    margin: float = 0.012
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +141,16 @@ def look_at_rest(mesh: DWMesh, moving: Tensor, t: int, side: int, rules: Backgro
     depth, occluded = unbordered(mesh, t)
     cameras = mesh.intrinsics[t:t + 1], mesh.world_from_cam[t:t + 1]
     view = look(mesh.colors[t:t + 1], VideoDepth(depth[None], *cameras), 0, side)
-    still = ~grow(moving[t], rules.margin)
+    still = ~widen(moving[t], rules)
     whole = still & ~touched_vertices(occluded)
     sizes = [interpolate(plane[None, None].float(), view.size, mode=mode)[0, 0]
              for plane, mode in ((still, "nearest-exact"), (whole, "area"))]
     return Rest(view, sizes[0] > 0, sizes[1] > 0.999)
+
+
+def widen(moving: Tensor, rules: BackgroundRules) -> Tensor:
+    """What moves [H, W] with its rim."""
+    return grow(moving, max(round(rules.margin * max(moving.shape)), 1))
 
 
 def stray(first: Rest, last: Rest) -> float:
@@ -215,7 +220,7 @@ def cut_layer(mesh: DWMesh, t: int, added: Tensor, moving: Tensor, gain: Tensor,
               rules: BackgroundRules) -> Layer | None:
     """The smallest part of frame t's grid that holds what it adds, [h, w] at any size; None where it adds nothing."""
     full = interpolate(added[None, None].float(), mesh.size, mode="nearest-exact")[0, 0] > 0
-    kept = grow(full, 2) & ~grow(moving, rules.margin)
+    kept = grow(full, 2) & ~widen(moving, rules)
     rows, columns = (kept.any(axis).nonzero()[:, 0] for axis in (1, 0))
     if not len(rows):
         return None
