@@ -156,16 +156,13 @@ def score_motion(take: Take, moving: Tensor) -> list[float]:
     return [*shares, float((moving & truth).sum() / moving.sum())]
 
 
-MOVING, LEAVING = 0, 1  # parts of the truth
-
-
-def paint_truth(background: Background, take: Take, part: int) -> Background:
-    """The same background whose colors say what of it belongs to a part of the truth."""
+def paint_truth(background: Background, take: Take) -> Background:
+    """The same background whose colors say what of it belongs to what moves."""
     layers = []
     for layer in background.layers or ():
         left, top = (take.depth.intrinsics[layer.frame] - layer.intrinsics)[:2, 2].round().int().tolist()
         height, width = layer.depth.shape
-        moving = pad(take.truth[layer.frame][part], (1, 1, 1, 1))[top + 1:top + 1 + height, left + 1:left + 1 + width]
+        moving = pad(take.truth[layer.frame][0], (1, 1, 1, 1))[top + 1:top + 1 + height, left + 1:left + 1 + width]
         rgba = layer.rgba.clone()
         rgba[..., :3] = moving[..., None].float()
         layers.append(replace(layer, rgba=rgba, gain=torch.ones_like(layer.gain)))
@@ -176,18 +173,18 @@ def draw_all(take: Take, moving: Tensor, views: dict[str, View]) -> dict[tuple[s
     """Scores of every method at the end of every path."""
     released, bounded = build_both(take)
     background = make_background(bounded, moving)
-    truths = [paint_truth(background, take, part) for part in (LEAVING, MOVING)]
+    truth = paint_truth(background, take)
     scores = {}
     for preset, view in views.items():
-        ghosts = [render_prior(bounded, view.cameras, PLAIN, background=truth).color[..., 0] > 0.5 for truth in truths]
+        ghosts = render_prior(bounded, view.cameras, PLAIN, background=truth).color[..., 0] > 0.5
         for method, (mesh, added) in {"released": (released, None), "bounded": (bounded, None),
                                       "filled": (bounded, background)}.items():
             scores[preset, method] = score(render_prior(mesh, view.cameras, PLAIN, background=added), view, ghosts)
     return scores
 
 
-def score(prior: Prior, view: View, ghosts: list[Tensor]) -> list[float]:
-    """PSNR, wrong, shown, filled, and of what is filled: taken from each of ghosts, and where something moving is."""
+def score(prior: Prior, view: View, ghosts: Tensor) -> list[float]:
+    """PSNR, wrong, shown, filled, and of what is filled: taken from what moves, and where something that moves is."""
     visible = prior.visible
     own = view.cameras.source_frame[:, None, None]
     filled = torch.zeros_like(visible) if prior.origin is None else visible & (prior.origin != own)
@@ -198,8 +195,8 @@ def score(prior: Prior, view: View, ghosts: list[Tensor]) -> list[float]:
         known = [float(((visible & part).sum((1, 2)) / part.sum((1, 2)).clamp(min=1)).mean())
                  for part in (~view.ever, view.ever)]
     share = max(int(filled.sum()), 1)
-    return [sum(psnr) / len(psnr), *known, float(filled.float().mean()),
-            *(float((filled & part).sum() / share) for part in (*ghosts, ~view.still))]
+    return [sum(psnr) / len(psnr), *known, float(filled.float().mean()), float((filled & ghosts).sum() / share),
+            float((filled & ~view.still).sum() / share)]
 
 
 def build_both(take: Take) -> tuple[DWMesh, DWMesh]:
@@ -296,8 +293,7 @@ def report(motion: dict, scores: dict, cost: dict, memory: dict, what: str) -> N
     tables = [table(["scene", "seed", "depth", "found of what leaves its place", "of what turns in it",
                      "right of what is found"], [[*key, *map(percent, row)] for key, row in motion.items()]),
               table(["scene", "depth", "at", "method", "PSNR where visible, dB", "never seen, called visible",
-                     "shown of what was ever seen", "filled", "of it from what leaves its place",
-                     "from what ever moves", "where something moves"],
+                     "shown of what was ever seen", "filled", "of it from what moves", "of it where something moves"],
                     [[*key, f"{row[0]:.1f}", *map(percent, row[1:])] for key, row in scores.items()])]
     if cost:
         times = ", ".join(f"{name} {spent:.1f} ({spent / cost['released']:.2f} x)" for name, spent in cost.items())
@@ -324,8 +320,7 @@ def judge(motion: dict, scores: dict, cost: dict, memory: dict) -> Iterator[tupl
     lost = max(scores[(*key, "bounded")][0] - row[0] for key, row in filled.items() if key[1] == "estimated")
     yield f"as estimated, what is filled lowers PSNR by 0.5 dB at the most: {lost:.2f}", lost <= 0.5
     ghosts = max(row[4] for row in filled.values())
-    yield (f"0.5 % or less of what is filled is taken from what leaves its place: {ghosts:.2%} at the most",
-           ghosts <= 0.005)
+    yield f"0.5 % or less of what is filled is taken from what moves: {ghosts:.2%} at the most", ghosts <= 0.005
     if cost:
         times = cost["filled"] / cost["released"]
         yield f"filled takes 4 times the released drawing or less: {times:.2f}", times <= 4

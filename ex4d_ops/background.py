@@ -42,7 +42,7 @@ class BackgroundRules:
 
     frames: int = 6
     least: float = 0.005
-    margin: float = 0.012
+    margin: float = 0.024
 
 
 @dataclass(frozen=True, eq=False)
