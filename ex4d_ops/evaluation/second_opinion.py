@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import raster
 from ..camera import CameraPath, invert_rigid, resize_intrinsics, transform
 from ..clip import Progress
+from ..estimators.packages import need
 from ..estimators.source_camera import SIDE, find_features, make_reference, match
 from ..mesh import DWMesh
 from ..motion import grow
@@ -59,8 +60,7 @@ def find_path_again(frames: Tensor, mesh: DWMesh, cameras: CameraPath,
 def match_camera(features: tuple[np.ndarray, np.ndarray], size: tuple[int, int], mesh: DWMesh, cameras: CameraPath,
                  t: int, near: Tensor) -> Match:
     """The camera that features of frame t, of this size, show, by those of the mesh as seen from one near it."""
-    import pycolmap
-
+    pycolmap = need("pycolmap", "--second-opinion")
     source, intrinsics = int(cameras.source_frame[t]), resize_intrinsics(cameras.intrinsics[t], cameras.size, size)
     drawn = raster.rasterize(mesh.depth[source], paint_vertices(mesh, source), mesh.intrinsics[source],
                              near.float() @ mesh.world_from_cam[source], intrinsics, size)
