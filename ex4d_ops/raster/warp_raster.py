@@ -71,8 +71,10 @@ def borrow_workspace(vertices: int, pixels: int, device: torch.device) -> tuple[
     """
     if getattr(workspaces, "asked", None) == (vertices, pixels) and device.type == "cpu":
         return workspaces.lent
-    lent = (torch.empty(vertices, 4, device=device), torch.empty(pixels, dtype=torch.int64, device=device),
-            torch.empty(vertices, dtype=torch.int32, device=device), torch.empty(1, dtype=torch.int32, device=device))
+    with torch.inference_mode(False):  # or what is lent in it, as ComfyUI runs nodes, cannot be lent outside of it
+        lent = (torch.empty(vertices, 4, device=device), torch.empty(pixels, dtype=torch.int64, device=device),
+                torch.empty(vertices, dtype=torch.int32, device=device),
+                torch.empty(1, dtype=torch.int32, device=device))
     if device.type == "cpu":
         workspaces.asked, workspaces.lent = (vertices, pixels), lent
     return lent

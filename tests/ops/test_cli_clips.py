@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ex4d_ops import cli, files
-from ex4d_ops.cli import clips
+from ex4d_ops.cli import batch
 from ex4d_ops.scene import sample_clip
 
 SIZE = (32, 48)
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def in_process(monkeypatch):
     """Work in this process, without a pool."""
-    monkeypatch.setattr(clips, "in_processes", lambda todo, begin, workers, threads: map(begin(), todo))
+    monkeypatch.setattr(batch, "in_processes", lambda todo, begin, workers, threads: map(begin(), todo))
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ from ex4d_ops.preparation import Recipe, Source, list_sources, prepare, workers
 from ex4d_ops.preparation.one_clip import find_depth
 from ex4d_ops.preparation.select import select_clip
 from ex4d_ops.scene import SCENES, sample_clip
-from ex4d_ops.side_by_side import on_a_cluster
 from ex4d_ops.simulate import mask_frames
 
 SIZE = (32, 48)
@@ -503,32 +502,40 @@ def test_a_careless_user_is_told_what_to_do(many, tmp_path, capsys):
     assert "--workers: got 0" in complain("--workers", "0")
 
 
-@pytest.fixture
-def two_machines(monkeypatch):
-    """A Ray cluster of two nodes with a core each, so that two workers have to share them."""
-    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray isn't installed")
-    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    yield cluster
-    cluster.shutdown()
-
-
-def test_ray_prepares_on_two_machines_what_processes_do(many, tmp_path, in_process, monkeypatch, two_machines):
-    import ray
-
-    def tell_node(_) -> str:
-        time.sleep(0.2)  # or one worker is done before the other is there
-        return ray.get_runtime_context().get_node_id()
-
+def test_ray_prepares_what_processes_do(many, tmp_path, in_process, monkeypatch):
+    ray = pytest.importorskip("ray", reason="Ray isn't installed")
     monkeypatch.setattr(workers, "RAY_ROWS", 9)  # so that two portions are handed over
     sources = list(list_sources(many))[:16]
     prepare(sources, SMALL, tmp_path / "processes")
     prepare(sources, SMALL, tmp_path / "ray", engine="ray", workers=2)
     check_same(tmp_path / "ray", tmp_path / "processes")
-    assert len(set(on_a_cluster(iter(range(8)), lambda: tell_node, 2))) == 2
     assert not ray.is_initialized()
+
+
+TWO_MACHINES = """
+import os, time
+import ray
+from ray.cluster_utils import Cluster
+
+def begin():
+    def tell_node(number):
+        time.sleep(0.2)  # or one worker is done before the other is there
+        return number, ray.get_runtime_context().get_node_id()
+    return tell_node
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+os.environ["RAY_ADDRESS"] = cluster.address
+told = sorted(on_a_cluster(iter(range(8)), begin, 2))
+print([number for number, _ in told], len({node for _, node in told}))
+"""
+
+
+def test_a_cluster_of_two_machines_shares_the_work():
+    pytest.importorskip("ray", reason="Ray isn't installed")
+    ran = subprocess.run([sys.executable, "-c", TWO_MACHINES], capture_output=True, text=True)
+    assert ran.stdout.splitlines()[-1:] == [f"{list(range(8))} 2"], ran.stderr
 
 
 def test_a_recipe_for_other_machines_names_full_paths(tmp_path, monkeypatch):

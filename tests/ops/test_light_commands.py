@@ -91,5 +91,6 @@ def test_names_that_are_known_before_the_work_are_those_of_the_work():
     assert tuple(tracking.TRACKERS) == get_args(TrackerName)
 
 
-def test_the_command_of_a_copy_does_nothing_in_the_processes_that_it_begins():
+def test_the_command_of_a_copy_does_nothing_in_the_processes_that_it_begins(monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))  # to which it adds the copy
     runpy.run_path(str(PACK / "ex4d"), run_name="__mp_main__")

@@ -424,3 +424,11 @@ def test_nvdiffrast_asked_for_is_refused_where_it_cannot_draw_and_not_replaced(f
 
 def test_views_are_the_inverse_of_where_cameras_stand():
     assert torch.allclose(invert_rigid(VIEWS["behind"])[:3, 3], torch.tensor([0.0, 0.0, 6.3]), atol=1e-4)
+
+
+def test_what_was_drawn_in_inference_mode_is_drawn_outside_of_it_too():
+    depth, rgba = make_grid((37, 29))  # a size that nothing else here has drawn
+    with torch.inference_mode():
+        first = draw("warp", torch.device("cpu"), depth, rgba, VIEWS["30"])
+    again = draw("warp", torch.device("cpu"), depth, rgba, VIEWS["30"])
+    assert torch.equal(first.rgba, again.rgba) and torch.equal(first.face, again.face)
