@@ -513,14 +513,21 @@ def test_ray_prepares_what_processes_do(many, tmp_path, in_process, monkeypatch)
 
 
 TWO_MACHINES = """
-import os, time
+import os, sys, time
+from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
+from ex4d_ops.side_by_side import on_a_cluster
+
+met = Path(sys.argv[1])
 
 def begin():
     def tell_node(number):
-        time.sleep(0.2)  # or one worker is done before the other is there
-        return number, ray.get_runtime_context().get_node_id()
+        node, end = ray.get_runtime_context().get_node_id(), time.monotonic() + 60
+        (met / node).touch()
+        while len(list(met.iterdir())) < 2 and time.monotonic() < end:  # or one is done before the other is there
+            time.sleep(0.1)
+        return number, node
     return tell_node
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -532,9 +539,9 @@ print([number for number, _ in told], len({node for _, node in told}))
 """
 
 
-def test_a_cluster_of_two_machines_shares_the_work():
+def test_a_cluster_of_two_machines_shares_the_work(tmp_path):
     pytest.importorskip("ray", reason="Ray isn't installed")
-    ran = subprocess.run([sys.executable, "-c", TWO_MACHINES], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-c", TWO_MACHINES, tmp_path], capture_output=True, text=True)
     assert ran.stdout.splitlines()[-1:] == [f"{list(range(8))} 2"], ran.stderr
 
 
