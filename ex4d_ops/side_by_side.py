@@ -103,7 +103,8 @@ def ray_cluster(workers: int) -> Iterator[ModuleType]:
     if ray.is_initialized():
         yield ray
         return
-    local = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
+    own = {"address": "local", "num_cpus": workers, "include_dashboard": False}  # or it would look for one that runs
+    local = {} if "RAY_ADDRESS" in os.environ else own
     ray.init(log_to_driver=False, **local)
     try:
         yield ray

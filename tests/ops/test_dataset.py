@@ -535,6 +535,7 @@ cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
 os.environ["RAY_ADDRESS"] = cluster.address
 told = sorted(on_a_cluster(iter(range(8)), begin, 2))
+cluster.shutdown()
 print([number for number, _ in told], len({node for _, node in told}))
 """
 
