@@ -17,7 +17,7 @@ import torch
 
 from ex4d_ops import wan as seam
 from ex4d_ops.adapter import PriorEncoder
-from ex4d_ops.checkpoint import WAN
+from ex4d_ops.checkpoint import LAYERS
 from ex4d_ops.clip import WAN_STRIDE
 
 WAN_14B = {"image_model": "wan2.1", "model_type": "i2v", "in_dim": 36, "dim": 5120, "ffn_dim": 13824, "num_heads": 40,
@@ -64,7 +64,7 @@ def adapter_bytes() -> tuple[int, int]:
     with torch.device("meta"):
         encoder = PriorEncoder(HIDDEN, WAN_14B["dim"])
     widths = {"ffn.0": WAN_14B["dim"] + WAN_14B["ffn_dim"], "ffn.2": WAN_14B["dim"] + WAN_14B["ffn_dim"]}
-    lora = WAN_14B["num_layers"] * sum(RANK * widths.get(layer, 2 * WAN_14B["dim"]) for layer in WAN.layers)
+    lora = WAN_14B["num_layers"] * sum(RANK * widths.get(layer, 2 * WAN_14B["dim"]) for layer in LAYERS)
     return 2 * sum(weight.numel() for weight in encoder.parameters()), 2 * lora
 
 

@@ -52,6 +52,7 @@ WAN = Layout((*(f"self_attn.{name}" for name in ATTENTION), *(f"cross_attn.{name
              "ffn.2")
 LAYOUTS = {RELEASED_BASE: WAN, EXPERTS: WAN, COGVIDEOX: Layout(("q", "k", "v", "attn_out"), "ff_proj", "ff_out")}
 BASES = tuple(LAYOUTS)
+LAYERS = WAN.layers  # of the released adapter
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ex4d_ops import cli
-from ex4d_ops.checkpoint import PREFIXES, WAN, Adapter, load_adapter, ranges, save_adapter, save_parts, stock_lora
+from ex4d_ops.checkpoint import LAYERS, PREFIXES, Adapter, load_adapter, ranges, save_adapter, save_parts, stock_lora
 
 from ..golden import recipe
 
@@ -128,7 +128,7 @@ def test_the_released_sizes_have_a_hundred_million_parameters():
     weights = {key.replace(".default.weight", ""): torch.empty(shape, device="meta") for key, shape in shapes.items()}
     lora = {key: weight for key, weight in weights.items() if ".lora_" in key}
     adapter = Adapter({key: weights[key] for key in weights.keys() - lora.keys()}, lora, 16.0)
-    assert len(lora) == 800 and len(adapter.encoder) == 8 and adapter.blocks == 40 and len(WAN.layers) == 10
+    assert len(lora) == 800 and len(adapter.encoder) == 8 and adapter.blocks == 40 and len(LAYERS) == 10
     assert "40 blocks of dim 5120: 76.7 M parameters; encoder: 23.1 M; together 99.8 M" in adapter.describe()
 
 
@@ -214,7 +214,7 @@ def test_tensors_that_claim_more_than_is_stored_are_refused_unread(weights, tmp_
 @pytest.mark.parametrize("alpha", [float("inf"), float("-inf"), float("nan"), 0.0, -1.0])
 def test_an_alpha_that_is_no_scale_is_refused(weights, tmp_path, alpha):
     changed = weights | {f"blocks.{block}.{layer}.alpha": torch.tensor(alpha) for block in range(3)
-                         for layer in WAN.layers}
+                         for layer in LAYERS}
     with pytest.raises(ValueError, match="not a positive number that all blocks share"):
         load_from(tmp_path, changed)
 
