@@ -169,8 +169,8 @@ def pixel_centers(size: tuple[int, int], device=None, dtype=torch.float32) -> Te
 
 
 def lift(depth: Tensor, intrinsics: Tensor) -> Tensor:
-    """Lift depth [H, W] to points [H, W, 3] of its camera. depth is z, not ray length. Paper eq. 1."""
-    height, width = depth.shape
+    """Lift depth [..., H, W] to points [..., H, W, 3] of its camera. depth is z, not ray length. Paper eq. 1."""
+    height, width = depth.shape[-2:]
     pixels = pixel_centers((height, width), depth.device, depth.dtype)
     return ray_of(pixels, intrinsics) * depth[..., None]
 

@@ -24,6 +24,7 @@ from .rules import MeshRules
 BOUNDARY_SLOPE = 2.0  # depth over image-plane extent of a face; released filter "boundary"
 FARTHEST_INSIDE = 0.9999  # of border_depth; in the very plane of the back faces, sky would flicker with them
 PIXELS_AT_ONCE = 1 << 16  # of a frame on a CPU: what is computed from them stays in its cache
+PIXELS_OF_A_GPU = 1 << 22  # of frames at once: it takes as long to be told what to do with few
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +106,17 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
     count, height, width = closed.shape
     occluded = torch.empty(count, height - 1, width - 1, 2, dtype=torch.bool, device=closed.device)
 
+    alike = closed.device.type != "cpu" and bool((lenses == lenses[0]).all())
+    at_once = max(PIXELS_OF_A_GPU // (height * width), 1) if alike else 1
+
     def build(t: int) -> None:
-        closed[t] = close_border(depth.depth[t], rules)
-        occluded[t] = occluded_faces(closed[t], lenses[t], rules, limit)
+        if t % at_once:
+            return
+        these = slice(t, t + at_once)
+        closed[these] = close_border(depth.depth[these], rules)
+        occluded[these] = occluded_faces(closed[these], lenses[t], rules, limit)
         if rules.min_confidence is not None and depth.confidence is not None:
-            occluded[t] |= faces_touching(depth.confidence[t] < rules.min_confidence)
+            occluded[these] |= faces_touching(depth.confidence[these] < rules.min_confidence)
 
     each_frame(build, count, closed.device, progress)
     return DWMesh(closed, frames, occluded, depth.intrinsics, depth.world_from_cam, rules.hidden_reach)
@@ -126,13 +133,13 @@ def depth_range(depth: Tensor) -> float:
 
 
 def close_border(depth: Tensor, rules: MeshRules) -> Tensor:
-    """Depth [H, W] with the border at border_depth and, if clamped, all else, sky too, just before it."""
+    """Depth [..., H, W] with the border at border_depth and, if clamped, all else, sky too, just before it."""
     wall = rules.border_depth
     if rules.clamp:
         closed = depth.clamp(max=FARTHEST_INSIDE * wall)
     else:
         closed = torch.where(torch.isinf(depth), FARTHEST_INSIDE * wall, depth)
-    closed[0], closed[-1], closed[:, 0], closed[:, -1] = wall, wall, wall, wall
+    closed[..., 0, :], closed[..., -1, :], closed[..., 0], closed[..., -1] = wall, wall, wall, wall
     return closed
 
 
@@ -143,18 +150,18 @@ def open_surface(mesh: DWMesh, t: int) -> Tensor:
 
 
 def occluded_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, limit: float | None = None) -> Tensor:
-    """The attribute O of the two faces of every quad of depth [H, W]: [H-1, W-1, 2] bool.
+    """The attribute O of the two faces of every quad of depth [..., H, W]: [..., H-1, W-1, 2] bool.
 
     limit: the depth jump in scene units above which a face is hidden too, None for no such test.
     """
-    height, width = depth.shape
-    hidden = torch.empty(height - 1, width - 1, 2, dtype=torch.bool, device=depth.device)
+    *frames, height, width = depth.shape
+    hidden = torch.empty(*frames, height - 1, width - 1, 2, dtype=torch.bool, device=depth.device)
     test = steep_faces if rules.filter == "boundary" else sharp_faces
     rows = max(PIXELS_AT_ONCE // width, 1) if depth.device.type == "cpu" else height
     for first in range(0, height - 1, rows):
         lowered = intrinsics.clone()
         lowered[1, 2] -= first
-        test(depth[first : first + rows + 1], lowered, rules, hidden[first : first + rows])
+        test(depth[..., first : first + rows + 1, :], lowered, rules, hidden[..., first : first + rows, :, :])
     if rules.filter == "gap":
         hidden |= torn_faces(depth)
     if limit is not None:
@@ -165,14 +172,14 @@ def occluded_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, limit: f
 
 
 def sharp_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Tensor) -> None:
-    """Write into hidden [H-1, W-1, 2] which faces have an angle below rules.min_angle. Paper 4.1.
+    """Write into hidden [..., H-1, W-1, 2] which faces have an angle below rules.min_angle. Paper 4.1.
 
     Works on squared side lengths: the smallest angle lies between the two longest sides p and q, opposite the
     shortest s, and is too small where p + q - s > 2 cos(min_angle) sqrt(p q). No arccosine, no gathered vertices.
     """
     across, down, diagonal = squared_sides(depth, intrinsics)
     threshold = 4 * math.cos(math.radians(rules.min_angle)) ** 2
-    for k, (a, b) in enumerate(((across[:-1], down[:, :-1]), (across[1:], down[:, 1:]))):
+    for k, (a, b) in enumerate(((across[..., :-1, :], down[..., :-1]), (across[..., 1:, :], down[..., 1:]))):
         shorter, longer = torch.minimum(a, b), torch.maximum(a, b)
         shortest = torch.minimum(shorter, diagonal)
         longest = torch.maximum(longer, diagonal)
@@ -182,28 +189,29 @@ def sharp_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Ten
 
 
 def squared_sides(depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared lengths of every grid edge of depth [H, W]: across [H, W-1], down [H-1, W], diagonal [H-1, W-1].
+    """Squared lengths of every grid edge of depth [..., H, W]: across [..., H, W-1], down, and diagonal.
 
     The diagonal joins (i+1, j) and (i, j+1), as both faces of a quad do. Each is built from the depth step
     along the edge and not from the difference of two lifted points, so that nothing cancels far away.
     """
-    height, width = depth.shape
+    height, width = depth.shape[-2:]
     (fx, _, cx), (_, fy, cy), _ = intrinsics.tolist()
     x = (torch.arange(width, device=depth.device) + (0.5 - cx)) / fx  # the ray through a vertex is (x, y, 1)
     y = ((torch.arange(height, device=depth.device) + (0.5 - cy)) / fy)[:, None]
+    upper, lower, right = depth[..., :-1, :], depth[..., 1:, :], depth[..., 1:]
 
-    step = depth[:, 1:] - depth[:, :-1]
-    across = (step * x[:-1]).add_(depth[:, 1:], alpha=1 / fx).square_().addcmul_(step.square_(), 1 + y * y)
-    step = depth[1:] - depth[:-1]
-    down = (step * y[:-1]).add_(depth[1:], alpha=1 / fy).square_().addcmul_(step.square_(), 1 + x * x)
-    step = depth[1:, :-1] - depth[:-1, 1:]
-    sideways = (step * x[1:]).add_(depth[1:, :-1], alpha=-1 / fx).square_()
-    diagonal = (step * y[:-1]).add_(depth[1:, :-1], alpha=1 / fy).square_().add_(sideways).add_(step.square_())
+    step = right - depth[..., :-1]
+    across = (step * x[:-1]).add_(right, alpha=1 / fx).square_().addcmul_(step.square_(), 1 + y * y)
+    step = lower - upper
+    down = (step * y[:-1]).add_(lower, alpha=1 / fy).square_().addcmul_(step.square_(), 1 + x * x)
+    step = lower[..., :-1] - upper[..., 1:]
+    sideways = (step * x[1:]).add_(lower[..., :-1], alpha=-1 / fx).square_()
+    diagonal = (step * y[:-1]).add_(lower[..., :-1], alpha=1 / fy).square_().add_(sideways).add_(step.square_())
     return across, down, diagonal
 
 
 def steep_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Tensor) -> None:
-    """Write into hidden [H-1, W-1, 2] where max |dz| / max(max |dx|, max |dy|) > 2. Released filter "boundary"."""
+    """Write into hidden [..., H-1, W-1, 2] where max |dz| / max(max |dx|, max |dy|) > 2. Released filter "boundary"."""
     points = lift(depth, intrinsics.to(depth.device))
     extents = [face_extents(points[..., axis]) for axis in range(3)]
     for k in range(2):
@@ -212,28 +220,28 @@ def steep_faces(depth: Tensor, intrinsics: Tensor, rules: MeshRules, hidden: Ten
 
 
 def torn_faces(depth: Tensor) -> Tensor:
-    """The faces [H-1, W-1, 2] across a gap, however small: surfaces are bridged there that do not touch.
+    """The faces [..., H-1, W-1, 2] across a gap, however small: surfaces are bridged there that do not touch.
 
     1 / depth is linear across a plane, and over an edge where two meet its step lies between those on either side. A
     step beyond both by more than GAP leads from one surface to another.
     """
     inverse = 1 / depth
-    across, down = torn_edges(inverse), torn_edges(inverse.T).T
-    return torch.stack([across[:-1] | down[:, :-1], across[1:] | down[:, 1:]], -1)
+    across, down = torn_edges(inverse), torn_edges(inverse.mT).mT
+    return torch.stack([across[..., :-1, :] | down[..., :-1], across[..., 1:, :] | down[..., 1:]], -1)
 
 
 def torn_edges(inverse: Tensor) -> Tensor:
-    """Which steps to the right in 1 / depth [H, W] lead across a gap, [H, W-1]; those at the border have one side."""
-    step = inverse.diff(dim=1)
-    before = torch.cat([step[:, :1], step[:, :-1]], 1)
-    after = torch.cat([step[:, 1:], step[:, -1:]], 1)
+    """Which steps to the right in 1 / depth [..., W] lead across a gap, [..., W-1]; at borders they have one side."""
+    step = inverse.diff(dim=-1)
+    before = torch.cat([step[..., :1], step[..., :-1]], -1)
+    after = torch.cat([step[..., 1:], step[..., -1:]], -1)
     excess = torch.maximum(step - torch.maximum(before, after), torch.minimum(before, after) - step)
-    return excess > GAP * torch.minimum(inverse[:, :-1], inverse[:, 1:])
+    return excess > GAP * torch.minimum(inverse[..., :-1], inverse[..., 1:])
 
 
 def face_extents(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest minus smallest value [H, W] over the vertices of the upper and the lower face of every quad."""
-    a, b, c, d = values[:-1, :-1], values[:-1, 1:], values[1:, :-1], values[1:, 1:]
+    """Largest minus smallest of values [..., H, W] over the vertices of upper and lower face of every quad."""
+    a, b, c, d = corners_of(values)
     shared_low, shared_high = torch.minimum(b, c), torch.maximum(b, c)
     upper = torch.maximum(shared_high, a) - torch.minimum(shared_low, a)
     lower = torch.maximum(shared_high, d) - torch.minimum(shared_low, d)
@@ -241,9 +249,15 @@ def face_extents(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def faces_touching(vertices: Tensor) -> Tensor:
-    """The faces [H-1, W-1, 2] that have one of vertices [H, W]."""
-    a, b, c, d = vertices[:-1, :-1], vertices[:-1, 1:], vertices[1:, :-1], vertices[1:, 1:]
+    """The faces [..., H-1, W-1, 2] that have one of vertices [..., H, W]."""
+    a, b, c, d = corners_of(vertices)
     return torch.stack([a | b | c, b | c | d], -1)
+
+
+def corners_of(vertices: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The four corners, a b over c d, of every quad of vertices [..., H, W]."""
+    upper, lower = vertices[..., :-1, :], vertices[..., 1:, :]
+    return upper[..., :-1], upper[..., 1:], lower[..., :-1], lower[..., 1:]
 
 
 def touched_vertices(occluded: Tensor) -> Tensor:
@@ -293,7 +307,7 @@ def grid_faces(size: tuple[int, int], closed_ring: bool = False, device=None) ->
     """
     height, width = size
     index = torch.arange(height * width, dtype=torch.int32, device=device).reshape(height, width)
-    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
+    a, b, c, d = corners_of(index)
     upper = torch.stack([c, a, b], -1).reshape(-1, 3)
     lower = torch.stack([c, b, d], -1).reshape(-1, 3)
     return torch.cat([upper, lower, ring_back(index) if closed_ring else corner_back(index)])

@@ -1,7 +1,7 @@
 """What the library computes on a GPU without float64 is what it computes on the CPU, and it lies on that GPU."""
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from random import Random
 from typing import get_args
 
@@ -49,7 +49,12 @@ FLOWING = {  # name -> what is computed of the inputs named
     "resize_depth": lambda depth: resize_depth(depth, (24, 40)),
     **{f"fit_depth {fit}": lambda depth, fit=fit: fit_depth(depth, (32, 32), fit) for fit in FITS},
     **{f"mesh {rules}": lambda frames, depth, rules=rules: build_dw_mesh(frames, depth, rules)
-       for rules in (MeshRules(), MeshRules(filter="boundary"), MeshRules(depth_jump=0.013, clamp=False))},
+       for rules in (MeshRules(), MeshRules(filter="boundary"), MeshRules(filter="gap"),
+                     MeshRules(depth_jump=0.013, clamp=False))},
+    "mesh by confidence": lambda frames, depth: build_dw_mesh(
+        frames, replace(depth, confidence=depth.depth / 10), MeshRules(min_confidence=0.4)),
+    "mesh of another lens in each frame": lambda frames, depth: build_dw_mesh(
+        frames, replace(depth, intrinsics=depth.intrinsics * depth.depth.new_tensor([1, 2, 3, 4, 5])[:, None, None])),
     "inspect_mesh": lambda mesh: str(inspect_mesh(mesh, 0)),
     "vertices": lambda mesh: mesh.vertices(1),
     "visible_faces": lambda mesh: mesh.visible_faces(1),
