@@ -232,17 +232,12 @@ def render_frame(mesh: DWMesh, source: int, cameras: CameraPath, t: int, rules: 
     if rules.surface != "mesh":
         return draw_points(open_surface(mesh, source), mesh.colors[source], mesh.intrinsics[source], cam_from_mesh,
                            cameras.intrinsics[t], cameras.size, POINT_RULES[rules.surface])
-    limits = mesh.limits(source)
-    by_vertex = rules.texture == "vertex" and limits is None
-    if by_vertex:
-        rgba = paint_vertices(mesh, source)
-    else:
-        rgba = pad(mesh.colors[source], (0, 1), value=1.0)
-    fragments = raster.rasterize(mesh.depth[source], rgba, mesh.intrinsics[source],
-                                 cam_from_mesh, cameras.intrinsics[t], cameras.size, engine, limits)
-    if not by_vertex:
-        fragments.rgba[..., 3].masked_fill_(~face_visible(mesh.occluded[source], fragments.face), 0)
-    return fragments
+    limits, hidden = mesh.limits(source), mesh.occluded[source]
+    colors = mesh.colors[source]
+    if rules.texture == "vertex" and limits is None:
+        colors, hidden = paint_vertices(mesh, source), None
+    return raster.rasterize(mesh.depth[source], colors, mesh.intrinsics[source], cam_from_mesh, cameras.intrinsics[t],
+                            cameras.size, engine, limits, hidden)
 
 
 def paint_vertices(mesh: DWMesh, t: int) -> Tensor:
@@ -252,13 +247,6 @@ def paint_vertices(mesh: DWMesh, t: int) -> Tensor:
     rgba[..., 3] = visible
     torch.mul(mesh.colors[t], visible[..., None], out=rgba[..., :3])
     return rgba
-
-
-def face_visible(occluded: Tensor, face: Tensor) -> Tensor:
-    """Whether the face [H, W] hit by each pixel is one of the visible ones; nothing hit and the back are not."""
-    no = occluded.new_zeros(2)
-    visible = torch.cat([no[:1], ~occluded.permute(2, 0, 1).reshape(-1), no])  # nothing (-1), faces, the back's two
-    return visible.index_select(0, face.reshape(-1) + 1).view(face.shape)
 
 
 def erosion_sizes(erosion: Erosion, seed: int, frames: int) -> list[int]:

@@ -20,7 +20,8 @@ from .clip import Progress, size_of
 from .depth import VideoDepth
 from .mesh import DWMesh
 from .parallel import each_frame, one_by_one
-from .prior import Prior, check_frames_exist, erode, face_visible
+from .prior import Prior, check_frames_exist, erode
+from .raster.grid import face_visible
 from .rules import Surface
 from .tracking import Tracks
 from .trajectory import EASES, RADIUS_MARGIN, make_move, move_path

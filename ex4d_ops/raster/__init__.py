@@ -43,23 +43,25 @@ class Fragments:
 
 
 def rasterize(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-              size: tuple[int, int], engine: str = "auto", limits: Tensor | None = None) -> Fragments:
+              size: tuple[int, int], engine: str = "auto", limits: Tensor | None = None,
+              hidden: Tensor | None = None) -> Fragments:
     """Draw the mesh of one depth grid as another camera sees it; the nearest surface wins, both windings count.
 
     depth: [H, W] float32, z at every vertex; rgba: [H, W, 4] float32 at every vertex; intrinsics: [3, 3] of
     the grid; cam_from_mesh: [4, 4], target camera from the grid's camera; cam_intrinsics: [3, 3] and size:
     (h, w) of the target. limits: [H-1, W-1, 2] float32, the depth in the grid's camera at which each face is cut off;
-    inf draws it whole, 0 not at all, None draws all whole. Surfaces nearer than NEAR or farther than FAR are cut. Same
-    input, same bits.
+    inf draws it whole, 0 not at all, None draws all whole. hidden: [H-1, W-1, 2] bool, the faces that are transparent,
+    as the back then is too, while all else is opaque; rgba then is [H, W, 3]. Surfaces nearer than NEAR or farther than
+    FAR are cut. Same input, same bits, but for what nvdiffrast blends at silhouettes.
     """
     home, place = depth.device, drawing_device(engine, depth.device)
     if place != home:
-        limits = None if limits is None else limits.to(place)
+        limits, hidden = (None if faces is None else faces.to(place) for faces in (limits, hidden))
         return move_to(rasterize(depth.to(place), rgba.to(place), intrinsics.to(place), cam_from_mesh.to(place),
-                                 cam_intrinsics.to(place), size, engine, limits), home)
+                                 cam_intrinsics.to(place), size, engine, limits, hidden), home)
     engine = choose_engine(engine, place)
     draw = import_module(f".{engine}_raster", __name__).draw
-    return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size, limits)
+    return draw(depth, rgba, intrinsics, cam_from_mesh, cam_intrinsics, size, limits, hidden)
 
 
 @cache

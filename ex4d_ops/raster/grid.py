@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from . import NEAR
+from . import NEAR, Fragments
 
 SNAP = 1.5 * 2.0**38  # added and taken away again, it rounds a float64 to 1/2^14 px
 
@@ -17,8 +18,16 @@ def pixels_from_grid(intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: 
     (x, y) counted so that whole numbers are pixel centres.
     """
     pixels_from_cam = center_on_pixels(cam_intrinsics) @ cam_from_mesh[:3].double()
-    rays_from_grid = torch.linalg.inv_ex(center_on_pixels(intrinsics)).inverse  # inv waits for a GPU
-    return torch.cat([pixels_from_cam[:, :3] @ rays_from_grid, pixels_from_cam[:, 3:]], -1)
+    return torch.cat([pixels_from_cam[:, :3] @ rays_from_grid(intrinsics), pixels_from_cam[:, 3:]], -1)
+
+
+def rays_from_grid(intrinsics: Tensor) -> Tensor:
+    """The inverse [3, 3] float64 of intrinsics centered on pixels, written out: solving for it keeps a GPU waiting."""
+    centered = center_on_pixels(intrinsics)
+    once = centered.diagonal().reciprocal()
+    rays = once.diag()
+    rays[:2, 2] = -centered[:2, 2] * once[:2]
+    return rays
 
 
 def center_on_pixels(intrinsics: Tensor) -> Tensor:
@@ -26,6 +35,24 @@ def center_on_pixels(intrinsics: Tensor) -> Tensor:
     centered = intrinsics.double().clone()
     centered[:2, 2] -= 0.5
     return centered
+
+
+def make_opaque(rgb: Tensor) -> Tensor:
+    """Colors [..., 3] with an alpha of 1, [..., 4]."""
+    return pad(rgb, (0, 1), value=1.0)
+
+
+def hide(drawn: Fragments, hidden: Tensor) -> Fragments:
+    """What was drawn of opaque faces, its alpha 0 where they are hidden; see rasterize."""
+    drawn.rgba[..., 3].masked_fill_(~face_visible(hidden, drawn.face), 0)
+    return drawn
+
+
+def face_visible(hidden: Tensor, face: Tensor) -> Tensor:
+    """Whether the face [h, w] hit by each pixel is not a hidden one; nothing hit and the back are not visible."""
+    no = hidden.new_zeros(2)
+    visible = torch.cat([no[:1], ~hidden.permute(2, 0, 1).reshape(-1), no])  # nothing (-1), faces, the back's two
+    return visible.index_select(0, face.reshape(-1) + 1).view(face.shape)
 
 
 def face_vertices(face: Tensor, size: tuple[int, int]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import FAR, NEAR, Fragments
-from .grid import cut_faces, face_vertices, pixels_from_grid
+from .grid import cut_faces, face_vertices, hide, make_opaque, pixels_from_grid
 
 EXACT_NUMBERS = 2**24  # as far as float32 counts one by one
 LARGE_NUMBERS = 0x4A800000  # nvdiffrast adds it to larger face numbers and stores the bits of the sum
@@ -39,10 +39,11 @@ def all_faces(size: tuple[int, int], device: torch.device) -> Tensor:
 
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-         size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
+         size: tuple[int, int], limits: Tensor | None = None, hidden: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize. Colors at silhouettes are blended, depth and faces are not."""
     dr = import_module("nvdiffrast.torch")
 
+    rgba = rgba if hidden is None else make_opaque(rgba)
     faces = all_faces(tuple(depth.shape), depth.device)
     clip = clip_positions(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics), size)
     vertices, owner = torch.cat([clip[0], rgba.reshape(-1, 4)], -1), None
@@ -56,7 +57,8 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
     face = face_numbers(hits[0, ..., 3])
     if owner is not None:
         face = torch.where(face >= 0, owner[face.long()], -1)
-    return Fragments(blended[0], torch.where(face >= 0, seen[0, ..., 4], torch.inf), face)
+    fragments = Fragments(blended[0], torch.where(face >= 0, seen[0, ..., 4], torch.inf), face)
+    return fragments if hidden is None else hide(fragments, hidden)
 
 
 def clip_positions(depth: Tensor, pixels_from_grid: Tensor, size: tuple[int, int]) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import FAR, NEAR, Fragments
-from .grid import face_vertices, pixels_from_grid, place_vertices
+from .grid import face_vertices, hide, make_opaque, pixels_from_grid, place_vertices
 
 FACES_AT_ONCE = 1 << 14  # keeps the working set in the cache, and memory bounded
 TESTS_AT_ONCE = 1 << 16
@@ -16,7 +16,7 @@ ROUNDING = 1e-6  # pixels; ranges are widened by it, then every pixel in them is
 
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-         size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
+         size: tuple[int, int], limits: Tensor | None = None, hidden: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize."""
     points = place_vertices(depth, pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics))
     rows, columns = depth.shape
@@ -29,7 +29,8 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
         face = torch.arange(first, min(first + FACES_AT_ONCE, faces), device=depth.device)
         vertices = face_vertices(face, (rows, columns))
         draw_faces(face, points[vertices], depth.reshape(-1)[vertices].double(), limit[face], size, nearest)
-    return shade(nearest, points, rgba, size)
+    fragments = shade(nearest, points, rgba if hidden is None else make_opaque(rgba), size)
+    return fragments if hidden is None else hide(fragments, hidden)
 
 
 def draw_faces(face: Tensor, corners: Tensor, depth: Tensor, limit: Tensor, size: tuple[int, int],

@@ -1,4 +1,4 @@
-"""The kernels of the fast engine, one source for CPUs and CUDA. warp_raster.py launches them."""
+"""The kernels that find what each pixel sees, one source for CPUs and CUDA. warp_raster.py launches them."""
 # pyright: reportInvalidTypeForm=false
 # Kernels are written in Warp's language, whose types are made by calls.
 
@@ -280,8 +280,11 @@ def widen(rows: wp.vec2d, p: wp.vec4, q: wp.vec4) -> wp.vec2d:
 
 @wp.func
 def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp.vec4, r: wp.vec4, sizes: Sizes,
-              depth: wp.vec3d, limit: wp.float32, lane: wp.int32, lanes: wp.int32):
-    """Draw every lanes-th row of any face, its corners before or behind NEAR; beyond the limit of depth it is cut."""
+              depth: wp.vec3d, limit: wp.float32, lane: wp.int32, down: wp.int32, across: wp.int32):
+    """Draw what one lane takes of any face, its corners before or behind NEAR; beyond the limit of depth it is cut.
+
+    That is every down-th row, and of it every across-th pixel.
+    """
     rows = widen(widen(widen(wp.vec2d(F64(1e30), F64(-1e30)), p, q), q, r), r, p)
     top = wp.ceil(more(rows[0] - ROUNDING, F64(0.0)))
     bottom = wp.floor(less(rows[1] + ROUNDING, F64(sizes.height - 1)))
@@ -308,15 +311,17 @@ def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp
                 left[k] = zero - slack
             else:
                 right[k] = zero + slack
-    for y in range(wp.int32(top) + lane, wp.int32(bottom) + 1, lanes):
-        down = F64(y) - top
+    row = lane / across
+    column = lane - row * across
+    for y in range(wp.int32(top) + row, wp.int32(bottom) + 1, down):
+        below = F64(y) - top
         x0 = F64(0.0)
         x1 = F64(sizes.width - 1)
         for k in range(3):
-            x0 = more(x0, left[k] + step[k] * down)
-            x1 = less(x1, right[k] + step[k] * down)
+            x0 = more(x0, left[k] + step[k] * below)
+            x1 = less(x1, right[k] + step[k] * below)
         if x0 <= x1:
-            for x in range(wp.int32(wp.ceil(x0)), wp.int32(x1) + 1):
+            for x in range(wp.int32(wp.ceil(x0)) + column, wp.int32(x1) + 1, across):
                 pixel = y * sizes.width + x
                 if keys[pixel] < nearest:
                     edges = edge_functions(p, q, r, F64(x), F64(y))
@@ -328,51 +333,37 @@ def draw_rows(keys: wp.array(dtype=wp.uint64), face: wp.int32, p: wp.vec4, q: wp
 
 
 @wp.kernel
-def draw_queue(sizes: Sizes, groups: wp.int32, lanes: wp.int32, depth: wp.array(dtype=wp.float32),
-               points: wp.array(dtype=wp.vec4), keys: wp.array(dtype=wp.uint64), limits: wp.array(dtype=wp.vec2),
-               queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
-    """Draw the two faces of the back and those of the queued quads."""
-    group = wp.tid() / lanes
-    lane = wp.tid() - group * lanes
+def draw_queue(sizes: Sizes, threads: wp.int32, down: wp.int32, across: wp.int32, back_across: wp.int32,
+               depth: wp.array(dtype=wp.float32), points: wp.array(dtype=wp.vec4), keys: wp.array(dtype=wp.uint64),
+               limits: wp.array(dtype=wp.vec2), queue: wp.array(dtype=wp.int32), count: wp.array(dtype=wp.int32)):
+    """Draw the two faces of the back, by all threads together, and those of the queued quads, by down x across each.
+
+    back_across: of all threads, those that share a row of the back.
+    """
     quads = (sizes.rows - 1) * (sizes.columns - 1)
-    for item in range(group, 2 * count[0] + 2, groups):
+    group = wp.tid() / (down * across)
+    item = wp.int32(0)
+    while item < 2 * count[0] + 2:
         face = 2 * quads + item
         limit = wp.float32(wp.inf)
+        lane = wp.tid()
+        lanes_down = threads / back_across
+        lanes_across = back_across
         if item >= 2:
             quad = queue[item / 2 - 1]
             face = quad + (item % 2) * quads
             if limits.shape[0] > 0:
                 limit = limits[quad][item % 2]
+            lane = wp.tid() - group * (down * across)
+            lanes_down = down
+            lanes_across = across
         v = face_vertices(face, sizes)
         reach = wp.vec3d(F64(depth[v[0]]), F64(depth[v[1]]), F64(depth[v[2]]))
-        draw_rows(keys, face, points[v[0]], points[v[1]], points[v[2]], sizes, reach, limit, lane, lanes)
-
-
-@wp.kernel
-def shade(sizes: Sizes, span: wp.int32, points: wp.array(dtype=wp.vec4), rgba: wp.array(dtype=wp.vec4),
-          keys: wp.array(dtype=wp.uint64), colors: wp.array(dtype=wp.vec4), depths: wp.array(dtype=wp.float32),
-          faces: wp.array(dtype=wp.int32)):
-    """Blend the vertices of the face that each pixel keeps."""
-    spans = (sizes.width + span - 1) / span
-    y = wp.tid() / spans
-    first = (wp.tid() - y * spans) * span
-    for x in range(first, wp.min(first + span, sizes.width)):
-        pixel = y * sizes.width + x
-        kept = keys[pixel]
-        low = kept & LAST_FACE
-        if low == wp.uint64(0):
-            colors[pixel] = wp.vec4(0.0, 0.0, 0.0, 0.0)
-            depths[pixel] = wp.inf
-            faces[pixel] = -1
+        draw_rows(keys, face, points[v[0]], points[v[1]], points[v[2]], sizes, reach, limit, lane, lanes_down,
+                  lanes_across)
+        if item < 1:
+            item = 1
+        elif item < 2:
+            item = 2 + group
         else:
-            face = wp.int32(LAST_FACE - low)
-            v = face_vertices(face, sizes)
-            p = points[v[0]]
-            q = points[v[1]]
-            r = points[v[2]]
-            e = wp.cw_mul(edge_functions(p, q, r, F64(x), F64(y)), wp.vec3d(F64(p[3]), F64(q[3]), F64(r[3])))
-            share = F64(1.0) / (e[0] + e[1] + e[2])
-            colors[pixel] = (wp.float32(e[0] * share) * rgba[v[0]] + wp.float32(e[1] * share) * rgba[v[1]]
-                             + wp.float32(e[2] * share) * rgba[v[2]])
-            depths[pixel] = 1.0 / wp.cast(wp.uint32(kept >> wp.uint64(32)), wp.float32)
-            faces[pixel] = face
+            item += threads / (down * across)

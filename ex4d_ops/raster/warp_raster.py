@@ -1,4 +1,4 @@
-"""The fast engine: kernels for CPUs and CUDA (warp_kernels.py), compiled by Warp when first used."""
+"""The fast engine: kernels for CPUs and CUDA (warp_kernels.py, warp_shading.py), compiled by Warp when first used."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import torch
 import warp
 from torch import Tensor
 
-from . import Fragments, warp_kernels
+from . import Fragments, warp_kernels, warp_shading
 from .grid import pixels_from_grid
-from .warp_kernels import FARTHEST, MAP, Sizes, draw_quads, draw_queue, place_vertices, shade, wp
+from .warp_kernels import FARTHEST, MAP, Sizes, draw_quads, draw_queue, place_vertices, wp
+from .warp_shading import shade, shade_faces
 
 ROW_AT_ONCE = 1 << 30  # columns one thread of a CPU takes, where a launch is a loop
 COLUMNS_AT_ONCE = 4  # that one thread of a GPU takes
-QUEUE_THREADS = (2048, 32)  # of a GPU: groups that take a face each, lanes that share its rows
+QUEUE_THREADS = {"cpu": (1, 1, 1, 1), "cuda": (65536, 4, 8, 128)}  # see warp_kernels.draw_queue
 
 log = logging.getLogger(__name__)
 compiling = threading.Lock()
@@ -57,8 +58,9 @@ def find_obstacle(device: torch.device) -> str | None:
 
 def load_kernels(device: torch.device) -> None:
     """Compile the kernels, as launches take them: older Warps would do it again in the first, and not one by one."""
-    wp.load_module(wp.get_module(warp_kernels.__name__), wp.get_device(str(device)),
-                   block_dim=1 if device.type == "cpu" else None)
+    for kernels in (warp_kernels, warp_shading):
+        wp.load_module(wp.get_module(kernels.__name__), wp.get_device(str(device)),
+                       block_dim=1 if device.type == "cpu" else None)
 
 
 workspaces = threading.local()
@@ -81,20 +83,20 @@ def borrow_workspace(vertices: int, pixels: int, device: torch.device) -> tuple[
 
 
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
-         size: tuple[int, int], limits: Tensor | None = None) -> Fragments:
+         size: tuple[int, int], limits: Tensor | None = None, hidden: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize."""
     (rows, columns), (height, width) = depth.shape, size
     device, cpu = depth.device, depth.device.type == "cpu"
     sizes = Sizes()
     sizes.rows, sizes.columns, sizes.height, sizes.width = rows, columns, height, width
     span = ROW_AT_ONCE if cpu else COLUMNS_AT_ONCE
-    groups, lanes = (1, 1) if cpu else QUEUE_THREADS
+    threads, *lanes = QUEUE_THREADS[device.type]
 
     def launch(kernel: warp.Kernel, rows: int, columns: int, arrays: list) -> None:
         wp.launch(kernel, rows * -(-columns // span), [sizes, span, *arrays], device=wp.device_from_torch(device))
 
     maps = wp.from_torch(pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)[None].contiguous(), dtype=MAP)
-    vertices, colors = wp.from_torch(depth.reshape(-1)), wp.from_torch(rgba.reshape(-1, 4), dtype=wp.vec4)
+    vertices = wp.from_torch(depth.reshape(-1))
     limits = depth.new_empty(0, 2) if limits is None else limits.reshape(-1, 2)
     limits = wp.from_torch(limits, dtype=wp.vec2)
     points, keys, queue, count = borrow_workspace(rows * columns, height * width, device)
@@ -102,11 +104,16 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
     queue, count = wp.from_torch(queue), wp.from_torch(count.zero_())
     launch(place_vertices, rows, columns, [vertices, maps, points])
     launch(draw_quads, rows - 1, columns - 1, [vertices, points, keys, limits, queue, count])
-    wp.launch(draw_queue, groups * lanes, [sizes, groups, lanes, vertices, points, keys, limits, queue, count],
+    wp.launch(draw_queue, threads, [sizes, threads, *lanes, vertices, points, keys, limits, queue, count],
               device=wp.device_from_torch(device))
 
     out = Fragments(depth.new_empty(height, width, 4), depth.new_empty(height, width),
                     torch.empty(height, width, dtype=torch.int32, device=device))
-    launch(shade, height, width, [points, colors, keys, wp.from_torch(out.rgba.view(-1, 4), dtype=wp.vec4),
-                                  wp.from_torch(out.depth.view(-1)), wp.from_torch(out.face.view(-1))])
+    written = [wp.from_torch(out.rgba.view(-1, 4), dtype=wp.vec4), wp.from_torch(out.depth.view(-1)),
+               wp.from_torch(out.face.view(-1))]
+    if hidden is None:
+        launch(shade, height, width, [points, keys, wp.from_torch(rgba.reshape(-1, 4), dtype=wp.vec4), *written])
+    else:
+        launch(shade_faces, height, width, [points, keys, wp.from_torch(rgba.reshape(-1, 3), dtype=wp.vec3),
+                                            wp.from_torch(hidden.reshape(-1)), *written])
     return out

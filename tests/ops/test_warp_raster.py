@@ -51,11 +51,12 @@ def test_kernels_are_compiled_once_and_not_again_by_what_draws(tmp_path):
 @pytest.mark.parametrize("generation", [75, 86, 89, 90, 120])  # Turing, Ampere, Ada, Hopper, Blackwell
 def test_kernels_compile_for_every_generation_of_gpus_that_warp_knows(tmp_path, generation):
     warp = pytest.importorskip("warp", minversion="1.19")  # older ones need a GPU for it
-    from ex4d_ops.raster import warp_kernels
+    from ex4d_ops.raster import warp_kernels, warp_shading
 
-    warp.compile_aot_module(warp.get_module(warp_kernels.__name__), arch=generation, module_dir=tmp_path, use_ptx=True)
-    (compiled,) = tmp_path.glob("*.ptx")
-    assert f".target sm_{generation}" in compiled.read_text()
+    for kernels in (warp_kernels, warp_shading):
+        warp.compile_aot_module(warp.get_module(kernels.__name__), arch=generation, module_dir=tmp_path, use_ptx=True)
+    compiled = [path.read_text() for path in tmp_path.glob("*.ptx")]
+    assert len(compiled) == 2 and all(f".target sm_{generation}" in text for text in compiled)
 
 
 CHOICE = """
