@@ -31,6 +31,8 @@ EXPOSURES = (0.5, 2.0)  # least and greatest change of light between frames that
 BEYOND = 1000 * raster.FAR  # scene units; nothing so far away is drawn, not even at the side of a wide picture
 TELLING = (0.05, 0.95)  # colors in between tell of exposure; darker and brighter ones are cut off
 
+CPU = torch.device("cpu")
+
 log = logging.getLogger(__name__)
 
 
@@ -96,7 +98,7 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
         log.warning(doubt)
     tolerance = measure_tolerance([rest.view for rest in coarse.values()])
     chosen = choose_frames(coarse, tolerance, rules) if count > 1 else []
-    gains = torch.ones(count, len(chosen), 3, device=mesh.depth.device)
+    gains = torch.ones(count, len(chosen), 3)
 
     def even_out(s: int) -> None:
         here = coarse[s].view if s in coarse else look_at_rest(mesh, moving, s, COARSE, rules).view
@@ -106,7 +108,9 @@ def make_background(mesh: DWMesh, moving: Tensor, rules: BackgroundRules = Backg
     each_frame(even_out, count, mesh.depth.device, progress)
     fine = {t: look_at_rest(mesh, moving, t, FINE, rules) for t in chosen}
     added = (find_added(t, chosen[:k], fine, tolerance) for k, t in enumerate(chosen))
-    layers = (cut_layer(mesh, t, part, moving[t], gains[:, k], rules) for k, (t, part) in enumerate(zip(chosen, added)))
+    gains = gains.to(mesh.depth.device)
+    layers = (cut_layer(mesh, t, part.to(gains.device), moving[t], gains[:, k], rules)
+              for k, (t, part) in enumerate(zip(chosen, added)))
     return Background(mesh, moving, tuple(layer for layer in layers if layer is not None), tolerance)
 
 
@@ -129,7 +133,10 @@ def doubt_background(mesh: DWMesh, moving: Tensor, frames: dict[int, Rest]) -> I
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """A frame as it is seen, and which pixels [h, w] of it are at rest; whole: surely so, and not at an edge."""
+    """A frame as it is seen, and which pixels [h, w] of it are at rest; whole: surely so, and not at an edge.
+
+    It lies on the CPU, which has compared two small frames before a GPU has been told how.
+    """
 
     view: View
     still: Tensor
@@ -145,7 +152,7 @@ def look_at_rest(mesh: DWMesh, moving: Tensor, t: int, side: int, rules: Backgro
     whole = still & ~touched_vertices(occluded)
     sizes = [interpolate(plane[None, None].float(), view.size, mode=mode)[0, 0]
              for plane, mode in ((still, "nearest-exact"), (whole, "area"))]
-    return Rest(view, sizes[0] > 0, sizes[1] > 0.999)
+    return Rest(move_to(view, CPU), *((size > least).to(CPU) for size, least in zip(sizes, (0, 0.999))))
 
 
 def widen(moving: Tensor, rules: BackgroundRules) -> Tensor:
