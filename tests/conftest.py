@@ -19,6 +19,7 @@ GROUNDS = {"server": "against a real ComfyUI server", "comfyui_path": "inside Co
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--gpu", action="store_true", help="let the servers of tests/server use a GPU")
     parser.addoption("--freeze-schema", action="store_true", help="write tests/schema.json anew, from the nodes as "
                                                                   "they are")
 
@@ -27,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def comfyui_path() -> Path:
     """Where ComfyUI stands. Whatever asks for it is skipped where there is none."""
     return COMFYUI
+
+
+@pytest.fixture(scope="session")
+def server_flags(request) -> list[str]:
+    """What ComfyUI is started with: on a CPU, where MoGe has no half precision, unless --gpu asks for more."""
+    return ["--fp32-text-enc"] if request.config.getoption("--gpu") else ["--cpu", "--fp32-text-enc"]
 
 
 @pytest.fixture(scope="session")

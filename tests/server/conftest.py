@@ -100,11 +100,11 @@ def defaults(inputs: dict, given: dict, prefix: str = "") -> Iterator[tuple[str,
 
 
 @pytest.fixture(scope="session")
-def server(comfyui_path, tmp_path_factory) -> Iterator[Server]:
+def server(comfyui_path, server_flags, tmp_path_factory) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("comfyui")
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "broken_nodes.py").write_text(BROKEN_NODES)
-    with serve(comfyui_path, base, ["--cpu", "--fp32-text-enc"]) as running:  # MoGe has no half precision on a CPU
+    with serve(comfyui_path, base, server_flags) as running:
         yield running
 
 

@@ -135,7 +135,7 @@ def models(comfy, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(comfyui_path, models, tmp_path_factory) -> Iterator[Server]:
+def server(comfyui_path, server_flags, models, tmp_path_factory) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("comfyui_with_models")
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "tiny_loaders.py").write_text(TINY_LOADERS)
@@ -144,7 +144,7 @@ def server(comfyui_path, models, tmp_path_factory) -> Iterator[Server]:
     videos_with_sound.write_tone(base / "input" / "your_video.mp4")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # tiny layers are no work for several threads, which wait for each other
-        with serve(comfyui_path, base, ["--cpu", "--fp32-text-enc"]) as running:  # MoGe has no half precision there
+        with serve(comfyui_path, base, server_flags) as running:
             yield running
 
 
