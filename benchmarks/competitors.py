@@ -40,12 +40,12 @@ def build_released_mesh(depth: Tensor, frame: Tensor, intrinsics: Tensor, faces:
     depth = depth.clamp(max=BORDER_DEPTH)
     depth[0], depth[-1], depth[:, 0], depth[:, -1] = BORDER_DEPTH, BORDER_DEPTH, BORDER_DEPTH, BORDER_DEPTH
     vertices = lift(depth, intrinsics).reshape(-1, 3)
-    rgba = torch.cat([frame.reshape(-1, 3), torch.ones(len(vertices), 1)], 1)
+    rgba = torch.cat([frame.reshape(-1, 3), torch.ones_like(vertices[:, :1])], 1)
 
     p, q, r = vertices[faces].unbind(1)  # [F, 3] each
     angles = torch.stack([angle_between(q - p, r - p), angle_between(p - q, r - q), angle_between(p - r, q - r)], 1)
     hidden = faces[angles.amin(1) < MIN_ANGLE]
-    rgba.index_put_((hidden.reshape(-1),), torch.zeros(4))
+    rgba.index_put_((hidden.reshape(-1),), rgba.new_zeros(4))
     return vertices, rgba
 
 

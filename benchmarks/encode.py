@@ -1,6 +1,7 @@
 """What encoding a prior takes: its color and its mask, one after the other as Encode Prior does, and both at once.
 
     python benchmarks/encode.py                  81 frames of 832x480, a VAE of a third of the width
+    python benchmarks/encode.py --width 96       the released width; where ComfyUI finds a GPU, on it
     python benchmarks/encode.py --width 8 --frames 17 --size 256x256
 
 ComfyUI's own code of Wan's VAE, of random weights; its layers are as wide as --width says, where those of the released
@@ -50,9 +51,13 @@ def draw_prior(frames: int, size: tuple[int, int]) -> Prior:
 def encode(vae, prior: Prior, way: str) -> torch.Tensor:
     if way == WAYS[0]:
         return encode_prior(prior, vae.encode)
+    from comfy.model_management import load_models_gpu
+
     kept: list[torch.Tensor] = []
     encode_prior(prior, lambda pictures: kept.append(pictures) or torch.zeros(1, 16, 1, 1, 1))
-    both = vae.process_input(torch.stack(kept).movedim(-1, 1)).to(vae.vae_dtype)  # vae.encode would crop their length
+    both = vae.process_input(torch.stack(kept).movedim(-1, 1))  # vae.encode would crop their length
+    both = both.to(vae.device, vae.vae_dtype)
+    load_models_gpu([vae.patcher])
     return vae.first_stage_model.encode(both).float().flatten(0, 1)[None]
 
 
@@ -64,12 +69,22 @@ def measure(width: int, frames: int, size: tuple[int, int], way: str) -> tuple[f
         encode(vae, draw_prior(5, (64, 64)), way)
         prior = draw_prior(frames, size)
         before, begun = now_mb(), time.perf_counter()
-        latents = encode(vae, prior, way)
+        mean = float(encode(vae, prior, way).mean())
         seconds = time.perf_counter() - begun
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before, float(latents.mean())
+    return seconds, most_mb() - before, mean
+
+
+def most_mb() -> float:
+    """At the peak, of the GPU's memory where there is one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def now_mb() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated() / 2**20
     pages = Path("/proc/self/statm").read_text().split()[1]
     return int(pages) * resource.getpagesize() / 2**20
 

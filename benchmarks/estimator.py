@@ -56,15 +56,18 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=32, help="(default: 32)")
     parser.add_argument("--resolution", type=int, default=518, help="of the shorter side, in pixels (default: 518)")
     parser.add_argument("--turns", type=int, default=2, help="of each (default: 2)")
-    parser.add_argument("--also", action="store_true", help="time ours channels last and in bfloat16 too")
+    parser.add_argument("--device", default="cpu", help="of both (default: cpu)")
+    parser.add_argument("--also", action="store_true", help="time theirs with autocast, ours in other ways")
     options = parser.parse_args()
     clip, _ = sample_clip("colonnade", options.frames, SIZE)
     theirs = open_theirs(options.clone)
-    ours, place = open_ours(theirs), place_on(torch.device("cpu"))
+    ours, place = open_ours(theirs), place_on(torch.device(options.device))
+    theirs.to(options.device)
     pictures = (clip * 255).round().byte().numpy()
 
-    def run_theirs() -> Tensor:
-        return torch.from_numpy(theirs.infer_video_depth(pictures, 15, options.resolution, "cpu", fp32=True)[0])
+    def run_theirs(fp32: bool = True) -> Tensor:
+        found, _ = theirs.infer_video_depth(pictures, 15, options.resolution, options.device, fp32=fp32)
+        return torch.from_numpy(found)
 
     def run_ours() -> Tensor:
         return ours.estimate(torch.from_numpy(pictures) / 255, place, options.resolution).values
@@ -76,6 +79,7 @@ def main() -> None:
 
     ways: dict[str, Callable[[], Tensor]] = {"theirs": run_theirs, "ours": run_ours}
     if options.also:
+        ways["theirs, autocast"] = lambda: run_theirs(False)
         ways["ours, channels last"] = lambda: run_in(torch.channels_last, torch.float32)
         ways["ours, bfloat16"] = lambda: run_in(torch.contiguous_format, torch.bfloat16)
     spent: dict[str, list[float]] = {name: [] for name in ways}

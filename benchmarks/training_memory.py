@@ -1,14 +1,18 @@
-"""What training for Wan 2.1 14B takes of a GPU's memory, COMPUTED without one: of an adapter, and of a ControlNet.
+"""What training for Wan 2.1 14B takes of a GPU's memory: of an adapter, and of a ControlNet. COMPUTED without one.
 
 The real model is built on torch's meta device, of tensors that have shapes and no values; what its forward pass keeps
 for the backward pass is counted. Attention is counted as the fused kernels keep it: queries, keys, values, output and
 one number per row. Not counted: CUDA's own (about 0.5 GiB) and what the allocator loses between blocks.
 
 Usage: python benchmarks/training_memory.py
+       python benchmarks/training_memory.py --measure bfloat16   an adapter's steps, and calls, on a GPU; random weights
 """
 
 from __future__ import annotations
 
+import argparse
+import time
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 
@@ -23,6 +27,7 @@ from ex4d_ops.training.model import RELEASED_HIDDEN
 
 WAN_14B = {"model_type": "i2v", "in_dim": 36, "dim": 5120, "ffn_dim": 13824, "num_heads": 40, "num_layers": 40}
 FRAMES, SIZE = 49, 512
+SAMPLED = ((49, 512, 512), (81, 832, 480))  # frames, width, height
 GIB = 2**30
 CARDS = (80, 48)  # GB as sold
 ROOM = 0.95  # of a card, for tensors
@@ -99,6 +104,14 @@ def build(blocks: int, base: torch.dtype, recompute: bool, rank: int) -> Adapted
     return AdaptedWan(build_wan(blocks, base), rank, recompute=recompute)
 
 
+def random_clip(frames: int, width: int, height: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Noise in place of what a model of the 14B is given, and the time."""
+    video = ((frames - 1) // 4 + 1, height // 8, width // 8)
+    return torch.randn(1, 16, *video), torch.rand(1), {
+        "prior_latent": torch.randn(1, 32, *video), "image_latent": torch.randn(1, 16, *video),
+        "context": torch.randn(1, 512, 4096), "clip_fea": torch.randn(1, 257, 1280)}
+
+
 def kept_bytes(model: AdaptedWan) -> int:
     """What one forward pass keeps for the backward pass, beside the weights."""
     own = {weight.untyped_storage()._cdata for weight in model.parameters()}
@@ -110,11 +123,8 @@ def kept_bytes(model: AdaptedWan) -> int:
             kept[storage._cdata] = storage  # held, so that no other takes its place
         return tensor
 
-    t, side = (FRAMES - 1) // 4 + 1, SIZE // 8
-    clip = {"prior_latent": torch.empty(1, 32, t, side, side), "image_latent": torch.empty(1, 16, t, side, side),
-            "context": torch.empty(1, 512, 4096), "clip_fea": torch.empty(1, 257, 1280)}
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        model(torch.empty(1, 16, t, side, side), torch.empty(1), clip)
+        model(*random_clip(FRAMES, SIZE, SIZE))
     return sum(storage.nbytes() for storage in kept.values())
 
 
@@ -182,8 +192,48 @@ def controlnet_rows():
         yield (base, str(copies), trained), parts
 
 
+# ---- on a GPU -----------------------------------------------------------------------------------
+
+
+def measure_steps(base: str) -> None:
+    """Print the seconds and the most memory of steps that train an adapter, then of calls as sampling makes them."""
+    with seam.differentiable(), torch.device("cuda"):
+        model = build(WAN_14B["num_layers"], seam.BASE_DTYPES[base], True, 16)
+        for weight in model.parameters():
+            weight.data = (0.02 * torch.randn(weight.shape, dtype=torch.bfloat16)).to(weight.dtype)
+        optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad])
+
+        def step() -> None:
+            model(*random_clip(FRAMES, SIZE, SIZE)).float().square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        print(f"{torch.cuda.get_device_name()}, Wan 2.1 I2V 14B in {base}, random weights; {torch.__version__}\n\n"
+              "| what | seconds | at the peak, GiB |\n|---|---|---|")
+        report(f"a step, {FRAMES} frames of {SIZE}x{SIZE}", step)
+        with torch.no_grad():
+            for size in SAMPLED:
+                report("a call, {} frames of {}x{}".format(*size), lambda size=size: model(*random_clip(*size)))
+
+
+def report(what: str, work: Callable[[], object]) -> None:
+    torch.cuda.reset_peak_memory_stats()
+    for _ in range(3):
+        begun = time.perf_counter()
+        work()
+        torch.cuda.synchronize()
+        seconds = time.perf_counter() - begun
+    print(f"| {what} | {seconds:.2f} | {torch.cuda.max_memory_allocated() / GIB:.1f} |", flush=True)
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", choices=seam.BASE_DTYPES, help="measure on a GPU, with Wan kept in this")
+    measured = parser.parse_args().measure
     seam.open_comfyui()
+    if measured:
+        measure_steps(measured)
+        return
     torch.nn.functional.scaled_dot_product_attention = lambda query, key, value, *_, **__: FusedAttention.apply(
         query, key, value)
     print(f"Computed, not measured: Wan 2.1 I2V 14B, {FRAMES} frames of {SIZE} x {SIZE}, batch 1, GiB.\n")
