@@ -140,7 +140,7 @@ lint: $(READY)
 	@echo '{"extends": "../pyproject.toml", $(if $(FOUND),"extraPaths": ["$(COMFYUI_PATH)"],"reportMissingImports": false)}' > .venv/pyright.json
 	$(BIN)/pyright --project .venv/pyright.json --pythonpath $(BIN)/python $(if $(FOUND),,ex4d_ops)
 	@test -d .venv/typescript/node_modules || $(NPM) install --silent --prefix .venv/typescript $(TYPESCRIPT) || \
-	    echo "== NOT checked: the types of the camera editor, for npm does not give $(TYPESCRIPT)"
+	    echo "== NOT checked: the types of web/js, for npm does not give $(TYPESCRIPT)"
 	@test ! -d .venv/typescript/node_modules || $(NODE) .venv/typescript/node_modules/typescript/bin/tsc -p tests/editor
 
 registry: .venv-registry/ready

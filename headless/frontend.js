@@ -139,6 +139,7 @@ globalThis.frontEnd = {
     // Videos at their last frame, where cameras have moved the farthest, and without buttons.
     showEnds: () => Promise.all([...document.querySelectorAll("video")].map((video) => new Promise((resolve) => {
         video.controls = false;
+        video.pause();
         video.addEventListener("seeked", resolve, { once: true });
         video.currentTime = video.duration - 0.01;
     }))),

@@ -1,4 +1,4 @@
-"""Laws of the camera editor's arithmetic: its own tests, run by node, and that its cameras are the library's."""
+"""Laws of what web/js computes: its own tests, run by node, and that the editor's cameras are the library's."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def run_node(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([str(Path(executable.ROOT_DIR, "bin", "node")), *arguments], capture_output=True, text=True)
 
 
-def test_every_law_of_the_editor_holds():
+def test_every_law_of_the_editor_and_of_results_holds():
     done = run_node("--test", *map(str, sorted(HERE.glob("*.test.mjs"))))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
 
