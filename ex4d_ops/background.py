@@ -275,9 +275,11 @@ def fill_frame(background: Background, cameras: CameraPath, t: int, seen: raster
         pixel = find_set(drawn.depth < nearest)
         points = place_pixels(cameras, t, pixel, drawn.depth)
         pixel = pixel[~looked_through(background, source, points)]
-        nearest.view(-1)[pixel] = drawn.depth.view(-1)[pixel]
-        seen.rgba.view(-1, 4)[pixel, :3] = drawn.rgba.view(-1, 4)[pixel, :3] * layer.gain[source]
-        origin.view(-1)[pixel] = layer.frame
+        nearest.view(-1).index_copy_(0, pixel, drawn.depth.view(-1).index_select(0, pixel))
+        colors = drawn.rgba.view(-1, 4).index_select(0, pixel)
+        colors[:, :3] *= layer.gain[source]
+        seen.rgba.view(-1, 4).index_copy_(0, pixel, colors)
+        origin.view(-1).index_fill_(0, pixel, layer.frame)
 
 
 def open_depth(background: Background, cameras: CameraPath, t: int, seen: raster.Fragments, shown: Tensor) -> Tensor:
@@ -292,7 +294,8 @@ def open_depth(background: Background, cameras: CameraPath, t: int, seen: raster
     depth = torch.where(shown, 0.0, torch.where(hidden, seen.depth, torch.inf))
     pixel = find_set(hidden)
     moving = faces_touching(background.moving[int(cameras.source_frame[t])])[..., 0].reshape(-1)
-    pixel = pixel[~moving[seen.face.view(-1)[pixel] % quads]]
+    face = seen.face.view(-1).index_select(0, pixel)
+    pixel = pixel[~moving.index_select(0, torch.where(face < quads, face, face - quads))]
     points = place_pixels(cameras, t, pixel, seen.depth)
     for layer in background.layers or ():
         empty = looked_through(background, layer.frame, points)
@@ -304,8 +307,9 @@ def open_depth(background: Background, cameras: CameraPath, t: int, seen: raster
 def place_pixels(cameras: CameraPath, t: int, pixel: Tensor, depth: Tensor) -> Tensor:
     """World positions [N, 3] of pixels [N], by number, of output frame t with this depth [H, W]."""
     width = cameras.size[1]
-    rays = ray_of(torch.stack([pixel % width, pixel // width], -1) + 0.5, cameras.intrinsics[t])
-    return transform(invert_rigid(cameras.cam_from_world[t]), rays * depth.view(-1)[pixel, None])
+    y = pixel.div(width, rounding_mode="floor")
+    rays = ray_of(torch.stack([pixel - y * width, y], -1) + 0.5, cameras.intrinsics[t])
+    return transform(invert_rigid(cameras.cam_from_world[t]), rays * depth.view(-1).index_select(0, pixel)[:, None])
 
 
 def looked_through(background: Background, frame: int, points: Tensor) -> Tensor:
@@ -315,5 +319,8 @@ def looked_through(background: Background, frame: int, points: Tensor) -> Tensor
     x, y = (project(points, mesh.intrinsics[frame]) - 0.5).floor().unbind(-1)  # of the pixels around, the upper left
     inside = (points[:, 2] > 0) & (x >= 1) & (x < width - 2) & (y >= 1) & (y < height - 2)
     corner = torch.where(inside, y * width + x, 0).long()
-    around = mesh.depth[frame].view(-1)[corner + corner.new_tensor([0, 1, width, width + 1])[:, None]].amin(0)
+    depth = mesh.depth[frame].view(-1)
+    around = depth.index_select(0, corner)
+    for step in (1, width, width + 1):  # one index of all four would take three times as long
+        around = torch.minimum(around, depth[step:].index_select(0, corner))
     return inside & nearer(points[:, 2], around, background.tolerance)
