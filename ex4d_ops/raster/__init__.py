@@ -6,7 +6,8 @@
 
 A grid of depth [H, W] is the mesh that mesh.grid_faces describes; faces are numbered in that order.
 
-Read grid.py, the geometry that all engines share, then torch_raster.py and warp_kernels.py, the same rules as kernels.
+Read grid.py, the geometry that all engines share, then torch_raster.py, and the same rules as kernels in
+warp_kernels.py and warp_shading.py.
 """
 
 from __future__ import annotations
