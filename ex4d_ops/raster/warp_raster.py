@@ -96,8 +96,8 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
         wp.launch(kernel, rows * -(-columns // span), [sizes, span, *arrays], device=wp.device_from_torch(device))
 
     maps = wp.from_torch(pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)[None].contiguous(), dtype=MAP)
-    vertices = wp.from_torch(depth.reshape(-1))
-    limits = depth.new_empty(0, 2) if limits is None else limits.reshape(-1, 2)
+    vertices = wp.from_torch(depth.reshape(-1).contiguous())
+    limits = depth.new_empty(0, 2) if limits is None else limits.reshape(-1, 2).contiguous()
     limits = wp.from_torch(limits, dtype=wp.vec2)
     points, keys, queue, count = borrow_workspace(rows * columns, height * width, device)
     points, keys = wp.from_torch(points, dtype=wp.vec4), wp.from_torch(keys.fill_(FARTHEST), dtype=wp.uint64)
@@ -112,8 +112,9 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
     written = [wp.from_torch(out.rgba.view(-1, 4), dtype=wp.vec4), wp.from_torch(out.depth.view(-1)),
                wp.from_torch(out.face.view(-1))]
     if hidden is None:
-        launch(shade, height, width, [points, keys, wp.from_torch(rgba.reshape(-1, 4), dtype=wp.vec4), *written])
+        colors = wp.from_torch(rgba.reshape(-1, 4).contiguous(), dtype=wp.vec4)
+        launch(shade, height, width, [points, keys, colors, *written])
     else:
-        launch(shade_faces, height, width, [points, keys, wp.from_torch(rgba.reshape(-1, 3), dtype=wp.vec3),
-                                            wp.from_torch(hidden.reshape(-1)), *written])
+        colors, hidden_faces = wp.from_torch(rgba.reshape(-1, 3).contiguous(), dtype=wp.vec3), hidden.reshape(-1)
+        launch(shade_faces, height, width, [points, keys, colors, wp.from_torch(hidden_faces.contiguous()), *written])
     return out

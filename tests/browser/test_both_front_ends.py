@@ -132,6 +132,7 @@ def test_a_new_view_of_ones_own_video_is_few_clicks_away(front_end, server_with_
         clicks.append(str(place))
 
     write_video(own, sample_clip("garden", 9, (72, 128), seed=1)[0], FPS)
+    server_with_files.post("/history", {"clear": True})  # other tests may have run graphs
     front_end.load()
     click(page.locator(".templates-tab-button"))  # its word is left out in a low window
     front_end.settle()

@@ -233,6 +233,33 @@ def assert_same_bits(first: Fragments, again: Fragments, engine: str) -> None:
     torch.testing.assert_close(first.rgba, again.rgba, rtol=0, atol=1e-5 if engine == "nvdiffrast" else 0)
 
 
+@EVERY_ENGINE
+def test_any_layout_in_memory_is_drawn_alike(engine, device):
+    depth, rgba = make_grid()
+    hidden, limits = torch.rand(63, 63, 2, generator=torch.Generator().manual_seed(1)) < 0.3, some_limits(depth)
+    for faces in ({}, {"limits": limits}, {"hidden": hidden}, {"hidden": hidden, "limits": limits}):
+        colors = rgba[..., :3] if "hidden" in faces else rgba
+        compact = draw(engine, device, depth, colors.contiguous(), VIEWS["30"], **faces)
+        for lay in (planar, every_other, turned):
+            laid = {name: lay(values) for name, values in faces.items()}
+            assert_same_bits(draw(engine, device, lay(depth), lay(colors), VIEWS["30"], **laid), compact, engine)
+
+
+def planar(values: Tensor) -> Tensor:
+    """The same values, the last axis outermost in memory."""
+    return values.movedim(-1, 0).contiguous().movedim(0, -1)
+
+
+def every_other(values: Tensor) -> Tensor:
+    """The same values, each beside another that is not theirs."""
+    return torch.stack([values, torch.zeros_like(values)], -1)[..., 0]
+
+
+def turned(values: Tensor) -> Tensor:
+    """The same values, rows and columns changed in memory."""
+    return values.transpose(0, 1).contiguous().transpose(0, 1)
+
+
 @EVERY_VIEW
 @EVERY_ENGINE
 def test_hidden_faces_and_the_back_are_transparent_and_all_else_is_opaque(engine, device, view):
