@@ -18,16 +18,8 @@ def pixels_from_grid(intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: 
     (x, y) counted so that whole numbers are pixel centres.
     """
     pixels_from_cam = center_on_pixels(cam_intrinsics) @ cam_from_mesh[:3].double()
-    return torch.cat([pixels_from_cam[:, :3] @ rays_from_grid(intrinsics), pixels_from_cam[:, 3:]], -1)
-
-
-def rays_from_grid(intrinsics: Tensor) -> Tensor:
-    """The inverse [3, 3] float64 of intrinsics centered on pixels, written out: solving for it keeps a GPU waiting."""
-    centered = center_on_pixels(intrinsics)
-    once = centered.diagonal().reciprocal()
-    rays = once.diag()
-    rays[:2, 2] = -centered[:2, 2] * once[:2]
-    return rays
+    rays_from_grid = torch.linalg.inv_ex(center_on_pixels(intrinsics)).inverse  # inv waits for a GPU
+    return torch.cat([pixels_from_cam[:, :3] @ rays_from_grid, pixels_from_cam[:, 3:]], -1)
 
 
 def center_on_pixels(intrinsics: Tensor) -> Tensor:

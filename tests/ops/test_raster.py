@@ -372,6 +372,12 @@ def test_faces_are_numbered_as_the_mesh_numbers_them(size):
     assert torch.equal(face_vertices(torch.arange(len(faces)), size).int(), faces)
 
 
+@pytest.mark.parametrize("skew", [0.0, 0.3, -12.0])
+def test_through_its_own_lens_every_pixel_stays_where_it_is(skew):
+    lens = INTRINSICS + torch.tensor([[0, skew, 0], [0, 0, 0], [0, 0, 0]])
+    torch.testing.assert_close(pixels_from_grid(lens, torch.eye(4), lens), torch.eye(3, 4, dtype=torch.float64))
+
+
 def test_vertices_are_placed_where_cameras_project_them():
     depth, _ = make_grid()
     view = orbit(30)
