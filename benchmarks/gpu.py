@@ -53,6 +53,7 @@ NOTES = f"""\
 take long. Unlike: of another color by more than 1/255, or covered in only one of two. Edges: within {EDGE} pixels of a
 jump in depth. The memory floor moves the bytes that drawing must: depth, colors in, color, depth and face out."""
 
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", type=torch.device, default=torch.device("cuda"),

@@ -152,7 +152,7 @@ def look_at_rest(mesh: DWMesh, moving: Tensor, t: int, side: int, rules: Backgro
     whole = still & ~touched_vertices(occluded)
     sizes = [interpolate(plane[None, None].float(), view.size, mode=mode)[0, 0]
              for plane, mode in ((still, "nearest-exact"), (whole, "area"))]
-    return Rest(move_to(view, CPU), *((size > least).to(CPU) for size, least in zip(sizes, (0, 0.999))))
+    return Rest(move_to(view, CPU), (sizes[0] > 0).to(CPU), (sizes[1] > 0.999).to(CPU))
 
 
 def widen(moving: Tensor, rules: BackgroundRules) -> Tensor:

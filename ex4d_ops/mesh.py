@@ -111,7 +111,7 @@ def build_dw_mesh(frames: Tensor, depth: VideoDepth, rules: MeshRules = MeshRule
 
     def build(t: int) -> None:
         if t % at_once:
-            return
+            return  # built with those before it
         these = slice(t, t + at_once)
         closed[these] = close_border(depth.depth[these], rules)
         occluded[these] = occluded_faces(closed[these], lenses[t], rules, limit)

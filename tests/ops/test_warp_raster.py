@@ -45,7 +45,8 @@ def test_kernels_are_compiled_once_and_not_again_by_what_draws(tmp_path):
     pytest.importorskip("warp")
     environment = os.environ | {"WARP_CACHE_PATH": str(tmp_path), "PYTHONPATH": str(PACKAGE.parent)}
     subprocess.run([sys.executable, "-c", DRAW], env=environment, check=True)
-    assert len(list(tmp_path.rglob("wp_ex4d_raster*.o"))) == 1
+    for kernels in ("raster", "shading"):
+        assert len(list(tmp_path.rglob(f"wp_ex4d_{kernels}*.o"))) == 1
 
 
 @pytest.mark.parametrize("generation", [75, 86, 89, 90, 120])  # Turing, Ampere, Ada, Hopper, Blackwell
