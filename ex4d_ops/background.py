@@ -44,7 +44,7 @@ class BackgroundRules:
 
     frames: int = 6
     least: float = 0.005
-    margin: float = 0.024
+    margin: float = 0.034
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,10 @@ SURFACE_RATIO = 1.05  # neighbors whose depths differ by a larger factor lie on 
 LOOSE = 0.15  # share of a surface's pixels that must slide for any to count: over the others, shadows do
 THICK = 2  # pixels at SIDE next to those of its rim; where a surface has no others, it joins nothing
 WHOLE = 0.35  # share of a surface's pixels that must be seen to move for all of it to move
+HALF = 0.5  # the same for pixels whose place so few other frames saw empty that each alone is in doubt
+POCKET = 6  # pixels at SIDE; what lies between parts that move, no wider than twice that and about as deep, moves
+RIM = 3  # pixels at SIDE around one of smeared depth whose colors say what that belongs to
+TILT = 0.4  # times as unlike what moves as what rests is, a rim still moves: in case of doubt it may not fill holes
 DENSE = 0.6  # share of pixels around one whose paint changed that must have changed too: edges flicker by themselves
 
 
@@ -149,9 +153,14 @@ def grow(mask: Tensor, radius: int) -> Tensor:
     return widen(mask.float(), radius) > 0
 
 
-def around(planes: Tensor) -> Tensor:
-    """The mean of planes [C, h, w] over the 5x5 around each pixel."""
-    return avg_pool2d(planes, 5, 1, 2, count_include_pad=False)
+def close(mask: Tensor, radius: int) -> Tensor:
+    """A mask [h, w] with what is nowhere wider than twice the radius filled."""
+    return ~grow(~grow(mask, radius), radius)
+
+
+def around(planes: Tensor, radius: int = 2) -> Tensor:
+    """The mean of planes [C, h, w] within a radius of each pixel."""
+    return avg_pool2d(planes, 2 * radius + 1, 1, radius, count_include_pad=False)
 
 
 def see(here: View, there: View) -> Sight:
@@ -229,9 +238,11 @@ def judge(here: View, others: list[View], tolerance: Tolerance, resting: bool) -
     votes = empty + painted + slid
     changed = (votes >= min(VOTES + 1, len(others))) | (votes >= VOTES) & (votes > stayed)
     moves = gone | changed & (around((gone | changed).float()[None])[0] >= DENSE)
-    moves |= hold_share(parts, gone | changed, WHOLE)
-    moves |= here.between & grow(moves, 2)
-    return ~grow(~grow(moves, 1), 1)
+    moves |= hold_share(parts, gone | changed, WHOLE) | hold_share(parts, (empty >= VOTES) | changed, HALF)
+    moves = fill_pockets(moves, here.depth)
+    firm = moves & ~here.between
+    rim = here.between & grow(firm, RIM)
+    return close(torch.where(rim, of_what_moves(here.color, firm, ~moves & ~here.between), moves), 1)
 
 
 def nearer(near: Tensor, far: Tensor, tolerance: Tolerance) -> Tensor:
@@ -260,6 +271,21 @@ def slides(here: View, there: View) -> Tensor:
     before = here.depth < SURFACE_RATIO * -widen(-here.depth, BLEED)
     slid = interpolate(slid[None, None].float(), here.depth.shape, mode="nearest-exact")[0, 0].to(here.depth) > 0
     return slid & before
+
+
+def fill_pockets(moves: Tensor, depth: Tensor) -> Tensor:
+    """What moves [h, w] with what it encloses at about its depth: a wheel's foot whose gray is that of the road."""
+    return moves | close(moves, POCKET) & lies_within(depth, *extremes(moves, depth, POCKET))
+
+
+def of_what_moves(color: Tensor, moving: Tensor, resting: Tensor) -> Tensor:
+    """Which pixels [h, w] of color [3, h, w] are more like what moves around them than like what rests there."""
+    off = []
+    for part in (moving, resting):
+        weight = around(part.float()[None], RIM)
+        mean = around(color * part, RIM) / weight.clamp(min=1e-6)
+        off.append((color - mean).abs().sum(0).masked_fill(weight[0] == 0, torch.inf))
+    return TILT * off[0] <= off[1]
 
 
 def hold_share(number: Tensor, moves: Tensor, least: float) -> Tensor:
@@ -305,14 +331,22 @@ def join(held: Tensor, across: Tensor, down: Tensor) -> Tensor:
     return torch.from_numpy(numbers[::2, ::2].astype(np.int64))
 
 
+def extremes(mask: Tensor, depth: Tensor, radius: int = 1) -> tuple[Tensor, Tensor]:
+    """The least and the greatest depth [h, w] of what a mask holds within a radius of each pixel."""
+    return -widen(torch.where(mask, -depth, -torch.inf), radius), widen(torch.where(mask, depth, 0.0), radius)
+
+
+def lies_within(depth: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return (depth * SURFACE_RATIO > low) & (depth < SURFACE_RATIO * high)
+
+
 def enlarge_mask(mask: Tensor, depth: Tensor, full: Tensor) -> Tensor:
     """A mask [h, w] of depth [h, w] at the size of full [H, W]: its edges go where those of full depth are."""
     label = interpolate(mask[None, None].float(), full.shape, mode="nearest-exact")[0, 0] > 0
     fits = []
     for part in (mask, ~mask):
-        ends = -widen(torch.where(part, -depth, -torch.inf)), widen(torch.where(part, depth, 0.0))
-        low, high = interpolate(torch.stack(ends)[None], full.shape, mode="nearest-exact")[0]
-        fits.append((full * SURFACE_RATIO > low) & (full < SURFACE_RATIO * high))
+        ends = torch.stack(extremes(part, depth))
+        fits.append(lies_within(full, *interpolate(ends[None], full.shape, mode="nearest-exact")[0]))
     return torch.where(fits[0] == fits[1], label, fits[0])
 
 

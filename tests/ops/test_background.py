@@ -11,7 +11,7 @@ from ex4d_ops import CameraPath, VideoDepth
 from ex4d_ops.background import Background, BackgroundRules, find_motion, make_background
 from ex4d_ops.camera import default_intrinsics, invert_rigid, look_at
 from ex4d_ops.mesh import MeshRules, build_dw_mesh
-from ex4d_ops.motion import THICK, number_surfaces
+from ex4d_ops.motion import THICK, fill_pockets, number_surfaces
 from ex4d_ops.prior import RenderRules, describe_origin, origin_shares, render_prior
 from ex4d_ops.scene import sample_clip
 
@@ -58,6 +58,27 @@ def test_every_pixel_of_what_leaves_its_place_is_found_and_little_else():
     assert (found & moving).sum() >= 0.98 * moving.sum()
     beside = torch.nn.functional.max_pool2d(moving.float(), 5, 1, 2) > 0  # an object of 14 pixels is mostly rim
     assert (found & beside).sum() >= 0.98 * found.sum()
+
+
+@pytest.mark.parametrize("smear, right", [(3, 0.98), (7, 0.75)])
+def test_rims_whose_depth_is_smeared_go_to_what_they_look_like(smear, right):
+    colors, depth, moving = wall_and_square()
+    edges = torch.nn.functional.pad(depth.depth[:, None], (smear // 2,) * 4, mode="replicate")
+    found = find_motion(colors, replace(depth, depth=torch.nn.functional.avg_pool2d(edges, smear, 1)[:, 0]))
+    assert (found & moving).sum() >= 0.98 * moving.sum()
+    assert (found & moving).sum() >= right * found.sum()
+
+
+def test_what_lies_between_parts_that_move_moves_if_it_is_as_deep():
+    """A bar without paint, that no other frame tells from the wall's shade behind it, and a hole beside it."""
+    depth = torch.full((40, 40), 8.0)
+    depth[10:30, 10:30] = 3.0
+    depth[15:25, 21:25] = 8.0
+    seen = torch.zeros(40, 40, dtype=torch.bool)
+    seen[10:30, 10:30] = True
+    seen[15:25, 14:18] = seen[15:25, 21:25] = False
+    whole = fill_pockets(seen, depth)
+    assert whole[10:30, 10:20].all() and not whole[15:25, 21:25].any() and not whole[:10].any()
 
 
 def test_a_clip_at_rest_holds_no_motion():
