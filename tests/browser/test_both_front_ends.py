@@ -23,6 +23,7 @@ NEWEST = PACK / ".front-end" / "comfyui_frontend_package" / "static"
 WINDOW = {"width": 1500, "height": 1000}  # pixels
 READABLE = 8 / 14  # of the size of a node's words, below which the canvas leaves them out
 SLACK = 1  # graph units, of rounding
+LOOP = 150  # graph units, the least height of one
 MOST_CLICKS = 5  # until the new view plays
 README = (PACK / "README.md").read_text("utf-8").split("## The first five minutes in ComfyUI")[1]
 STEPS = re.findall(r"^\d\. (.*?)(?=^\d\. |^\n)", README, re.DOTALL | re.MULTILINE)[:6]
@@ -85,6 +86,22 @@ def test_a_film_begins_by_itself_in_a_graph_with_nodes_of_ours_alone(ours, rende
     player.wait_for(timeout=20_000)
     assert plays(player) == ours
     assert player.evaluate("(film) => film.muted") == ours
+
+
+def test_the_loop_of_a_new_node_has_room(renderer, front_end, artifacts):
+    seed = int(renderer == "nodes_2")  # for a graph that has run before would show nothing again
+    front_end.open_prompt({
+        "1": {"class_type": "EX4DSampleScene", "inputs": {"frames": 5, "width": 256, "height": 192, "seed": seed}},
+        "2": {"class_type": "BuildDWMesh", "inputs": {"images": ["1", 0], "depth": ["1", 1]}},
+        "3": {"class_type": "CameraTrajectory", "inputs": {"scene": ["1", 1]}},
+        "4": {"class_type": "RenderDWMesh", "inputs": {"mesh": ["2", 0], "cameras": ["3", 0]}},
+        "5": {"class_type": "SaveImage", "inputs": {"images": ["4", 0], "filename_prefix": renderer}}}, "loop")
+    front_end.page.evaluate("() => frontEnd.run()")
+    loop = front_end.page.locator('img[src*=".webp"]:visible').first
+    loop.wait_for(timeout=20_000)
+    front_end.settle()
+    front_end.see(artifacts / f"loop_{renderer}.png")
+    assert loop.evaluate("(loop) => loop.getBoundingClientRect().height / app.canvas.ds.scale") >= LOOP
 
 
 def named(step: int, words: str) -> list[str]:

@@ -1,16 +1,21 @@
 // Films that a run has saved: each begins by itself, muted, in the first player on the page that shows it.
 
 /** @typedef {import("../camera_editor/comfyui").Graph} Graph */
+/** @typedef {import("../camera_editor/comfyui").Node} Node */
 /** @typedef {{filename: string, subfolder: string, type: string}} File as the server names it */
 
 const FILM = /\.(mp4|webm|mov|mkv)$/i;
 const OURS = "EX-4D/"; // begins the category of every node of this pack
 const CHANGES = { childList: true, subtree: true, attributeFilter: ["src", "style"] }; // that may show a film
 
+/** @param {Node} node */
+export function isOurs(node) {
+    return /** @type {{category?: string}} */ (node.constructor).category?.startsWith(OURS) ?? false;
+}
+
 /** Whether nodes of this pack are in a graph, or in subgraphs of it. @param {Graph} graph @returns {boolean} */
 export function holdsOurs(graph) {
-    return graph.nodes.some((node) => /** @type {{category?: string}} */ (node.constructor).category?.startsWith(OURS)
-        || (node.subgraph && holdsOurs(node.subgraph)));
+    return graph.nodes.some((node) => isOurs(node) || (node.subgraph && holdsOurs(node.subgraph)));
 }
 
 /** The films among what a node says that it has made. @param {{images?: File[]} | null} [output] */
