@@ -57,7 +57,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter) -> None:
     passed = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NEEDS_COMFYUI in str(report.longrepr)]
+    skipped = [report for report in terminalreporter.stats.get("skipped", [])
+               if report.longrepr[-1].endswith(NEEDS_COMFYUI)]
     grounds = Counter(dict(report.user_properties).get("ground") for report in passed)
     for ground in GROUNDS.values():
         if grounds[ground]:
