@@ -165,7 +165,7 @@ def test_a_new_view_of_ones_own_video_is_few_clicks_away(front_end, server_with_
     if page.get_by_text("Skip", exact=True).count():  # a tour of the front end for who is new; Escape ends it as well
         page.keyboard.press("Escape")
         front_end.settle()
-    page.get_by_text(widget, exact=True).first.wait_for()
+    page.get_by_text(widget, exact=True).locator("visible=true").first.wait_for()
     with page.expect_file_chooser(timeout=20_000) as chooser:
         click(page.locator("[class*=folder-search] >> visible=true").first)
     chooser.value.set_files(str(own))
