@@ -76,11 +76,11 @@ Least IoU {figures["least IoU"]:.3f}, in frame {figures["least IoU in frame"]}. 
 
 def measure_motion(frames: Tensor, depth: VideoDepth) -> dict[str, float]:
     """The share of every sixth frame that is called moving, where the camera is taken to rest and where it is found."""
-    tracked = replace(depth, world_from_cam=track_source_camera(frames, depth).world_from_cam)
-    few = frames[::STEP]
-    return {name: float(find_motion(few, VideoDepth(each.depth[::STEP], each.intrinsics[::STEP],
-                                                    each.world_from_cam[::STEP])).float().mean())
-            for name, each in (("camera at rest", depth), ("camera found", tracked))}
+    few = slice(None, None, STEP)
+    cameras = {"camera at rest": depth.world_from_cam,
+               "camera found": track_source_camera(frames, depth).world_from_cam}
+    return {name: float(find_motion(frames[few], VideoDepth(depth.depth[few], depth.intrinsics[few], each[few]))
+                        .float().mean()) for name, each in cameras.items()}
 
 
 def shift_half_a_pixel(depth: VideoDepth) -> VideoDepth:

@@ -239,10 +239,7 @@ def judge(here: View, others: list[View], tolerance: Tolerance, resting: bool) -
     changed = (votes >= min(VOTES + 1, len(others))) | (votes >= VOTES) & (votes > stayed)
     moves = gone | changed & (around((gone | changed).float()[None])[0] >= DENSE)
     moves |= hold_share(parts, gone | changed, WHOLE) | hold_share(parts, (empty >= VOTES) | changed, HALF)
-    moves = fill_pockets(moves, here.depth)
-    firm = moves & ~here.between
-    rim = here.between & grow(firm, RIM)
-    return close(torch.where(rim, of_what_moves(here.color, firm, ~moves & ~here.between), moves), 1)
+    return close(settle_rims(here, fill_pockets(moves, here.depth)), 1)
 
 
 def nearer(near: Tensor, far: Tensor, tolerance: Tolerance) -> Tensor:
@@ -278,14 +275,14 @@ def fill_pockets(moves: Tensor, depth: Tensor) -> Tensor:
     return moves | close(moves, POCKET) & lies_within(depth, *extremes(moves, depth, POCKET))
 
 
-def of_what_moves(color: Tensor, moving: Tensor, resting: Tensor) -> Tensor:
-    """Which pixels [h, w] of color [3, h, w] are more like what moves around them than like what rests there."""
-    off = []
-    for part in (moving, resting):
+def settle_rims(here: View, moves: Tensor) -> Tensor:
+    """What moves [h, w], its rims of smeared depth only where their colors are those of what moves around them."""
+    rim, off = here.between, []
+    for part in (moves & ~rim, ~(moves | rim)):
         weight = around(part.float()[None], RIM)
-        mean = around(color * part, RIM) / weight.clamp(min=1e-6)
-        off.append((color - mean).abs().sum(0).masked_fill(weight[0] == 0, torch.inf))
-    return TILT * off[0] <= off[1]
+        mean = around(here.color * part, RIM) / weight.clamp(min=1e-6)
+        off.append((here.color - mean).abs().sum(0).masked_fill(weight[0] == 0, torch.inf))
+    return torch.where(rim & off[0].isfinite(), TILT * off[0] <= off[1], moves)
 
 
 def hold_share(number: Tensor, moves: Tensor, least: float) -> Tensor:
@@ -337,6 +334,7 @@ def extremes(mask: Tensor, depth: Tensor, radius: int = 1) -> tuple[Tensor, Tens
 
 
 def lies_within(depth: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Which pixels [h, w] of depth may be of a surface between two depths."""
     return (depth * SURFACE_RATIO > low) & (depth < SURFACE_RATIO * high)
 
 

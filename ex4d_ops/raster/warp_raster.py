@@ -82,6 +82,11 @@ def borrow_workspace(vertices: int, pixels: int, device: torch.device) -> tuple[
     return lent
 
 
+def lend(grid: Tensor, dtype: type | None = None) -> warp.array:
+    """A grid [H, W] or [H, W, N] as an array of its H*W points, one after the other, however it lies in memory."""
+    return wp.from_torch(grid.flatten(0, 1).contiguous(), dtype=dtype)
+
+
 def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor, cam_intrinsics: Tensor,
          size: tuple[int, int], limits: Tensor | None = None, hidden: Tensor | None = None) -> Fragments:
     """Draw one depth grid; see rasterize."""
@@ -96,15 +101,13 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
         wp.launch(kernel, rows * -(-columns // span), [sizes, span, *arrays], device=wp.device_from_torch(device))
 
     maps = wp.from_torch(pixels_from_grid(intrinsics, cam_from_mesh, cam_intrinsics)[None].contiguous(), dtype=MAP)
-    vertices = wp.from_torch(depth.reshape(-1).contiguous())
-    limits = depth.new_empty(0, 2) if limits is None else limits.reshape(-1, 2).contiguous()
-    limits = wp.from_torch(limits, dtype=wp.vec2)
+    vertices, cuts = lend(depth), lend(depth.new_empty(0, 1, 2) if limits is None else limits, wp.vec2)
     points, keys, queue, count = borrow_workspace(rows * columns, height * width, device)
     points, keys = wp.from_torch(points, dtype=wp.vec4), wp.from_torch(keys.fill_(FARTHEST), dtype=wp.uint64)
     queue, count = wp.from_torch(queue), wp.from_torch(count.zero_())
     launch(place_vertices, rows, columns, [vertices, maps, points])
-    launch(draw_quads, rows - 1, columns - 1, [vertices, points, keys, limits, queue, count])
-    wp.launch(draw_queue, threads, [sizes, threads, *lanes, vertices, points, keys, limits, queue, count],
+    launch(draw_quads, rows - 1, columns - 1, [vertices, points, keys, cuts, queue, count])
+    wp.launch(draw_queue, threads, [sizes, threads, *lanes, vertices, points, keys, cuts, queue, count],
               device=wp.device_from_torch(device))
 
     out = Fragments(depth.new_empty(height, width, 4), depth.new_empty(height, width),
@@ -112,9 +115,7 @@ def draw(depth: Tensor, rgba: Tensor, intrinsics: Tensor, cam_from_mesh: Tensor,
     written = [wp.from_torch(out.rgba.view(-1, 4), dtype=wp.vec4), wp.from_torch(out.depth.view(-1)),
                wp.from_torch(out.face.view(-1))]
     if hidden is None:
-        colors = wp.from_torch(rgba.reshape(-1, 4).contiguous(), dtype=wp.vec4)
-        launch(shade, height, width, [points, keys, colors, *written])
+        launch(shade, height, width, [points, keys, lend(rgba, wp.vec4), *written])
     else:
-        colors, hidden_faces = wp.from_torch(rgba.reshape(-1, 3).contiguous(), dtype=wp.vec3), hidden.reshape(-1)
-        launch(shade_faces, height, width, [points, keys, colors, wp.from_torch(hidden_faces.contiguous()), *written])
+        launch(shade_faces, height, width, [points, keys, lend(rgba, wp.vec3), lend(hidden.flatten(1)), *written])
     return out
